@@ -1,0 +1,33 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup check format test demo demo-stop image lock clean
+
+help:       ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup:      ## install what is missing, and make .venv (quick when there is nothing to do)
+	@scripts/setup
+
+check:      ## style, types, import contracts, the walls of the house
+	@scripts/check
+
+format:     ## lay out the code as `make check` wants it
+	@.venv/bin/ruff check --fix-only --quiet . && .venv/bin/ruff format .
+
+test:       ## the whole suite; with real guests where this is root and QEMU is there
+	@scripts/test
+
+demo:       ## a real guest, from nothing, in one command
+	@scripts/demo
+
+demo-stop:  ## take the demo's cloud down, and leave nothing behind
+	@scripts/demo-stop
+
+image:      ## build the demo image from Debian's packages
+	@scripts/demo-image
+
+lock:       ## make the locks again from pyproject.toml
+	@scripts/lock
+
+clean:      ## remove what setup and the tools have made
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
