@@ -1,0 +1,52 @@
+"""The bus.
+
+Promises of every member, checked by `tests/contract/test_bus.py`:
+
+- A publication reaches each subscriber at most a few times and usually once: it may be lost, doubled, late or out of
+  order. Of subscribers
+  in one group, one gets it.
+- A question is answered by one of its answerers, or `ask` raises NoAnswer at its deadline; what was asked may have
+  happened then.
+- A handler that fails or is slow harms nobody else; a subscriber that falls behind loses its oldest messages, and
+  nobody waits for it.
+- Subjects are tokens joined by dots; a subscription may use ``*`` for one token and ``>`` for the rest.
+- Bodies are at most `BODY_BYTES_MAX`; a longer one is refused with TooLarge before it is sent.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+BODY_BYTES_MAX: Final = 1024 * 1024
+"""The largest message: NATS' default."""
+
+Listener = Callable[[str, bytes], Awaitable[None]]
+"""(subject, body) of a publication."""
+
+Answerer = Callable[[str, bytes], Awaitable[bytes]]
+"""(subject, body) of a question -> the answer's body."""
+
+
+class Subscription(Protocol):
+    """Something that hears."""
+
+    async def close(self) -> None:
+        """Hears no more; what it has begun is finished."""
+
+
+class Bus(Protocol):
+    """See the module."""
+
+    async def publish(self, subject: str, body: bytes) -> None:
+        """Says something to whoever listens. Doesn't wait for them."""
+
+    async def ask(self, subject: str, body: bytes, deadline_s: float) -> bytes:
+        """Asks and waits for one answer. Raises NoAnswer at the deadline, or at once if nobody answers this subject."""
+
+    async def subscribe(self, subject: str, listener: Listener, group: str = "") -> Subscription:
+        """Hears publications. Calls to one listener follow one another."""
+
+    async def answer(self, subject: str, answerer: Answerer, group: str) -> Subscription:
+        """Answers questions, sharing them with others of the group. Calls to one answerer may overlap."""
+
+    async def close(self) -> None:
+        """Ends all subscriptions."""

@@ -1,0 +1,79 @@
+"""The names that are talked about on: the one table of who hears what.
+
+freehold.event.CLUSTER.ROLE.STORE       frames of an owner                         owner -> every reader
+freehold.heartbeat.CLUSTER.ROLE.STORE   where an owner's log stands                owner -> every reader
+freehold.hello                          a reader has come: owners answer by a heartbeat   reader -> every owner
+freehold.owner.STORE                    questions to an owner about its log        reader -> owner
+freehold.ask.registrar.SHARD            RegistrarQuestion                          API, scheduler, host -> registrar
+freehold.ask.image                      ImageQuestion                              API -> one of the image workers
+freehold.ask.network.CLUSTER            NetworkQuestion                            API -> network worker
+freehold.ask.scheduler                  HostQuestion, to be carried to its host    API -> one of the schedulers
+freehold.ask.host.STORE                 HostQuestion                               scheduler, registrar -> host
+freehold.build.image                    Build                                      registrar -> one of the image workers
+freehold.build.scheduler                Build                                      image worker -> one of the schedulers
+freehold.build.network.CLUSTER          Build                                      scheduler -> network worker
+freehold.build.host.STORE               Build                                      network worker -> host
+"""
+
+from typing import Final
+
+from freehold.vocabulary.envelope import Owner
+
+EVENTS: Final = "freehold.event.>"
+HELLO: Final = "freehold.hello"
+HEARTBEATS: Final = "freehold.heartbeat.>"
+ASK_IMAGE: Final = "freehold.ask.image"
+ASK_SCHEDULER: Final = "freehold.ask.scheduler"
+BUILD_IMAGE: Final = "freehold.build.image"
+BUILD_SCHEDULER: Final = "freehold.build.scheduler"
+
+
+def events(owner: Owner) -> str:
+    """Where an owner's frames are published."""
+    return f"freehold.event.{owner.cluster}.{owner.role}.{owner.store}"
+
+
+def heartbeats(owner: Owner) -> str:
+    """Where an owner's heartbeats are published."""
+    return f"freehold.heartbeat.{owner.cluster}.{owner.role}.{owner.store}"
+
+
+def events_of(role: str) -> str:
+    """The frames of every owner of a role."""
+    return f"freehold.event.*.{role}.*"
+
+
+def heartbeats_of(role: str) -> str:
+    """The heartbeats of every owner of a role."""
+    return f"freehold.heartbeat.*.{role}.*"
+
+
+def owner(store: str) -> str:
+    """Where an owner answers questions about its log."""
+    return f"freehold.owner.{store}"
+
+
+def ask_registrar(project: str) -> str:
+    """Where the registrar of a project answers. One shard, until there are more."""
+    del project
+    return "freehold.ask.registrar.0"
+
+
+def ask_network(cluster: str) -> str:
+    """Where a cluster's network worker answers."""
+    return f"freehold.ask.network.{cluster}"
+
+
+def ask_host(store: str) -> str:
+    """Where a host answers."""
+    return f"freehold.ask.host.{store}"
+
+
+def build_network(cluster: str) -> str:
+    """Where builds wait for a cluster's network worker."""
+    return f"freehold.build.network.{cluster}"
+
+
+def build_host(store: str) -> str:
+    """Where builds reach a host."""
+    return f"freehold.build.host.{store}"

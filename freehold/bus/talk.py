@@ -1,0 +1,84 @@
+"""Words and errors over the bus: what is sent is checked when it arrives, what was raised there is raised here."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from freehold.bus.interface import Bus, Subscription
+from freehold.runtime.log import logger
+from freehold.vocabulary.codec import decode, encode
+from freehold.vocabulary.errors import Broken, Fault, FreeholdError, raised_from
+from freehold.vocabulary.word import Word
+
+A = TypeVar("A")
+
+_log = logger("talk")
+
+
+class _Answer(Word, frozen=True, kw_only=True):
+    body: bytes = b""
+    fault: Fault | None = None
+
+
+async def ask(bus: Bus, subject: str, question: Word, answer: type[A], deadline_s: float = 5.0) -> A:
+    """Asks `question` and gives the answer as `answer`.
+
+    Raises NoAnswer at the deadline, the FreeholdError that the answerer raised, or Broken for an answer that isn't one.
+    """
+    raw = await bus.ask(subject, encode(question), deadline_s)
+    try:
+        reply = decode(raw, _Answer)
+        if reply.fault is not None:
+            raise raised_from(reply.fault)
+        return decode(reply.body, answer)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise Broken(f"the answer to {type(question).__name__} on {subject} can't be read: {error}") from error
+
+
+async def serve(
+    bus: Bus, subject: str, questions: Any, handler: Callable[[Any], Awaitable[Word]], group: str
+) -> Subscription:
+    """Answers questions of the union `questions` with `handler`. What it raises is sent as a fault; a bug is sent as
+    Broken and logged.
+    """
+
+    async def answerer(subject_asked: str, body: bytes) -> bytes:
+        try:
+            return encode(_Answer(body=encode(await handler(decode(body, questions)))))
+        except FreeholdError as error:
+            return encode(_Answer(fault=error.fault()))
+        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+            _log.warning("question can't be read", subject=subject_asked, error=str(error))
+            return encode(_Answer(fault=Fault(code="BadRequest", message=f"the question can't be read: {error}")))
+        except Exception as error:  # noqa: BLE001 - a bug in an answer is told to the asker
+            _log.error("answering failed", subject=subject_asked, exc_info=error)
+            return encode(_Answer(fault=Fault(code="Broken", message="an internal error happened; it is in the log")))
+
+    return await bus.answer(subject, answerer, group)
+
+
+async def hear(
+    bus: Bus, subject: str, shape: type[A], handler: Callable[[A], Awaitable[None]], group: str = ""
+) -> Subscription:
+    """Hears publications of one shape. One that can't be read, or that breaks the handler, is logged and dropped:
+    senders send again.
+    """
+
+    async def listener(subject_heard: str, body: bytes) -> None:
+        try:
+            word = decode(body, shape)
+        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+            _log.warning("message can't be read", subject=subject_heard, error=str(error))
+            return
+        try:
+            await handler(word)
+        except FreeholdError as error:
+            _log.warning("message not taken", subject=subject_heard, error=error.message)
+
+    return await bus.subscribe(subject, listener, group)
+
+
+async def say(bus: Bus, subject: str, word: Word) -> None:
+    """Publishes a word."""
+    await bus.publish(subject, encode(word))

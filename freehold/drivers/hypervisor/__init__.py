@@ -1,0 +1,1 @@
+"""What runs guests: `interface` has the promises, `simulated` and `qemu` keep them."""

@@ -1,0 +1,368 @@
+"""A store: rows, their log, and group commit.
+
+Decisions are made on the event loop: read, decide, `stage`, without awaiting in between. Staged changes are seen by
+later reads at
+once and become durable together with whatever else was staged while the disk was busy. Whoever speaks about a change
+waits for `durable` first. A commit that fails breaks the store for good: later decisions stood on what was lost, so
+its worker ends and is started anew from what the disk has.
+"""
+
+import asyncio
+import sqlite3
+from bisect import insort
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, NamedTuple, TypeVar, cast
+
+from freehold.runtime.chance import Chance, new_id
+from freehold.runtime.clock import HybridClock
+from freehold.runtime.tasks import Offload
+from freehold.store.files import OpenFiles, open_files
+from freehold.vocabulary.codec import KINDS, decode, decode_kind, encode, kind_of
+from freehold.vocabulary.digest import chained
+from freehold.vocabulary.envelope import NO_DIGEST, PAGE_ENTRIES_MAX, Entries, Entry, Owner, Page, Position, Row
+from freehold.vocabulary.errors import Broken
+from freehold.vocabulary.word import Word
+
+R = TypeVar("R", bound=Word)
+
+LOG_TAIL_ENTRIES: Final = 100_000
+"""Entries that are kept for readers to catch up from; older ones only while they are the newest of their key."""
+
+
+class Change(NamedTuple):
+    """A record to put (or, with None, a key to delete). A private one is kept beside the log: never told, never
+    logged.
+    """
+
+    kind: str
+    key: str
+    value: bytes | None
+    private: bool = False
+
+
+def put(key: str, record: Word) -> Change:
+    """Puts a record under `key`."""
+    return Change(kind_of(record), key, encode(record))
+
+
+def drop(kind: str, key: str) -> Change:
+    """Deletes a key; in the log it stays as a tombstone."""
+    return Change(kind, key, None)
+
+
+def keep_private(kind: str, key: str, value: bytes | None) -> Change:
+    """Puts or deletes a private value in the same transaction."""
+    return Change(kind, key, value, private=True)
+
+
+class _Staged(NamedTuple):
+    """One staged transaction."""
+
+    entries: list[Entry]
+    private: list[Change]
+    ticket: int
+
+
+class Store:
+    """One owner's store. Open it with `Store.open`; one process at a time may have it open."""
+
+    def __init__(self, owner: Owner, files: OpenFiles, clock: HybridClock, offload: Offload) -> None:
+        self.owner = owner
+        self.id = owner.store
+        self._files = files
+        self._writer, self._reader = files.writer, files.reader
+        self._clock, self._offload = clock, offload
+        self._durable = self._staged_head = files.head
+        self.epoch = files.head.epoch
+        self._overlay: dict[tuple[bool, str, str], tuple[int, bytes | None]] = {}
+        self._queue: deque[_Staged] = deque()
+        self._tickets = 0
+        self._done_ticket = 0
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._committing: asyncio.Task[None] | None = None
+        self._broken: str = ""
+        self._news = asyncio.Event()
+
+    @staticmethod
+    async def open(
+        path: Path, *, role: str, cluster: str, clock: HybridClock, chance: Chance, offload: Offload
+    ) -> "Store":
+        """Opens the store at `path`, making it if there is none. Raises Broken if it is damaged, Conflict if somebody
+        has it open.
+        """
+
+        try:
+            files = await offload(lambda: open_files(path, new_id(chance), new_id(chance)))
+        except sqlite3.DatabaseError as error:
+            raise Broken(f"the store {path} can't be opened: {error}. Restore it from its backup.") from error
+        return Store(Owner(store=files.store, role=role, cluster=cluster), files, clock, offload)
+
+    # --- reading
+    # -------------------------------------------------------------------------------------------------------------
+
+    def read(self, kind: str, key: str) -> Word | None:
+        """The record under `key`, with staged changes; None if there is none."""
+        value = self._value(False, kind, key)
+        return None if value is None else decode_kind(kind, value)
+
+    def read_as(self, shape: type[R], key: str) -> R | None:
+        """The record of `shape` under `key`; None if there is none."""
+        value = self._value(False, _kind(shape), key)
+        return None if value is None else decode(value, shape)
+
+    def scan(self, shape: type[R], prefix: str = "") -> list[R]:
+        """All records of `shape` whose key begins with `prefix`, in key order."""
+        return [decode(value, shape) for _, value in self._scan(False, _kind(shape), prefix)]
+
+    def read_private(self, kind: str, key: str) -> bytes | None:
+        """The private value under `key`; None if there is none."""
+        return self._value(True, kind, key)
+
+    def scan_private(self, kind: str, prefix: str = "") -> list[tuple[str, bytes]]:
+        """All (key, private value) of `kind` whose key begins with `prefix`, in key order."""
+        return self._scan(True, kind, prefix)
+
+    def _value(self, private: bool, kind: str, key: str) -> bytes | None:
+        staged = self._overlay.get((private, kind, key))
+        if staged is not None:
+            return staged[1]
+        row = self._reader.execute(
+            f"SELECT value FROM {_table(private)} WHERE kind = ? AND key = ?", (kind, key)
+        ).fetchone()
+        return None if row is None else cast(bytes, row[0])
+
+    def _scan(self, private: bool, kind: str, prefix: str) -> list[tuple[str, bytes]]:
+        found: dict[str, bytes] = dict(
+            self._reader.execute(
+                f"SELECT key, value FROM {_table(private)} WHERE kind = ? AND key >= ? AND key < ? ORDER BY key",
+                (kind, prefix, prefix + "\U0010ffff"),
+            )
+        )
+        keys = list(found)
+        for (staged_private, staged_kind, key), (_, value) in self._overlay.items():
+            if staged_private is private and staged_kind == kind and key.startswith(prefix):
+                if value is None:
+                    found.pop(key, None)
+                else:
+                    if key not in found:
+                        insort(keys, key)
+                    found[key] = value
+        return [(key, found[key]) for key in keys if key in found]
+
+    # --- writing
+    # -------------------------------------------------------------------------------------------------------------
+
+    def stage(self, changes: Iterable[Change], cause: str) -> Position:
+        """Takes changes as one transaction, and gives the position at which they will be durable. Raises Broken once a
+        commit has failed.
+        """
+        if self._broken:
+            raise Broken(self._broken)
+        self._tickets += 1
+        entries: list[Entry] = []
+        private: list[Change] = []
+        for change in changes:
+            self._overlay[(change.private, change.kind, change.key)] = (self._tickets, change.value)
+            if change.private:
+                private.append(change)
+            else:
+                entries.append(self._entry(change, cause))
+        self._queue.append(_Staged(entries, private, self._tickets))
+        if self._committing is None:
+            self._committing = asyncio.get_running_loop().create_task(
+                self._commit_groups(), name=f"{self.owner.role}.commit"
+            )
+        return self._staged_head
+
+    def _entry(self, change: Change, cause: str) -> Entry:
+        head = self._staged_head
+        time, seq = self._clock.now(), head.seq + 1
+        digest = chained(head.digest, seq, time, change.kind, change.key, change.value, cause)
+        self._staged_head = Position(epoch=self.epoch, seq=seq, digest=digest)
+        return Entry(seq, time, change.kind, change.key, change.value, cause, digest)
+
+    async def durable(self, position: Position | None = None) -> None:
+        """Waits until everything staged so far (which covers `position`) is on disk. Raises Broken if the disk refused
+        it.
+        """
+        del position  # positions are given out in staging order, so waiting for the newest ticket covers them
+        if self._broken:
+            raise Broken(self._broken)
+        if self._done_ticket >= self._tickets:
+            return
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append((self._tickets, future))
+        await future
+
+    async def commit(self, changes: Iterable[Change], cause: str) -> Position:
+        """Stages changes and waits until they are durable."""
+        position = self.stage(changes, cause)
+        await self.durable(position)
+        return position
+
+    async def _commit_groups(self) -> None:
+        try:
+            while self._queue:
+                group = list(self._queue)
+                self._queue.clear()
+                await self._offload(lambda group=group: _write(self._writer, group))  # type: ignore[misc]
+                self._landed(group)
+        except sqlite3.Error as error:
+            self._break(
+                f"the store of the {self.owner.role} can't be written: {error}. Mend the disk and start it again."
+            )
+        finally:
+            self._committing = None
+
+    def _landed(self, group: list[_Staged]) -> None:
+        ticket = group[-1].ticket
+        for staged in group:
+            changed = [(False, entry.kind, entry.key) for entry in staged.entries]
+            changed += [(True, change.kind, change.key) for change in staged.private]
+            for place in changed:
+                if place in self._overlay and self._overlay[place][0] <= ticket:
+                    del self._overlay[place]
+            if staged.entries:
+                last = staged.entries[-1]
+                self._durable = Position(epoch=self.epoch, seq=last.seq, digest=last.digest)
+        self._done_ticket = ticket
+        while self._waiting and self._waiting[0][0] <= ticket:
+            _, future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(None)
+        self._news.set()
+
+    def _break(self, why: str) -> None:
+        self._broken = why
+        while self._waiting:
+            _, future = self._waiting.popleft()
+            if not future.done():
+                future.set_exception(Broken(why))
+        self._news.set()
+
+    # --- telling
+    # -------------------------------------------------------------------------------------------------------------
+
+    def position(self) -> Position:
+        """Where the durable log stands."""
+        return self._durable
+
+    async def news(self) -> None:
+        """Waits for the next commit. Raises Broken once one has failed."""
+        await self._news.wait()
+        self._news.clear()
+        if self._broken:
+            raise Broken(self._broken)
+
+    def since(self, position: Position, limit: int = PAGE_ENTRIES_MAX) -> Entries:
+        """The durable entries after `position`, or that the complete state is needed: other epoch, another history, or
+        past the horizon.
+        """
+        if position.epoch != self.epoch or position.seq > self._durable.seq or not self._continues(position):
+            return Entries(position=self._durable, complete_needed=True)
+        found = self._reader.execute(
+            "SELECT seq, time, kind, key, value, cause, digest FROM log "
+            "WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
+            (position.seq, self._durable.seq, limit),
+        ).fetchall()
+        entries = tuple(Entry(*row) for row in found)
+        gap = entries and (entries[0].seq != position.seq + 1 or entries[-1].seq - entries[0].seq != len(entries) - 1)
+        return (
+            Entries(position=self._durable, complete_needed=True)
+            if gap
+            else Entries(position=self._durable, entries=entries)
+        )
+
+    def _continues(self, position: Position) -> bool:
+        if position.seq == 0:
+            return position.digest == NO_DIGEST
+        row = self._reader.execute("SELECT digest FROM log WHERE seq = ?", (position.seq,)).fetchone()
+        return row is None or row[0] == position.digest
+
+    def complete(self, after: tuple[str, str], limit: int = PAGE_ENTRIES_MAX) -> Page:
+        """A page of the durable rows in order of (kind, key), after the given one. `position` is where the log stood
+        at that moment.
+        """
+        found = self._reader.execute(
+            "SELECT kind, key, seq, value FROM rows WHERE (kind, key) > (?, ?) ORDER BY kind, key LIMIT ?",
+            (*after, limit + 1),
+        ).fetchall()
+        rows = tuple(Row(*row) for row in found[:limit])
+        return Page(position=self._durable, rows=rows, more=len(found) > limit)
+
+    def told_about(self, about: str, limit: int = PAGE_ENTRIES_MAX) -> Entries:
+        """The durable entries whose key or cause names `about`, oldest first (for stories)."""
+        found = self._reader.execute(
+            "SELECT seq, time, kind, key, value, cause, digest FROM log "
+            "WHERE instr(key, ?) OR cause = ? ORDER BY seq LIMIT ?",
+            (about, about, limit),
+        ).fetchall()
+        return Entries(position=self._durable, entries=tuple(Entry(*row) for row in found))
+
+    async def compact(self, tail: int = LOG_TAIL_ENTRIES) -> None:
+        """Drops log entries behind the tail that a newer entry of the same key has replaced."""
+        horizon = self._durable.seq - tail
+        if horizon <= 0:
+            return
+        sql = (
+            "DELETE FROM log WHERE seq <= ? AND NOT EXISTS "
+            "(SELECT 1 FROM rows WHERE rows.kind = log.kind AND rows.key = log.key AND rows.seq = log.seq)"
+        )
+
+        def run() -> None:
+            self._writer.execute(sql, (horizon,))
+
+        await self._offload(run)
+
+    async def close(self) -> None:
+        """Makes what is staged durable and closes the file."""
+        if self._committing is not None:
+            await asyncio.wait([self._committing])
+
+        await self._offload(self._files.close)
+
+
+def _kind(shape: type[Word]) -> str:
+    return next(kind for kind, known in KINDS.items() if known is shape)
+
+
+def _table(private: bool) -> str:
+    return "private" if private else "rows"
+
+
+def _write(connection: sqlite3.Connection, group: list[_Staged]) -> None:
+    """Writes a group of transactions as one. Row and log entry land together or not at all."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for staged in group:
+            for entry in staged.entries:
+                _write_entry(connection, entry)
+            for change in staged.private:
+                _write_private(connection, change)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _write_entry(connection: sqlite3.Connection, entry: Entry) -> None:
+    connection.execute(
+        "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (entry.seq, entry.time, entry.kind, entry.key, entry.value, entry.cause, entry.digest),
+    )
+    if entry.value is None:
+        connection.execute("DELETE FROM rows WHERE kind = ? AND key = ?", (entry.kind, entry.key))
+    else:
+        connection.execute(
+            "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?)", (entry.kind, entry.key, entry.seq, entry.value)
+        )
+
+
+def _write_private(connection: sqlite3.Connection, change: Change) -> None:
+    if change.value is None:
+        connection.execute("DELETE FROM private WHERE kind = ? AND key = ?", (change.kind, change.key))
+    else:
+        connection.execute("INSERT OR REPLACE INTO private VALUES (?, ?, ?)", (change.kind, change.key, change.value))

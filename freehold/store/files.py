@@ -1,0 +1,106 @@
+"""The files of a store: its tables, the two connections to them, and the lock that keeps a second process out."""
+
+import fcntl
+import os
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from freehold.vocabulary.envelope import Position
+from freehold.vocabulary.errors import Conflict
+
+SCHEMA_VERSION: Final = 1
+
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rows (
+    kind TEXT NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS log (
+    seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB,
+    cause TEXT NOT NULL, digest BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS private (
+    kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFiles:
+    """An open store: one connection that writes (off the loop), one that reads, and the lock."""
+
+    writer: sqlite3.Connection
+    reader: sqlite3.Connection
+    lock: int
+    store: str
+    head: Position
+    """Where the log stands."""
+
+    def close(self) -> None:
+        """Closes the connections, then lets the next process in."""
+        self.reader.close()
+        self.writer.close()
+        os.close(self.lock)
+
+
+def open_files(path: Path, new_store: str, new_epoch: str) -> OpenFiles:
+    """Opens the store at `path`; a new one gets the given id and epoch.
+
+    Raises Conflict if another process has it open or a later version wrote it, sqlite3.DatabaseError if it is damaged.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = _locked(path)
+    try:
+        writer = _connect(path)
+        path.chmod(0o600)
+        writer.executescript(_TABLES)
+        _found(writer, new_store, new_epoch)
+        return OpenFiles(writer, _connect(path), lock, _meta(writer, "store"), _head(writer))
+    except BaseException:
+        os.close(lock)
+        raise
+
+
+def _locked(path: Path) -> int:
+    lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise Conflict(f"the store {path} is open in another process; an owner runs once") from error
+    return lock
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """A connection in WAL mode with full synchronisation; transactions are begun and ended by hand."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA busy_timeout=5000")
+    return connection
+
+
+def _found(connection: sqlite3.Connection, store: str, epoch: str) -> None:
+    version = _meta(connection, "version")
+    if version and int(version) > SCHEMA_VERSION:
+        raise Conflict(
+            f"the store was written by a newer Freehold (schema {version}); "
+            f"this one knows {SCHEMA_VERSION}. Upgrade first."
+        )
+    connection.executemany(
+        "INSERT OR IGNORE INTO meta VALUES (?, ?)",
+        (("store", store), ("epoch", epoch), ("version", str(SCHEMA_VERSION))),
+    )
+
+
+def _meta(connection: sqlite3.Connection, name: str) -> str:
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    return "" if row is None else str(row[0])
+
+
+def _head(connection: sqlite3.Connection) -> Position:
+    epoch = _meta(connection, "epoch")
+    row = connection.execute("SELECT seq, digest FROM log ORDER BY seq DESC LIMIT 1").fetchone()
+    return Position(epoch=epoch) if row is None else Position(epoch=epoch, seq=row[0], digest=row[1])

@@ -1,0 +1,210 @@
+"""The API's view of the whole cloud.
+
+It answers from its own file, knows how old its knowledge of each owner is, and can make sure that it has seen what
+was written before a
+question came (read your own write) with one question to each owner, shared by all who wait.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+from freehold.bus import subjects, talk
+from freehold.bus.interface import Bus
+from freehold.runtime.clock import HybridClock
+from freehold.runtime.log import logger
+from freehold.views.follower import Follower
+from freehold.views.rows import RowFile
+from freehold.vocabulary.codec import KINDS, decode
+from freehold.vocabulary.envelope import Done, Entry, Heartbeat, Owner, Position, Row, Stands
+from freehold.vocabulary.errors import FreeholdError, NoAnswer
+from freehold.vocabulary.request import Admitted
+from freehold.vocabulary.word import Word
+
+R = TypeVar("R", bound=Word)
+
+ROLES: Final = ("registrar", "image", "network", "host")
+SEEN_DEADLINE_S: Final = 5.0
+SILENT_AFTER_PERIODS: Final = 3
+"""An owner that missed this many heartbeats isn't asked by `fresh`: its part is shown as old as it is."""
+
+_log = logger("views")
+_KIND_OF: Final = {shape: kind for kind, shape in KINDS.items()}
+
+
+class OwnerSeen(Word, frozen=True, kw_only=True):
+    """An owner as the view knows it. `age_s`: seconds since it was last heard; None if not since this process began."""
+
+    owner: Owner
+    name: str
+    position: Position
+    age_s: float | None
+
+
+class CloudView:
+    """See the module. Also the `Sink` that a Follower feeds."""
+
+    def __init__(self, bus: Bus, clock: HybridClock, path: Path, boot: str) -> None:
+        self._bus, self._clock = bus, clock
+        self._file = RowFile(path, boot)
+        self._seen = self._file.positions()
+        self._owners = {store: seen.owner for store, seen in self._seen.items()}
+        self._stands = {store: seen.position for store, seen in self._seen.items()}
+        self._beats: dict[str, tuple[float, Heartbeat]] = {}
+        self._waiting: dict[str, list[tuple[int, asyncio.Future[None]]]] = {}
+        self._questions: dict[str, _Shared] = {}
+        self.follower = Follower(bus, ROLES, self, "cloud")
+
+    async def open(self) -> None:
+        """Starts to follow: asks only for what came since the file was written."""
+        await self.follower.open()
+
+    async def close(self) -> None:
+        """Stops, leaving the file whole."""
+        await self.follower.close()
+        self._file.close()
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    def get(self, shape: type[R], key: str) -> R | None:
+        """One record; None if there is none."""
+        value = self._file.get(_KIND_OF[shape], key)
+        return None if value is None else decode(value, shape)
+
+    def list(
+        self, shape: type[R], project: str | None = None, *, after: str = "", newest_first: bool = True
+    ) -> Iterator[R]:
+        """Records in order of creation within the project; of all projects (by project, then creation) for None.
+
+        `after` is the key of a marker, which isn't included. Raises NotFound if the marker isn't there.
+        """
+        for value in self._file.list(_KIND_OF[shape], project, after, newest_first):
+            yield decode(value, shape)
+
+    def keyed(self, shape: type[R], prefix: str) -> Iterator[R]:
+        """Records whose key begins with `prefix`, in key order."""
+        for value in self._file.keyed(_KIND_OF[shape], prefix):
+            yield decode(value, shape)
+
+    def owners(self) -> Sequence[OwnerSeen]:
+        """Every owner it knows, by role and name."""
+        now = self._clock.clock.monotonic_s()
+        found = []
+        for store, owner in self._owners.items():
+            beat = self._beats.get(store)
+            found.append(
+                OwnerSeen(
+                    owner=owner,
+                    name=beat[1].name if beat else "",
+                    position=self._stands.get(store, Position(epoch="")),
+                    age_s=None if beat is None else now - beat[0],
+                )
+            )
+        return sorted(found, key=lambda seen: (seen.owner.role, seen.name, seen.owner.store))
+
+    # --- waiting ---------------------------------------------------------------------------------------------------
+
+    async def seen(self, done: Done | Admitted, deadline_s: float = SEEN_DEADLINE_S) -> None:
+        """Waits until the view has a write. Goes on without it at the deadline: the write is durable all the same."""
+        try:
+            await asyncio.wait_for(self._reached(done.store, done.position), deadline_s)
+        except TimeoutError:
+            _log.warning("the view is late", store=done.store, wanted=done.position.seq)
+
+    async def fresh(self, roles: Sequence[str]) -> None:
+        """Makes sure that the view has what the owners of `roles` that can be reached had written when this was
+        called.
+        """
+        stores = [store for store, owner in self._owners.items() if owner.role in roles and self._can_be_reached(store)]
+        await asyncio.gather(*(self._caught_up(store) for store in stores))
+
+    def _can_be_reached(self, store: str) -> bool:
+        beat = self._beats.get(store)
+        if beat is None:
+            return False
+        return self._clock.clock.monotonic_s() - beat[0] < SILENT_AFTER_PERIODS * beat[1].period_s
+
+    async def _caught_up(self, store: str) -> None:
+        shared = self._questions.get(store)
+        if shared is None:
+            shared = self._questions[store] = _Shared(self._bus, store)
+        try:
+            position = await shared.stands()
+            await asyncio.wait_for(self._reached(store, position), SEEN_DEADLINE_S)
+        except (FreeholdError, TimeoutError):
+            _log.warning("an owner didn't say where it stands in time", store=store)
+
+    async def _reached(self, store: str, position: Position) -> None:
+        if self._has(store, position):
+            return
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(store, []).append((position.seq, future))
+        await future
+
+    def _has(self, store: str, position: Position) -> bool:
+        stands = self._stands.get(store)
+        return stands is not None and stands.epoch == position.epoch and stands.seq >= position.seq
+
+    # --- the sink --------------------------------------------------------------------------------------------------
+
+    def positions(self) -> dict[str, Position]:
+        """See Sink."""
+        return dict(self._stands)
+
+    def apply(self, owner: Owner, position: Position, entries: Sequence[Entry]) -> None:
+        """See Sink."""
+        self._file.apply(owner, position, entries)
+        self._stand(owner, position)
+
+    def replace(self, owner: Owner, position: Position, rows: Sequence[Row]) -> None:
+        """See Sink."""
+        self._file.replace(owner, position, rows)
+        self._stand(owner, position)
+
+    def heard(self, heartbeat: Heartbeat) -> None:
+        """See Sink."""
+        self._owners[heartbeat.owner.store] = heartbeat.owner
+        self._beats[heartbeat.owner.store] = (self._clock.clock.monotonic_s(), heartbeat)
+        self._clock.heard(heartbeat.time)
+
+    def _stand(self, owner: Owner, position: Position) -> None:
+        self._owners[owner.store] = owner
+        self._stands[owner.store] = position
+        waiting = self._waiting.pop(owner.store, [])
+        later = [(seq, future) for seq, future in waiting if seq > position.seq and not future.done()]
+        if later:
+            self._waiting[owner.store] = later
+        for seq, future in waiting:
+            if seq <= position.seq and not future.done():
+                future.set_result(None)
+
+
+class _Shared:
+    """The question where an owner stands, shared: whoever comes while one is under way waits for the next, which is
+    asked after they came.
+    """
+
+    def __init__(self, bus: Bus, store: str) -> None:
+        self._bus, self._store = bus, store
+        self._running: asyncio.Task[Position] | None = None
+        self._next: asyncio.Task[Position] | None = None
+
+    async def stands(self) -> Position:
+        """Where the owner stood at some moment after this was called. Raises NoAnswer."""
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._ask())
+            return await asyncio.shield(self._running)
+        if self._next is None or self._next.done():
+            self._next = asyncio.create_task(self._ask_after(self._running))
+        return await asyncio.shield(self._next)
+
+    async def _ask_after(self, before: "asyncio.Task[Position]") -> Position:
+        await asyncio.wait([before])
+        self._running, self._next = self._next, None
+        return await self._ask()
+
+    async def _ask(self) -> Position:
+        if not self._store:
+            raise NoAnswer("there is no such owner")
+        return await talk.ask(self._bus, subjects.owner(self._store), Stands(), Position)

@@ -1,0 +1,190 @@
+"""Following owners: every entry once and in order, or the complete state, whatever the bus did.
+
+For each owner a sink keeps the position (epoch, sequence, digest) it stands at.
+    next in sequence                            apply
+    already seen                                drop
+    a gap, or a heartbeat that is ahead         ask the owner for everything since
+    other epoch, past the horizon, or a digest  take its complete state and replace its part
+    that doesn't fit
+An owner that doesn't answer is asked again when it is next heard, never in a loop of its own.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from freehold.bus import subjects, talk
+from freehold.bus.interface import Bus, Subscription
+from freehold.runtime.log import logger
+from freehold.runtime.tasks import Tasks
+from freehold.vocabulary.digest import chained
+from freehold.vocabulary.envelope import (
+    Complete,
+    Entries,
+    Entry,
+    Frame,
+    Heartbeat,
+    Hello,
+    Owner,
+    Page,
+    Position,
+    Row,
+    Since,
+)
+from freehold.vocabulary.errors import FreeholdError
+
+ASK_DEADLINE_S: Final = 5.0
+
+_log = logger("views")
+
+
+class Sink(Protocol):
+    """What a reader does with what it learns. Calls are synchronous; positions are kept with what they stand for."""
+
+    def positions(self) -> dict[str, Position]:
+        """Where it stands for each owner's store."""
+
+    def apply(self, owner: Owner, position: Position, entries: Sequence[Entry]) -> None:
+        """The next entries, in order, each once; it then stands at `position`."""
+
+    def replace(self, owner: Owner, position: Position, rows: Sequence[Row]) -> None:
+        """The owner's complete state: what isn't in it is gone."""
+
+    def heard(self, heartbeat: Heartbeat) -> None:
+        """A sign of life."""
+
+
+class Follower:
+    """Follows all owners of some roles for one sink."""
+
+    def __init__(self, bus: Bus, roles: Sequence[str], sink: Sink, room: str = "view") -> None:
+        self._bus, self._roles, self._sink = bus, tuple(roles), sink
+        self.tasks = Tasks(f"{room}.follower")
+        self._positions: dict[str, Position] = {}
+        self._catching_up: set[str] = set()
+        self._subscriptions: list[Subscription] = []
+        self.resyncs = 0
+        """How often a complete state was taken."""
+
+    async def open(self) -> None:
+        """Starts to listen, and asks who is there."""
+        self._positions = dict(self._sink.positions())
+        for role in self._roles:
+            self._subscriptions += [
+                await talk.hear(self._bus, subjects.events_of(role), Frame, self._on_frame),
+                await talk.hear(self._bus, subjects.heartbeats_of(role), Heartbeat, self._on_heartbeat),
+            ]
+        await talk.say(self._bus, subjects.HELLO, Hello())
+
+    async def close(self) -> None:
+        """Hears no more."""
+        for subscription in self._subscriptions:
+            await subscription.close()
+        await self.tasks.close()
+
+    async def _on_frame(self, frame: Frame) -> None:
+        stands = self._positions.get(frame.owner.store)
+        if stands is None or stands.epoch != frame.epoch or not frame.entries or frame.entries[0].seq > stands.seq + 1:
+            self._catch_up(frame.owner)
+        elif frame.owner.store not in self._catching_up:
+            self._take(frame.owner, stands, frame.entries)
+
+    async def _on_heartbeat(self, heartbeat: Heartbeat) -> None:
+        self._sink.heard(heartbeat)
+        stands, told = self._positions.get(heartbeat.owner.store), heartbeat.position
+        if stands is None or stands.epoch != told.epoch or stands.seq < told.seq:
+            self._catch_up(heartbeat.owner)
+        elif stands.seq == told.seq and stands.digest != told.digest:
+            _log.error("an owner's history differs from what was read of it", store=heartbeat.owner.store, seq=told.seq)
+            self._catch_up(heartbeat.owner)
+
+    def _take(self, owner: Owner, stands: Position, entries: Sequence[Entry]) -> bool:
+        """Applies those of `entries` that are next. False if their digests don't continue what was read."""
+        fresh = [entry for entry in entries if entry.seq > stands.seq]
+        if not fresh:
+            return True
+        if not _chains(stands, fresh):
+            _log.error("an owner's entries don't continue what was read of it", store=owner.store, seq=fresh[0].seq)
+            self._catch_up(owner)
+            return False
+        position = Position(epoch=stands.epoch, seq=fresh[-1].seq, digest=fresh[-1].digest)
+        self._sink.apply(owner, position, fresh)
+        self._positions[owner.store] = position
+        return True
+
+    def _catch_up(self, owner: Owner) -> None:
+        if owner.store not in self._catching_up:
+            self._catching_up.add(owner.store)
+            self.tasks.start(f"catch up {owner.role}", self._catch_up_now(owner))
+
+    async def _catch_up_now(self, owner: Owner) -> None:
+        try:
+            while not await self._next_part(owner):
+                pass
+        except FreeholdError as error:
+            _log.info("an owner can't be asked now", store=owner.store, role=owner.role, error=error.message)
+        finally:
+            self._catching_up.discard(owner.store)
+
+    async def _next_part(self, owner: Owner) -> bool:
+        """Reads the next part of what was missed; True when there is no more."""
+        stands = self._positions.get(owner.store)
+        if stands is None:
+            await self._take_complete(owner)
+            return True
+        answer = await self._since(owner, stands)
+        if answer.complete_needed or not _chains(stands, answer.entries):
+            await self._take_complete(owner)
+            return True
+        if answer.entries:
+            position = Position(epoch=stands.epoch, seq=answer.entries[-1].seq, digest=answer.entries[-1].digest)
+            self._sink.apply(owner, position, answer.entries)
+            self._positions[owner.store] = position
+        return self._positions[owner.store].seq >= answer.position.seq
+
+    async def _take_complete(self, owner: Owner) -> None:
+        """Reads all rows page by page, folds in what was written meanwhile, and hands it over as one state."""
+        rows: dict[tuple[str, str], Row] = {}
+        first: Position | None = None
+        after, more = ("", ""), True
+        while more:
+            page = await talk.ask(self._bus, subjects.owner(owner.store), Complete(after=after), Page, ASK_DEADLINE_S)
+            first = first or page.position
+            rows.update({(row.kind, row.key): row for row in page.rows})
+            more = page.more
+            if page.rows:
+                after = (page.rows[-1].kind, page.rows[-1].key)
+        assert first is not None
+        position = await self._fold(owner, first, rows)
+        self._sink.replace(owner, position, list(rows.values()))
+        self._positions[owner.store] = position
+        self.resyncs += 1
+
+    async def _fold(self, owner: Owner, stands: Position, rows: dict[tuple[str, str], Row]) -> Position:
+        while True:
+            answer = await self._since(owner, stands)
+            if answer.complete_needed:
+                raise FreeholdError(
+                    f"{owner.role} {owner.store} changed too much while it was read; it is read again when next heard"
+                )
+            for entry in answer.entries:
+                if entry.value is None:
+                    rows.pop((entry.kind, entry.key), None)
+                else:
+                    rows[(entry.kind, entry.key)] = Row(entry.kind, entry.key, entry.seq, entry.value)
+                stands = Position(epoch=stands.epoch, seq=entry.seq, digest=entry.digest)
+            if stands.seq >= answer.position.seq:
+                return stands
+
+    async def _since(self, owner: Owner, position: Position) -> Entries:
+        return await talk.ask(self._bus, subjects.owner(owner.store), Since(position=position), Entries, ASK_DEADLINE_S)
+
+
+def _chains(stands: Position, entries: Sequence[Entry]) -> bool:
+    """Whether `entries` follow one another from `stands`, by sequence and by digest."""
+    seq, digest = stands.seq, stands.digest
+    for e in entries:
+        seq += 1
+        digest = chained(digest, e.seq, e.time, e.kind, e.key, e.value, e.cause)
+        if e.seq != seq or e.digest != digest:
+            return False
+    return True

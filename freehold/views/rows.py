@@ -1,0 +1,252 @@
+"""The mapped file under the API's view: records laid out by project and order of creation, with the positions they
+stand for.
+
+    rows       kind 0 project 0 created(8) key   -> owner's store id (36 bytes) + the owner's bytes
+    places     kind 0 key                        -> the key in `rows`
+    owned      store 0 kind 0 key                -> nothing: what an owner's complete state replaces
+    shadowed   kind 0 key 0 store                -> the owner's bytes, where another owner holds the higher deed
+    positions  store                             -> Seen
+
+Records and positions change in one transaction, so the file is its own snapshot. It isn't synced to disk: after a
+power cut (another boot id,
+and not closed cleanly) it is thrown away and built again.
+"""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final, TypeVar
+
+import lmdb
+
+from freehold.runtime.log import logger
+from freehold.vocabulary.codec import KINDS, decode, decode_kind, encode
+from freehold.vocabulary.envelope import Entry, Owner, Position, Row
+from freehold.vocabulary.errors import NotFound
+from freehold.vocabulary.word import Word
+
+R = TypeVar("R", bound=Word)
+
+MAP_BYTES: Final = 64 * 1024**3
+LAYOUT: Final = b"1"
+STORE_BYTES: Final = 36
+KEY_BYTES_MAX: Final = 300
+"""LMDB takes keys of 511 bytes; longer record keys are cut and made unique by a hash."""
+
+_log = logger("views")
+
+
+class Seen(Word, frozen=True, kw_only=True):
+    """What the view stands at for one owner."""
+
+    owner: Owner
+    position: Position
+
+
+class RowFile:
+    """The file. One process writes; every call is a transaction of its own."""
+
+    def __init__(self, path: Path, boot: str) -> None:
+        self._path, self._boot = path, boot.encode()
+        self._env = self._open()
+
+    def _open(self) -> lmdb.Environment:
+        try:
+            env = self._opened()
+            with env.begin() as txn:
+                known = txn.get(b"layout", db=self._meta)
+                whole = txn.get(b"boot", db=self._meta) == self._boot or txn.get(b"clean", db=self._meta) == b"1"
+            if known is not None and (known != LAYOUT or not whole):
+                env.close()
+                _log.info("the view isn't known to be whole and is built again", path=str(self._path))
+                shutil.rmtree(self._path)
+                env = self._opened()
+        except lmdb.Error as error:
+            _log.warning("the view is damaged and is built again", path=str(self._path), error=str(error))
+            shutil.rmtree(self._path, ignore_errors=True)
+            env = self._opened()
+        with env.begin(write=True) as txn:
+            for name, value in ((b"layout", LAYOUT), (b"boot", self._boot), (b"clean", b"0")):
+                txn.put(name, value, db=self._meta)
+        return env
+
+    def _opened(self) -> lmdb.Environment:
+        self._path.mkdir(parents=True, exist_ok=True)
+        env = lmdb.open(str(self._path), map_size=MAP_BYTES, max_dbs=8, sync=False, metasync=False, readahead=False)
+        names = (b"rows", b"places", b"owned", b"shadowed", b"positions", b"meta")
+        self._rows, self._places, self._owned, self._shadowed, self._positions, self._meta = map(env.open_db, names)
+        return env
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    def positions(self) -> dict[str, Seen]:
+        """What it stands at, by store."""
+        with self._env.begin() as txn:
+            return {bytes(store).decode(): decode(bytes(seen), Seen) for store, seen in txn.cursor(db=self._positions)}
+
+    def get(self, kind: str, key: str) -> bytes | None:
+        """The bytes of one record; None if there is none."""
+        with self._env.begin() as txn:
+            place = txn.get(_place(kind, key), db=self._places)
+            row = None if place is None else txn.get(place, db=self._rows)
+        return None if row is None else bytes(row[STORE_BYTES:])
+
+    def list(self, kind: str, project: str | None, after: str, newest_first: bool) -> Iterator[bytes]:
+        """The bytes of a project's (or everybody's) records in order of creation. Raises NotFound for a marker that
+        isn't there.
+        """
+        prefix = kind.encode() + b"\0" + (b"" if project is None else project.encode() + b"\0")
+        with self._env.begin() as txn:
+            start = None
+            if after:
+                start = txn.get(_place(kind, after), db=self._places)
+                if start is None or not start.startswith(prefix):
+                    raise NotFound(f"no {kind} {after} to go on after")
+            cursor = txn.cursor(db=self._rows)
+            found = _backward(cursor, prefix, start) if newest_first else _forward(cursor, prefix, start)
+            for value in found:
+                yield bytes(value[STORE_BYTES:])
+
+    def keyed(self, kind: str, prefix: str) -> Iterator[bytes]:
+        """The bytes of the records whose key begins with `prefix`, in key order."""
+        start = kind.encode() + b"\0" + prefix.encode()
+        with self._env.begin() as txn:
+            cursor = txn.cursor(db=self._places)
+            for place in _forward(cursor, start, None):
+                row = txn.get(place, db=self._rows)
+                if row is not None:
+                    yield bytes(row[STORE_BYTES:])
+
+    # --- writing ---------------------------------------------------------------------------------------------------
+
+    def apply(self, owner: Owner, position: Position, entries: Sequence[Entry]) -> None:
+        """An owner's next entries."""
+        with self._env.begin(write=True) as txn:
+            for entry in entries:
+                if entry.kind not in KINDS:
+                    continue
+                if entry.value is None:
+                    self._delete(txn, owner.store, entry.kind, entry.key)
+                else:
+                    self._put(txn, owner.store, entry.kind, entry.key, entry.value)
+            self._stand(txn, owner, position)
+
+    def replace(self, owner: Owner, position: Position, rows: Sequence[Row]) -> None:
+        """An owner's complete state."""
+        with self._env.begin(write=True) as txn:
+            gone = self._owned_by(txn, owner.store)
+            for row in rows:
+                if row.kind in KINDS:
+                    gone.discard((row.kind, row.key))
+                    self._put(txn, owner.store, row.kind, row.key, row.value)
+            for kind, key in gone:
+                self._delete(txn, owner.store, kind, key)
+            self._stand(txn, owner, position)
+
+    def close(self) -> None:
+        """Writes everything to disk and marks the file as whole."""
+        self._env.sync(True)
+        with self._env.begin(write=True) as txn:
+            txn.put(b"clean", b"1", db=self._meta)
+        self._env.sync(True)
+        self._env.close()
+
+    def _stand(self, txn: lmdb.Transaction, owner: Owner, position: Position) -> None:
+        txn.put(owner.store.encode(), encode(Seen(owner=owner, position=position)), db=self._positions)
+
+    def _owned_by(self, txn: lmdb.Transaction, store: str) -> set[tuple[str, str]]:
+        found: set[tuple[str, str]] = set()
+        prefix = store.encode() + b"\0"
+        for value in _forward(txn.cursor(db=self._owned), prefix, None):
+            kind, key = decode(bytes(value), tuple[str, str])
+            found.add((kind, key))
+        return found
+
+    def _put(self, txn: lmdb.Transaction, store: str, kind: str, key: str, value: bytes) -> None:
+        record = decode_kind(kind, value)
+        place, where = _place(kind, key), _row_key(kind, key, record)
+        txn.put(_owned_key(store, kind, key), encode((kind, key)), db=self._owned)
+        standing_at = txn.get(place, db=self._places)
+        if standing_at is not None:
+            standing = bytes(txn.get(standing_at, b"", db=self._rows))
+            holder = standing[:STORE_BYTES].decode()
+            if holder != store:
+                if _deed(kind, standing[STORE_BYTES:]) > _deed(kind, value):
+                    txn.put(_shadow(kind, key, store), value, db=self._shadowed)
+                    return
+                txn.put(_shadow(kind, key, holder), standing[STORE_BYTES:], db=self._shadowed)
+            if standing_at != where:
+                txn.delete(standing_at, db=self._rows)
+        txn.delete(_shadow(kind, key, store), db=self._shadowed)
+        txn.put(where, store.encode() + value, db=self._rows)
+        txn.put(place, where, db=self._places)
+
+    def _delete(self, txn: lmdb.Transaction, store: str, kind: str, key: str) -> None:
+        txn.delete(_owned_key(store, kind, key), db=self._owned)
+        txn.delete(_shadow(kind, key, store), db=self._shadowed)
+        place = _place(kind, key)
+        where = txn.get(place, db=self._places)
+        if where is None or bytes(txn.get(where, b"", db=self._rows))[:STORE_BYTES].decode() != store:
+            return
+        txn.delete(where, db=self._rows)
+        txn.delete(place, db=self._places)
+        self._unshadow(txn, kind, key)
+
+    def _unshadow(self, txn: lmdb.Transaction, kind: str, key: str) -> None:
+        """The holder of the highest deed is gone: show the next, if any."""
+        prefix = _place(kind, key) + b"\0"
+        cursor = txn.cursor(db=self._shadowed)
+        waiting: list[tuple[str, bytes]] = []
+        if cursor.set_range(prefix):
+            for shadow, value in cursor:
+                if not bytes(shadow).startswith(prefix):
+                    break
+                waiting.append((bytes(shadow)[len(prefix) :].decode(), bytes(value)))
+        if waiting:
+            store, value = max(waiting, key=lambda held: _deed(kind, held[1]))
+            self._put(txn, store, kind, key, value)
+
+
+def _forward(cursor: lmdb.Cursor, prefix: bytes, start: bytes | None) -> Iterator[bytes]:
+    found = cursor.set_range(start or prefix)
+    if found and start is not None and bytes(cursor.key()) == start:
+        found = cursor.next()
+    while found and bytes(cursor.key()).startswith(prefix):
+        yield bytes(cursor.value())
+        found = cursor.next()
+
+
+def _backward(cursor: lmdb.Cursor, prefix: bytes, start: bytes | None) -> Iterator[bytes]:
+    end = start or prefix[:-1] + b"\x01"
+    found = cursor.prev() if cursor.set_range(end) else cursor.last()
+    while found and bytes(cursor.key()).startswith(prefix):
+        yield bytes(cursor.value())
+        found = cursor.prev()
+
+
+def _bounded(key: str) -> bytes:
+    raw = key.encode()
+    return raw if len(raw) <= KEY_BYTES_MAX else raw[:KEY_BYTES_MAX] + blake2b(raw, digest_size=16).digest()
+
+
+def _place(kind: str, key: str) -> bytes:
+    return kind.encode() + b"\0" + _bounded(key)
+
+
+def _shadow(kind: str, key: str, store: str) -> bytes:
+    return _place(kind, key) + b"\0" + store.encode()
+
+
+def _owned_key(store: str, kind: str, key: str) -> bytes:
+    return store.encode() + b"\0" + _place(kind, key)
+
+
+def _row_key(kind: str, key: str, record: Word) -> bytes:
+    project = str(getattr(record, "project", "")).encode()[:64]
+    created = int(getattr(record, "created", 0)).to_bytes(8, "big")
+    return kind.encode() + b"\0" + project + b"\0" + created + _bounded(key)
+
+
+def _deed(kind: str, value: bytes) -> int:
+    return int(getattr(decode_kind(kind, value), "deed", 0)) if kind in ("guest", "refusal") else 0

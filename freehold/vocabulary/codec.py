@@ -1,0 +1,102 @@
+"""Words to bytes and back, and the table of kinds of records."""
+
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from freehold.vocabulary.guest import Action, Guest, Refusal
+from freehold.vocabulary.host import Host
+from freehold.vocabulary.image import Image
+from freehold.vocabulary.network import Network, NetworkQuota, Port, SecurityGroup, Subnet
+from freehold.vocabulary.request import Admission, Request
+from freehold.vocabulary.secret import Secret
+from freehold.vocabulary.tenant import (
+    ApplicationCredential,
+    Assignment,
+    Flavor,
+    KeyPair,
+    Project,
+    Quota,
+    Revocation,
+    Role,
+    ServerGroup,
+    SigningKey,
+    User,
+)
+from freehold.vocabulary.word import Word
+
+W = TypeVar("W")
+
+KINDS: Final[dict[str, type[Word]]] = {
+    "host": Host,
+    "guest": Guest,
+    "action": Action,
+    "refusal": Refusal,
+    "admission": Admission,
+    "request": Request,
+    "project": Project,
+    "user": User,
+    "role": Role,
+    "assignment": Assignment,
+    "application_credential": ApplicationCredential,
+    "revocation": Revocation,
+    "signing_key": SigningKey,
+    "flavor": Flavor,
+    "key_pair": KeyPair,
+    "server_group": ServerGroup,
+    "quota": Quota,
+    "image": Image,
+    "network": Network,
+    "subnet": Subnet,
+    "port": Port,
+    "security_group": SecurityGroup,
+    "network_quota": NetworkQuota,
+}
+"""Every kind that an owner tells of, and the class of its records."""
+
+
+def _hook_out(value: Any) -> Any:
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise TypeError(f"{type(value).__name__} can't be sent")
+
+
+def _hook_in(kind: type, value: Any) -> Any:
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    raise TypeError(f"{kind.__name__} can't be received")
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_hook_out, order="deterministic")
+_decoders: dict[Any, msgspec.msgpack.Decoder[Any]] = {}
+
+
+def encode(word: Any) -> bytes:
+    """`word` as MessagePack. Secrets go as text: call it only for what stays in our own stores and bus."""
+    return _encoder.encode(word)
+
+
+def decode(data: bytes, shape: type[W]) -> W:
+    """`data` as `shape`.
+
+    Raises msgspec.ValidationError or msgspec.DecodeError (both ValueError) if it isn't one.
+    """
+    decoder = _decoders.get(shape)
+    if decoder is None:
+        decoder = _decoders[shape] = msgspec.msgpack.Decoder(shape, dec_hook=_hook_in)
+    return decoder.decode(data)  # type: ignore[no-any-return]
+
+
+def decode_kind(kind: str, data: bytes) -> Word:
+    """The record of `kind` in `data`. Raises KeyError for a kind that isn't known here, ValueError for bytes that
+    aren't one.
+    """
+    return decode(data, KINDS[kind])
+
+
+def kind_of(record: Word) -> str:
+    """The kind under which records of this class are kept. Raises KeyError if it is not one."""
+    return _KIND_OF[type(record)]
+
+
+_KIND_OF: Final = {cls: kind for kind, cls in KINDS.items()}

@@ -1,0 +1,133 @@
+"""What owners say about their stores, and what readers ask of them."""
+
+from typing import Final
+
+import msgspec
+
+from freehold.vocabulary.word import Message, Word
+
+FRAME_ENTRIES_MAX: Final = 100
+"""Entries in one frame (a NATS message is at most 1 MB by default)."""
+
+PAGE_ENTRIES_MAX: Final = 1000
+"""Rows or entries in one answer to a reader that catches up."""
+
+DIGEST_BYTES: Final = 16
+NO_DIGEST: Final = bytes(DIGEST_BYTES)
+
+
+class Position(Word, frozen=True, kw_only=True):
+    """Where an owner's log stands. Positions of one epoch are ordered by `seq`; epochs are not ordered."""
+
+    epoch: str
+    seq: int = 0
+    digest: bytes = NO_DIGEST
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One line of an owner's log: a whole record put, or a key deleted (`value` None).
+
+    `seq` counts 1, 2, 3 … in commit order without gaps; `digest` chains over everything before; `cause` is the URN
+    or the
+    signal that led to it ("reconcile", "bootstrap").
+    """
+
+    seq: int
+    time: int
+    kind: str
+    key: str
+    value: bytes | None
+    cause: str
+    digest: bytes
+
+
+class Owner(Word, frozen=True, kw_only=True):
+    """Who speaks: the id of a store, the role that owns it and the cluster it belongs to."""
+
+    store: str
+    role: str
+    cluster: str
+
+
+class Frame(Word, frozen=True, kw_only=True):
+    """Up to `FRAME_ENTRIES_MAX` entries of one epoch, next to each other."""
+
+    owner: Owner
+    epoch: str
+    entries: tuple[Entry, ...]
+
+
+class Heartbeat(Word, frozen=True, kw_only=True):
+    """An owner is alive and its log stands at `position`. `name` is for people."""
+
+    owner: Owner
+    position: Position
+    time: int
+    name: str = ""
+    period_s: float = 5.0
+
+
+class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A record as it stands, with the sequence of the entry that wrote it."""
+
+    kind: str
+    key: str
+    seq: int
+    value: bytes
+
+
+class Hello(Word, frozen=True, kw_only=True):
+    """A reader has come and wants to know which owners there are. They answer by a heartbeat."""
+
+
+class Since(Message, frozen=True, kw_only=True):
+    """Asks an owner for the entries after `position`. Answer: `Entries`, or `Complete` is needed."""
+
+    position: Position
+
+
+class Complete(Message, frozen=True, kw_only=True):
+    """Asks an owner for its records, in pages: `after` is the last (kind, key) of the page before."""
+
+    after: tuple[str, str] = ("", "")
+
+
+class Told(Message, frozen=True, kw_only=True):
+    """Asks an owner for what its log and rows say of an id (for `freehold story`): keys or causes that contain it."""
+
+    about: str
+
+
+class Entries(Word, frozen=True, kw_only=True):
+    """Answer to `Since`. `complete_needed`: the position is of another epoch, unknown, or older than the horizon.
+
+    `position` is where the owner's durable log stood when it answered; there is more to ask for while the last entry
+    is before it.
+    """
+
+    position: Position
+    entries: tuple[Entry, ...] = ()
+    complete_needed: bool = False
+
+
+class Page(Word, frozen=True, kw_only=True):
+    """Answer to `Complete`: `position` is where the log stood when this page was read; `more` if others follow."""
+
+    position: Position
+    rows: tuple[Row, ...] = ()
+    more: bool = False
+
+
+class Stands(Message, frozen=True, kw_only=True):
+    """Asks an owner where its durable log stands, for reads that must see earlier writes. Answer: `Position`."""
+
+
+OwnerQuestion = Since | Complete | Told | Stands
+
+
+class Done(Word, frozen=True, kw_only=True):
+    """The plain answer to a change: it is durable at `position` of `store`; `key` is what was made or changed."""
+
+    store: str
+    position: Position
+    key: str = ""

@@ -1,0 +1,106 @@
+"""Errors a person or a peer can act on.
+
+    FreeholdError
+    ├── BadRequest          the request itself is wrong: say what to change
+    │   └── TooLarge        over a published limit
+    ├── Unauthorized        not known who is asking
+    ├── Forbidden           known, and not allowed
+    │   └── QuotaExceeded   allowed, but the project's share is used up
+    ├── NotFound            no such thing, or not the caller's to see
+    ├── Conflict            true now, maybe not later: a name taken, a thing in use
+    ├── NoRoom              no host can take the guest
+    ├── Unavailable         an owner can't be reached or is overloaded: try again
+    │   └── NoAnswer        a question's deadline passed; what was asked may or may not have happened
+    └── Broken              a promise of ours didn't hold (damaged store, failed effect)
+
+An error is a finished sentence. It crosses the bus as a `Fault` and is raised again as the same class; the API turns it
+to HTTP in one place (`api/faults.py`).
+"""
+
+from freehold.vocabulary.word import Word
+
+
+class Fault(Word, frozen=True, kw_only=True):
+    """An error as data."""
+
+    code: str
+    message: str
+
+
+class FreeholdError(Exception):
+    """Base of all errors that have a message for somebody."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def fault(self) -> Fault:
+        """This error as data."""
+        return Fault(code=type(self).__name__, message=self.message)
+
+
+class BadRequest(FreeholdError):
+    """The request is malformed or asks for something that can't be."""
+
+
+class TooLarge(BadRequest):
+    """The request or its content is over a published limit."""
+
+
+class Unauthorized(FreeholdError):
+    """The caller has not shown who they are."""
+
+
+class Forbidden(FreeholdError):
+    """The caller is known and may not do this."""
+
+
+class QuotaExceeded(Forbidden):
+    """The project has no room left in its quota."""
+
+
+class NotFound(FreeholdError):
+    """There is no such thing for this caller."""
+
+
+class Conflict(FreeholdError):
+    """The thing is in a state, or of a name, that doesn't allow this now."""
+
+
+class NoRoom(FreeholdError):
+    """No host can take the guest."""
+
+
+class Unavailable(FreeholdError):
+    """Somebody needed for the answer can't be reached; nothing is lost by asking again."""
+
+
+class NoAnswer(Unavailable):
+    """The deadline of a question passed without an answer."""
+
+
+class Broken(FreeholdError):
+    """Freehold itself is at fault: a driver failed or a store is damaged."""
+
+
+_CLASSES: dict[str, type[FreeholdError]] = {
+    cls.__name__: cls
+    for cls in (
+        BadRequest,
+        TooLarge,
+        Unauthorized,
+        Forbidden,
+        QuotaExceeded,
+        NotFound,
+        Conflict,
+        NoRoom,
+        Unavailable,
+        NoAnswer,
+        Broken,
+    )
+}
+
+
+def raised_from(fault: Fault) -> FreeholdError:
+    """The error that `fault` describes; `Broken` where this version doesn't know its code."""
+    return _CLASSES.get(fault.code, Broken)(fault.message)

@@ -1,0 +1,245 @@
+"""Networks, subnets, ports and security groups."""
+
+from enum import StrEnum
+
+from freehold.vocabulary.word import Message, Word
+
+
+class Network(Word, frozen=True, kw_only=True):
+    """A layer-2 segment of a project's. A shared network may be used by every project.
+
+    `reachable`: the machines that carry it route to its subnets (a provider network); other networks are reached
+    from outside
+    only by translation.
+    """
+
+    id: str
+    name: str
+    project: str
+    cluster: str
+    shared: bool = False
+    reachable: bool = False
+    admin_state_up: bool = True
+    mtu: int = 1450
+    segment: int = 0
+    """VXLAN network identifier, 1 … 2²⁴−1, unique in the cluster."""
+    description: str = ""
+    port_security: bool = True
+    created: int = 0
+    updated: int = 0
+    revision: int = 1
+
+
+class Subnet(Word, frozen=True, kw_only=True):
+    """An IPv4 range on a network. `pools` are (first, last) addresses, both included."""
+
+    id: str
+    name: str
+    project: str
+    network: str
+    cidr: str
+    gateway: str | None
+    pools: tuple[tuple[str, str], ...]
+    dns: tuple[str, ...] = ()
+    routes: tuple[tuple[str, str], ...] = ()
+    """Host routes: (destination CIDR, next hop)."""
+    dhcp: bool = True
+    description: str = ""
+    created: int = 0
+    updated: int = 0
+    revision: int = 1
+
+
+class FixedAddress(Word, frozen=True, kw_only=True):
+    """An address of a port on a subnet."""
+
+    subnet: str
+    address: str
+
+
+class Lease(Word, frozen=True, kw_only=True):
+    """Why a port made for a build exists: it ends by what the host says of this guest and deed, never by time alone."""
+
+    urn: str
+    guest: str
+    deed: int
+
+
+class Port(Word, frozen=True, kw_only=True):
+    """A place on a network with a MAC and addresses. `device` is the guest (or ``dhcp…``, router id) that uses it.
+
+    `made_for` is set on ports a build made, which end with their guest; a port made by hand stays.
+    """
+
+    id: str
+    name: str = ""
+    project: str
+    network: str
+    mac: str
+    addresses: tuple[FixedAddress, ...] = ()
+    security_groups: tuple[str, ...] = ()
+    admin_state_up: bool = True
+    device: str = ""
+    device_owner: str = ""
+    host: str = ""
+    deed: int = 0
+    made_for: Lease | None = None
+    port_security: bool = True
+    active: bool = False
+    """The host is seen to have it plugged for a running guest."""
+    description: str = ""
+    created: int = 0
+    updated: int = 0
+    revision: int = 1
+
+
+class Direction(StrEnum):
+    """Seen from the guest."""
+
+    INGRESS = "ingress"
+    EGRESS = "egress"
+
+
+class Rule(Word, frozen=True, kw_only=True):
+    """What a security group lets pass. None means any. `remote_group`: any address of a port in that group."""
+
+    id: str
+    direction: Direction
+    ethertype: str = "IPv4"
+    protocol: str | None = None
+    port_first: int | None = None
+    port_last: int | None = None
+    remote_cidr: str | None = None
+    remote_group: str | None = None
+    description: str = ""
+    created: int = 0
+
+
+class SecurityGroup(Word, frozen=True, kw_only=True):
+    """A named set of rules of a project's. Each project has one named ``default``, made when first needed."""
+
+    id: str
+    name: str
+    project: str
+    rules: tuple[Rule, ...] = ()
+    description: str = ""
+    stateful: bool = True
+    created: int = 0
+    updated: int = 0
+    revision: int = 1
+
+
+class NetworkQuota(Word, frozen=True, kw_only=True):
+    """A project's limits for what network workers own; -1 is no limit. Key: the project."""
+
+    project: str
+    networks: int = 100
+    subnets: int = 100
+    ports: int = 500
+    security_groups: int = 10
+    security_group_rules: int = 100
+
+
+class PortWiring(Word, frozen=True, kw_only=True):
+    """All that a host needs to plug a port: what the network worker puts into a build for each interface."""
+
+    port: str
+    network: str
+    network_name: str
+    segment: int
+    mtu: int
+    mac: str
+    addresses: tuple[str, ...]
+    """IPv4 addresses without prefix length, the first is offered by DHCP."""
+    cidr: str
+    gateway: str | None
+    dns: tuple[str, ...] = ()
+    routes: tuple[tuple[str, str], ...] = ()
+    dhcp: bool = True
+    reachable: bool = False
+    port_security: bool = True
+    security_groups: tuple[str, ...] = ()
+
+
+class NetworkWanted(Word, frozen=True, kw_only=True):
+    """One interface as the client asked for it: an existing port, or a network with maybe a fixed address."""
+
+    network: str = ""
+    port: str = ""
+    address: str = ""
+
+
+class SaveNetwork(Message, frozen=True, kw_only=True):
+    """Makes or changes a network (`new` tells which). Errors: NotFound, Conflict, QuotaExceeded. Answer: Done."""
+
+    network: Network
+    new: bool = False
+
+
+class SaveSubnet(Message, frozen=True, kw_only=True):
+    """Makes or changes a subnet. Errors: BadRequest (bad range), Conflict (overlap on the network), NotFound,
+    QuotaExceeded. Answer: Done.
+    """
+
+    subnet: Subnet
+    new: bool = False
+
+
+class CreatePort(Message, frozen=True, kw_only=True):
+    """Makes a port: allocates MAC and addresses not given in `port`. Errors: Conflict (address taken or none left),
+    NotFound, QuotaExceeded.
+
+    Answer: Done.
+    """
+
+    port: Port
+    subnets: tuple[str, ...] = ()
+    """Subnets to take an address from, where `port.addresses` doesn't name one; empty: the first with room."""
+
+
+class UpdatePort(Message, frozen=True, kw_only=True):
+    """Changes name, description, security groups, admin state, device of a port. Errors: NotFound, Conflict. Answer:
+    Done.
+    """
+
+    port: Port
+
+
+class SaveSecurityGroup(Message, frozen=True, kw_only=True):
+    """Makes or changes a group with all its rules. Errors: NotFound, Conflict (name ``default``, duplicate rule),
+    QuotaExceeded. Answer: Done.
+    """
+
+    group: SecurityGroup
+    new: bool = False
+
+
+class EnsureDefaultGroup(Message, frozen=True, kw_only=True):
+    """Makes the project's ``default`` group unless it is there. Answer: Done with the group's id as key."""
+
+    project: str
+
+
+class SaveNetworkQuota(Message, frozen=True, kw_only=True):
+    """Sets a project's network quota. Answer: Done."""
+
+    quota: NetworkQuota
+
+
+class DeleteOf(Message, frozen=True, kw_only=True):
+    """Deletes the network, subnet, port or security group `id`. Errors: NotFound, Conflict (in use). Answer: Done."""
+
+    kind: str
+    id: str
+
+
+NetworkQuestion = (
+    SaveNetwork
+    | SaveSubnet
+    | CreatePort
+    | UpdatePort
+    | SaveSecurityGroup
+    | EnsureDefaultGroup
+    | SaveNetworkQuota
+    | DeleteOf
+)

@@ -1,0 +1,319 @@
+"""Requests: the message that grows on its way to a host, and the ledger that sends it again."""
+
+from enum import StrEnum
+
+from freehold.vocabulary.deed import Deed
+from freehold.vocabulary.envelope import Position
+from freehold.vocabulary.errors import Fault
+from freehold.vocabulary.guest import GuestSpec, Labels
+from freehold.vocabulary.image import ImageOffer
+from freehold.vocabulary.network import NetworkWanted, PortWiring
+from freehold.vocabulary.secret import Secret
+from freehold.vocabulary.tenant import (
+    ApplicationCredential,
+    Assignment,
+    Flavor,
+    KeyPair,
+    Project,
+    Quota,
+    Role,
+    ServerGroup,
+    User,
+)
+from freehold.vocabulary.word import Message, Word
+
+BUILD_DEADLINE_S = 600.0
+"""How long a build may take before its request fails, unless the client says otherwise."""
+
+
+class Build(Word, frozen=True, kw_only=True):
+    """The one message of building a guest. The registrar starts it; each stage fills in its part and sends it on.
+
+    API and registrar: everything down to `refused`; image worker: `image`; scheduler: `deed`; network worker: `ports`.
+    Stages answer a repeat of (urn, attempt) with the decision they have recorded.
+    """
+
+    urn: str
+    attempt: int = 1
+    guest: str
+    project: str
+    user: str
+    created: int
+    expires: int
+    """Clock time after which no stage works on it any more."""
+    hostname: str
+    labels: Labels
+    spec: GuestSpec
+    networks: tuple[NetworkWanted, ...] = ()
+    user_data: Secret | None = None
+    admin_password: Secret | None = None
+    refused: tuple[str, ...] = ()
+    """Hosts that have refused it."""
+    image: ImageOffer | None = None
+    deed: Deed | None = None
+    ports: tuple[PortWiring, ...] = ()
+
+
+class Stage(StrEnum):
+    """How far a request is known to have come."""
+
+    ADMITTED = "admitted"
+    SCHEDULED = "scheduled"
+    ADDRESSED = "addressed"
+    BUILDING = "building"
+    ACTIVE = "active"
+    FAILED = "failed"
+    DELETING = "deleting"
+
+
+class Admission(Word, frozen=True, kw_only=True):
+    """A guest as the registrar knows it from the 202 to the host's tombstone (kind ``admission``, key the guest's id).
+
+    The API shows a guest as its admission joined with the host's record under the highest deed. Quota is the sum
+    over admissions.
+    """
+
+    guest: str
+    project: str
+    user: str
+    urn: str
+    created: int
+    hostname: str
+    labels: Labels
+    spec: GuestSpec
+    networks: tuple[NetworkWanted, ...] = ()
+    stage: Stage = Stage.ADMITTED
+    deed: Deed | None = None
+    """The highest."""
+    attempts: int = 1
+    refused: tuple[Fault, ...] = ()
+    fault: Fault | None = None
+    delete_urn: str = ""
+    """Set when a delete has been taken: an intent that stays until the host's tombstone."""
+    updated: int = 0
+
+
+class Request(Word, frozen=True, kw_only=True):
+    """A line of the ledger (kind ``request``, key the URN): something asked that has a deadline and is sent again
+    until it ends.
+    """
+
+    urn: str
+    project: str
+    user: str
+    action: str
+    guest: str
+    created: int
+    expires: int
+    stages: tuple[tuple[str, int], ...] = ()
+    """(stage, clock time), in order."""
+    finished: int | None = None
+    fault: Fault | None = None
+
+
+class Idempotency(Word, frozen=True, kw_only=True):
+    """What a client's key was used for (kind ``idempotency``, private; key project/key)."""
+
+    body_digest: str
+    guests: tuple[str, ...]
+    urn: str
+
+
+class Admit(Message, frozen=True, kw_only=True):
+    """Asks for guests: one for each of `builds` (ids, URNs, times and deadlines are the registrar's; empty here).
+
+    Quota, idempotency key, URN and id in one transaction. Errors: QuotaExceeded, Conflict (key used with another body).
+    Answer: Admitted.
+    """
+
+    builds: tuple[Build, ...]
+    idempotency_key: str = ""
+    body_digest: str = ""
+    deadline_s: float = BUILD_DEADLINE_S
+
+
+class Admitted(Word, frozen=True, kw_only=True):
+    """The request is durable. `again`: an earlier request with the same key is meant."""
+
+    urn: str
+    guests: tuple[str, ...]
+    store: str
+    position: Position
+    again: bool = False
+
+
+class RecordDeed(Message, frozen=True, kw_only=True):
+    """Asks to record who may run a guest, first-wins for (guest, number). Conflict if the guest was deleted or has
+    ended.
+
+    Answer: the Deed that holds for that number, which may name another host.
+    """
+
+    deed: Deed
+
+
+class GiveUp(Message, frozen=True, kw_only=True):
+    """A stage says that a build can't succeed anywhere (no room, image gone, address taken). Answer: Done."""
+
+    urn: str
+    guest: str
+    deed: int
+    """The deed it was worked on under; 0: before there was one. An older one than the ledger's is out of date and
+    ignored.
+    """
+    fault: Fault
+
+
+class DeleteGuest(Message, frozen=True, kw_only=True):
+    """Records that a guest is to go, and carries it to its host until the host's tombstone is seen. Errors: NotFound.
+
+    `project` empty: an admin asks. Answer: Done with the delete's URN as key.
+    """
+
+    guest: str
+    project: str
+    user: str
+
+
+class Intents(Message, frozen=True, kw_only=True):
+    """A host asks, before it starts any guest, what was decided about its guests while it was away. Answer:
+    IntentList.
+    """
+
+    host: str
+    guests: tuple[str, ...]
+
+
+class Intent(Word, frozen=True, kw_only=True):
+    """What the registrar knows of a guest that a host asked about. `deed` None: it knows no such guest."""
+
+    guest: str
+    deed: Deed | None = None
+    delete_urn: str = ""
+
+
+class IntentList(Word, frozen=True, kw_only=True):
+    """Answer to Intents, in the order asked."""
+
+    intents: tuple[Intent, ...]
+
+
+class Scope(Word, frozen=True, kw_only=True):
+    """What a token is asked for: a project by id, or by name and domain; nothing for an unscoped one."""
+
+    project: str = ""
+    project_name: str = ""
+    domain: str = ""
+    system: bool = False
+    unscoped: bool = False
+
+
+class SignIn(Message, frozen=True, kw_only=True):
+    """Asks for a token by password. Names or ids. Unauthorized without saying which part was wrong. Answer: Token."""
+
+    user: str = ""
+    user_name: str = ""
+    domain: str = ""
+    password: Secret
+    scope: Scope
+
+
+class SignInByCredential(Message, frozen=True, kw_only=True):
+    """Asks for a token by application credential: by id, or by name and user. Answer: Token."""
+
+    id: str = ""
+    name: str = ""
+    user: str = ""
+    user_name: str = ""
+    domain: str = ""
+    secret: Secret
+
+
+class SignInAgain(Message, frozen=True, kw_only=True):
+    """Asks for a token of another scope by a token that holds (its text). It expires when that one does. Answer:
+    Token.
+    """
+
+    token: Secret
+    scope: Scope
+
+
+class Token(Word, frozen=True, kw_only=True):
+    """A signed token (a JWS, EdDSA) and what is in it. Any API process checks it with the registrar's public keys.
+
+    Claims: ``sub`` user, ``prj`` project ("" if none), ``rol`` role names, ``gen`` user generation, ``mth`` methods,
+    ``jti`` audit id,
+    ``iat``/``exp`` unix seconds, ``apc`` application credential id.
+    """
+
+    text: Secret
+    user: str
+    project: str
+    roles: tuple[str, ...]
+    methods: tuple[str, ...]
+    audit_id: str
+    issued: int
+    """Unix seconds."""
+    expires: int
+    """Unix seconds."""
+    credential: str = ""
+
+
+class Revoke(Message, frozen=True, kw_only=True):
+    """Makes a token void before it expires. Answer: Done."""
+
+    audit_id: str
+    expires: int
+
+
+TenantRecord = Project | User | Role | Assignment | Flavor | KeyPair | ServerGroup | Quota | ApplicationCredential
+
+
+class SaveTenant(Message, frozen=True, kw_only=True):
+    """Makes (`new`) or replaces a record that belongs to no host. `record` is the record encoded, `kind` its kind.
+
+    Errors: Conflict (id or name taken, in use), NotFound, BadRequest. `secret`: a user's password or a credential's
+    secret to be
+    hashed and kept as a private row. Answer: Done.
+    """
+
+    kind: str
+    key: str
+    record: bytes
+    new: bool = False
+    secret: Secret | None = None
+
+
+class ChangePassword(Message, frozen=True, kw_only=True):
+    """A user's own change. Unauthorized if `old` is wrong. Answer: Done."""
+
+    user: str
+    old: Secret
+    new: Secret
+
+
+class DropTenant(Message, frozen=True, kw_only=True):
+    """Deletes a record that belongs to no host, with what hangs on it (a user's credentials and roles, a project's
+    roles).
+
+    Errors: NotFound, Conflict (a project or flavor still in use says by what). Answer: Done.
+    """
+
+    kind: str
+    key: str
+
+
+RegistrarQuestion = (
+    Admit
+    | RecordDeed
+    | GiveUp
+    | DeleteGuest
+    | Intents
+    | SignIn
+    | SignInByCredential
+    | SignInAgain
+    | Revoke
+    | SaveTenant
+    | ChangePassword
+    | DropTenant
+)

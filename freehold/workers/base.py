@@ -1,0 +1,143 @@
+"""What every worker is handed, and how an owner tells what became durable."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from freehold.bus import subjects, talk
+from freehold.bus.interface import BODY_BYTES_MAX, Bus, Subscription
+from freehold.runtime.chance import Chance
+from freehold.runtime.clock import HybridClock
+from freehold.runtime.tasks import Offload, Tasks
+from freehold.store.database import Store
+from freehold.vocabulary.envelope import (
+    FRAME_ENTRIES_MAX,
+    Complete,
+    Done,
+    Entries,
+    Entry,
+    Frame,
+    Heartbeat,
+    Hello,
+    OwnerQuestion,
+    Page,
+    Position,
+    Since,
+    Stands,
+    Told,
+)
+from freehold.vocabulary.word import Word
+
+HEARTBEAT_PERIOD_S: Final = 5.0
+FRAME_BYTES_MAX: Final = BODY_BYTES_MAX // 2
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a role is handed: how to talk, what time it is, chance, and where blocking work goes."""
+
+    bus: Bus
+    clock: HybridClock
+    chance: Chance
+    offload: Offload
+
+
+class Desk:
+    """An owner's voice: frames after commits, heartbeats, and answers about its log."""
+
+    def __init__(self, means: Means, store: Store, name: str) -> None:
+        self._means, self._store, self._name = means, store, name
+        self.tasks = Tasks(f"{store.owner.role}.desk")
+        self._told = store.position()
+        self._subscriptions: list[Subscription] = []
+
+    async def open(self) -> None:
+        """Starts to speak: the first heartbeat goes out at once, so that readers come."""
+        bus, store = self._means.bus, self._store
+        self._told = store.position()
+        self._subscriptions = [
+            await talk.serve(bus, subjects.owner(store.id), OwnerQuestion, self._answer, group="owner"),
+            await talk.hear(bus, subjects.HELLO, Hello, self._greet),
+        ]
+        self.tasks.start("tell", self._tell())
+        self.tasks.start("heartbeat", self._beat())
+
+    async def close(self) -> None:
+        """Falls silent."""
+        for subscription in self._subscriptions:
+            await subscription.close()
+        await self.tasks.close()
+
+    def done(self, position: Position, key: str = "") -> Done:
+        """The answer to a change that is durable at `position`."""
+        return Done(store=self._store.id, position=position, key=key)
+
+    async def _answer(self, question: OwnerQuestion) -> Word:
+        store = self._store
+        match question:
+            case Since(position=position):
+                return _bounded_entries(store.since(position))
+            case Complete(after=after):
+                return _bounded_page(store.complete(after))
+            case Told(about=about):
+                return _bounded_entries(store.told_about(about))
+            case Stands():
+                return store.position()
+
+    async def _tell(self) -> None:
+        while True:
+            await self._store.news()
+            while self._told.seq < self._store.position().seq:
+                await self._tell_next()
+
+    async def _tell_next(self) -> None:
+        entries = _bounded_entries(self._store.since(self._told, FRAME_ENTRIES_MAX)).entries
+        if not entries:
+            self._told = self._store.position()
+            return
+        owner = self._store.owner
+        await talk.say(
+            self._means.bus, subjects.events(owner), Frame(owner=owner, epoch=self._store.epoch, entries=entries)
+        )
+        self._told = Position(epoch=self._store.epoch, seq=entries[-1].seq, digest=entries[-1].digest)
+
+    async def _beat(self) -> None:
+        while True:
+            await self._say_heartbeat()
+            await self._means.clock.clock.sleep(HEARTBEAT_PERIOD_S * self._means.chance.uniform(0.8, 1.2))
+
+    async def _greet(self, _hello: Hello) -> None:
+        await self._say_heartbeat()
+
+    async def _say_heartbeat(self) -> None:
+        beat = Heartbeat(
+            owner=self._store.owner,
+            position=self._store.position(),
+            time=self._means.clock.now(),
+            name=self._name,
+            period_s=HEARTBEAT_PERIOD_S,
+        )
+        await talk.say(self._means.bus, subjects.heartbeats(self._store.owner), beat)
+
+
+def _bounded_entries(answer: Entries) -> Entries:
+    """As many of the entries as fit into one message; always at least one."""
+    count, size = 0, 0
+    for entry in answer.entries:
+        size += _size(entry)
+        if count and size > FRAME_BYTES_MAX:
+            break
+        count += 1
+    return Entries(position=answer.position, entries=answer.entries[:count], complete_needed=answer.complete_needed)
+
+
+def _bounded_page(page: Page) -> Page:
+    size = 0
+    for count, row in enumerate(page.rows):
+        size += len(row.value) + len(row.key) + 64
+        if count and size > FRAME_BYTES_MAX:
+            return Page(position=page.position, rows=page.rows[:count], more=True)
+    return page
+
+
+def _size(entry: Entry) -> int:
+    return len(entry.value or b"") + len(entry.key) + len(entry.cause) + 96
