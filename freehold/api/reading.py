@@ -1,0 +1,73 @@
+"""Reads from the view, so that a client always finds what it has just written, through whichever API process.
+
+"Not found" and lists first make sure that the view is as new as the question; what is found is given at once.
+"""
+
+from collections.abc import Iterator
+from typing import Final, TypeVar
+
+from freehold.api.call import Call
+from freehold.vocabulary.codec import KINDS
+from freehold.vocabulary.errors import NotFound
+from freehold.vocabulary.word import Word
+
+R = TypeVar("R", bound=Word)
+
+KEY_BYTES_MAX: Final = 400
+"""No key is longer; whatever is asked for beyond isn't there."""
+
+_ROLES: Final = {
+    **dict.fromkeys(("host", "guest", "action", "refusal"), "host"),
+    "image": "image",
+    **dict.fromkeys(("network", "subnet", "port", "security_group", "network_quota"), "network"),
+}
+
+_KIND_OF: Final = {cls: kind for kind, cls in KINDS.items()}
+
+
+def owner_role(shape: type[Word]) -> str:
+    """The role that owns records of a class."""
+    return _ROLES.get(_KIND_OF[shape], "registrar")
+
+
+def _is_key(text: str) -> bool:
+    return bool(text) and text.isprintable() and len(text.encode(errors="replace")) <= KEY_BYTES_MAX
+
+
+async def find(call: Call, shape: type[R], key: str) -> R | None:
+    """The record under `key`, or None once the view is sure."""
+    if not _is_key(key):
+        return None
+    view = call.cloud.view
+    found = view.get(shape, key)
+    if found is None:
+        await view.fresh([owner_role(shape)])
+        found = view.get(shape, key)
+    return found
+
+
+async def one(call: Call, shape: type[R], key: str, noun: str) -> R:
+    """The record under `key`. Raises NotFound: "{noun} {key} could not be found."."""
+    found = await find(call, shape, key)
+    if found is None:
+        raise NotFound(not_found(noun, key))
+    return found
+
+
+def not_found(noun: str, key: str) -> str:
+    """The sentence that clients know; also for what is there but not the caller's to see."""
+    return f"{noun} {key[:255]} could not be found."
+
+
+async def every(call: Call, shape: type[R], project: str | None = None, *, newest_first: bool = True) -> Iterator[R]:
+    """All records of a class, of one project or of all, in order of creation."""
+    await call.cloud.view.fresh([owner_role(shape)])
+    if project is not None and not _is_key(project):
+        return iter(())
+    return call.cloud.view.list(shape, project, newest_first=newest_first)
+
+
+async def keyed(call: Call, shape: type[R], prefix: str) -> list[R]:
+    """The records whose key begins with `prefix`."""
+    await call.cloud.view.fresh([owner_role(shape)])
+    return list(call.cloud.view.keyed(shape, prefix)) if _is_key(prefix) else []
