@@ -195,6 +195,8 @@ class CreatePort(Message, frozen=True, kw_only=True):
     port: Port
     subnets: tuple[str, ...] = ()
     """Subnets to take an address from, where `port.addresses` doesn't name one; empty: the first with room."""
+    without_groups: bool = False
+    """No security group where `port` names none, not even the default one."""
 
 
 class UpdatePort(Message, frozen=True, kw_only=True):
@@ -214,6 +216,16 @@ class SaveSecurityGroup(Message, frozen=True, kw_only=True):
     new: bool = False
 
 
+class AddRules(Message, frozen=True, kw_only=True):
+    """Adds rules to a group, all or none; clients that add at the same time don't undo one another.
+
+    Errors: BadRequest, NotFound, Conflict (such a rule is there), QuotaExceeded. Answer: Done with the last rule's id.
+    """
+
+    group: str
+    rules: tuple[Rule, ...]
+
+
 class EnsureDefaultGroup(Message, frozen=True, kw_only=True):
     """Makes the project's ``default`` group unless it is there. Answer: Done with the group's id as key."""
 
@@ -227,7 +239,10 @@ class SaveNetworkQuota(Message, frozen=True, kw_only=True):
 
 
 class DeleteOf(Message, frozen=True, kw_only=True):
-    """Deletes the network, subnet, port or security group `id`. Errors: NotFound, Conflict (in use). Answer: Done."""
+    """Deletes `id` of `kind`: network, subnet, port, security_group, security_group_rule or network_quota.
+
+    Errors: NotFound, Conflict (in use). Answer: Done.
+    """
 
     kind: str
     id: str
@@ -239,6 +254,7 @@ NetworkQuestion = (
     | CreatePort
     | UpdatePort
     | SaveSecurityGroup
+    | AddRules
     | EnsureDefaultGroup
     | SaveNetworkQuota
     | DeleteOf

@@ -1,0 +1,80 @@
+"""What the cluster's hosts say of their guests: a sink that turns it into the ends of leases."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from freehold.runtime.clock import HybridClock
+from freehold.runtime.log import logger
+from freehold.vocabulary.codec import decode
+from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position, Row
+from freehold.vocabulary.guest import Guest, Refusal
+from freehold.workers.network.draft import Dice, Draft
+from freehold.workers.network.lifecycle import hear_guest, hear_refusal
+from freehold.workers.network.records import Records
+
+_KINDS: Final = ("guest", "refusal")
+
+_log = logger("network")
+
+
+class HostSink:
+    """Hears the hosts of the records' cluster; other clusters' hosts hold no guests with ports here."""
+
+    def __init__(self, records: Records, clock: HybridClock, dice: Dice) -> None:
+        self._records, self._clock, self._dice = records, clock, dice
+
+    def positions(self) -> dict[str, Position]:
+        """See Sink."""
+        return self._records.positions
+
+    def apply(self, owner: Owner, position: Position, entries: Sequence[Entry]) -> None:
+        """See Sink."""
+        if not self._is_ours(owner):
+            return
+        for entry in entries:
+            draft = self._draft()
+            if entry.kind in _KINDS:
+                _hear(draft, owner.store, entry.kind, entry.key, entry.value)
+            stands = Position(epoch=position.epoch, seq=entry.seq, digest=entry.digest)
+            self._records.stage_heard(owner.store, stands, draft.changes, entry.cause)
+
+    def replace(self, owner: Owner, position: Position, rows: Sequence[Row]) -> None:
+        """See Sink. What the host showed or refused before and doesn't now is gone."""
+        if not self._is_ours(owner):
+            return
+        host, told = owner.store, {(row.kind, row.key): row.value for row in rows if row.kind in _KINDS}
+        absent = [
+            (kind, sight.guest)
+            for sight in self._records.holdings.sights_at(host)
+            for kind in _KINDS
+            if (kind, sight.guest) not in told
+        ]
+        # A crash before the position is kept has the whole state taken once more, to the same end.
+        for kind, key in (*told, *absent):
+            draft = self._draft()
+            _hear(draft, host, kind, key, told.get((kind, key)))
+            if draft.changes:
+                self._records.stage(draft.changes, "complete")
+        self._records.positions[host] = position
+        self._records.keep_positions()
+
+    def heard(self, heartbeat: Heartbeat) -> None:
+        """See Sink. Nothing ends by time, so a sign of life says nothing here."""
+
+    def _is_ours(self, owner: Owner) -> bool:
+        return owner.cluster == self._records.holdings.cluster
+
+    def _draft(self) -> Draft:
+        return Draft(self._records.holdings, self._clock.now(), self._dice)
+
+
+def _hear(draft: Draft, host: str, kind: str, key: str, value: bytes | None) -> None:
+    try:
+        if kind == "guest":
+            hear_guest(draft, host, key, None if value is None else decode(value, Guest))
+        else:
+            hear_refusal(draft, host, key, None if value is None else decode(value, Refusal))
+    except ValueError as error:
+        # One record that can't be read must not stop the cluster: it is left aside, and nothing ends by it.
+        _log.error("a host's record can't be read", host=host, kind=kind, key=key, error=str(error))
+        draft.changes.clear()

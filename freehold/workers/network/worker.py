@@ -1,0 +1,93 @@
+"""The loop: questions and builds in, decisions staged, answers and builds out."""
+
+from typing import Final
+
+from freehold.bus import subjects, talk
+from freehold.bus.interface import Subscription
+from freehold.runtime.tasks import Tasks, periodically
+from freehold.store.database import Store
+from freehold.views.follower import Follower
+from freehold.vocabulary.envelope import Done
+from freehold.vocabulary.network import NetworkQuestion
+from freehold.vocabulary.request import Build
+from freehold.workers.base import Desk, Means
+from freehold.workers.network.draft import Draft
+from freehold.workers.network.effects import Effects
+from freehold.workers.network.hosts import HostSink
+from freehold.workers.network.lifecycle import Decision, decide_build
+from freehold.workers.network.questions import decide_question
+from freehold.workers.network.reconciler import Reconciler
+from freehold.workers.network.records import Records
+
+GROUP: Final = "network"
+RECONCILE_PERIOD_S: Final = 300.0
+
+
+class NetworkWorker:
+    """Owner of a cluster's networks, subnets, ports, security groups and network quotas."""
+
+    def __init__(self, means: Means, store: Store) -> None:
+        self._means = means
+        self._records = Records(store)
+        self._desk = Desk(means, store, f"network {store.owner.cluster}")
+        self._effects = Effects(means.bus)
+        self._reconciler = Reconciler(self._records, means.clock, means.chance.bytes)
+        sink = HostSink(self._records, means.clock, means.chance.bytes)
+        self._follower = Follower(means.bus, ("host",), sink, room="network")
+        self._subscriptions: list[Subscription] = []
+        self._cluster = store.owner.cluster
+        self.tasks = Tasks("network")
+
+    async def open(self) -> None:
+        """Hears hosts, builds and questions, and checks the records."""
+        await self._desk.open()
+        await self._follower.open()
+        bus = self._means.bus
+        self._subscriptions = [
+            await talk.serve(bus, subjects.ask_network(self._cluster), NetworkQuestion, self._answer, GROUP),
+            await talk.hear(bus, subjects.build_network(self._cluster), Build, self._take_build, GROUP),
+        ]
+        for name, room in (("desk", self._desk.tasks), ("follower", self._follower.tasks)):
+            self.tasks.start(f"watch {name}", self._watch(room))
+        self.tasks.start("reconcile", periodically(self._means.clock.clock.sleep, RECONCILE_PERIOD_S, self._reconcile))
+
+    async def close(self) -> None:
+        """Hears no more and keeps where it stands. The store is closed by whoever opened it."""
+        for subscription in self._subscriptions:
+            await subscription.close()
+        await self._follower.close()
+        await self.tasks.close()
+        self._records.keep_positions()
+        await self._records.durable()
+        await self._desk.close()
+
+    async def _answer(self, question: NetworkQuestion) -> Done:
+        draft = self._draft()
+        key = decide_question(draft, question)
+        position = self._records.stage(draft.changes, type(question).__name__)
+        await self._records.durable()
+        return self._desk.done(position, key)
+
+    async def _take_build(self, build: Build) -> None:
+        draft = self._draft()
+        decision = decide_build(draft, build)
+        if draft.changes:
+            self._records.stage(draft.changes, build.urn)
+        # The next build is decided while this one lands: all that wait share one commit.
+        self.tasks.start("build", self._carry_out(build, decision))
+
+    async def _carry_out(self, build: Build, decision: Decision) -> None:
+        await self._records.durable()
+        await self._effects.carry_out(build, decision)
+
+    async def _reconcile(self) -> None:
+        self._reconciler.look()
+        await self._records.durable()
+
+    def _draft(self) -> Draft:
+        return Draft(self._records.holdings, self._means.clock.now(), self._means.chance.bytes)
+
+    async def _watch(self, room: Tasks) -> None:
+        await room.broken()
+        if room.failed is not None:
+            raise room.failed
