@@ -1,0 +1,78 @@
+"""Image bytes in memory, for tests and the simulation."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from io import BytesIO
+from pathlib import Path
+
+from freehold.drivers.imagestore.inspection import inspect
+from freehold.drivers.imagestore.interface import Inspected, Written
+from freehold.vocabulary.errors import BadRequest, NoRoom, NotFound, TooLarge
+from freehold.vocabulary.ids import is_uuid
+from freehold.vocabulary.units import MIB
+
+
+class MemoryImageStore:
+    """See ImageStore. `room_bytes` is all that it can hold."""
+
+    def __init__(self, room_bytes: int = 64 * MIB) -> None:
+        self._room_bytes = room_bytes
+        self._kept: dict[str, bytes] = {}
+
+    async def write(self, image: str, chunks: AsyncIterator[bytes], size_bytes_max: int) -> Written:
+        """See ImageStore."""
+        _checked(image)
+        others_bytes = sum(len(kept) for other, kept in self._kept.items() if other != image)
+        arrived = bytearray()
+        async for chunk in chunks:
+            arrived += chunk
+            if len(arrived) > size_bytes_max:
+                raise TooLarge(f"there are more bytes than the {size_bytes_max} that are allowed here.")
+            if len(arrived) + others_bytes > self._room_bytes:
+                raise NoRoom("the image store is full. Delete images and try again.")
+        self._kept[image] = bytes(arrived)
+        md5 = hashlib.md5(arrived, usedforsecurity=False).hexdigest()
+        return Written(size_bytes=len(arrived), md5=md5, sha256=hashlib.sha256(arrived).hexdigest())
+
+    def read(self, image: str, offset: int = 0) -> AsyncIterator[bytes]:
+        """See ImageStore."""
+        _checked(image)
+        return self._read(image, offset)
+
+    async def _read(self, image: str, offset: int) -> AsyncIterator[bytes]:
+        kept = self._bytes(image)
+        for start in range(offset, len(kept), MIB):
+            yield kept[start : start + MIB]
+
+    async def size_bytes(self, image: str) -> int:
+        """See ImageStore."""
+        return len(self._bytes(image))
+
+    async def inspect(self, image: str, disk_format: str) -> Inspected:
+        """See ImageStore."""
+        return inspect(BytesIO(self._bytes(image)), disk_format)
+
+    async def delete(self, image: str) -> None:
+        """See ImageStore."""
+        _checked(image)
+        self._kept.pop(image, None)
+
+    async def images(self) -> frozenset[str]:
+        """See ImageStore."""
+        return frozenset(self._kept)
+
+    def local_path(self, image: str) -> Path | None:
+        """See ImageStore."""
+        _checked(image)
+        return None
+
+    def _bytes(self, image: str) -> bytes:
+        _checked(image)
+        if image not in self._kept:
+            raise NotFound(f"the image store has no bytes of image {image}.")
+        return self._kept[image]
+
+
+def _checked(image: str) -> None:
+    if not is_uuid(image):
+        raise BadRequest(f"{image!r} isn't the id of an image: it must be a UUID in lower case.")
