@@ -53,7 +53,7 @@ class Bench(Protocol):
 @dataclass
 class HttpBench:
     cache: ImageCache
-    server: BaseTestServer[Request]
+    server: BaseTestServer
     asked: list[str]
     gone: set[str]
 
