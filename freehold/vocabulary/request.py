@@ -87,6 +87,10 @@ class Admission(Word, frozen=True, kw_only=True):
     """The highest."""
     attempts: int = 1
     refused: tuple[Fault, ...] = ()
+    """Why each attempt was refused."""
+    refused_hosts: tuple[str, ...] = ()
+    refused_deed: int = 0
+    """The highest deed that its host has refused on disk: nobody can build it any more."""
     fault: Fault | None = None
     delete_urn: str = ""
     """Set when a delete has been taken: an intent that stays until the host's tombstone."""

@@ -1,0 +1,152 @@
+"""The rules of the ledger: what an admission becomes by what came. Pure.
+
+    stage        by                                         becomes
+    -            Admit                                      ADMITTED
+    ADMITTED     RecordDeed                                 SCHEDULED
+    SCHEDULED    a host's record under the deed             BUILDING
+    SCHEDULED,   a host's refusal of the deed               SCHEDULED, with that host refused: sent again, deed n+1
+    BUILDING
+    BUILDING     the host's record says it runs             ACTIVE: the request has ended
+    before       GiveUp under the newest deed, or its       FAILED: the request has ended; a host with the deed is
+    ACTIVE       deadline                                   asked to refuse it for good
+    any          DeleteGuest, nobody can have built it      gone
+    any          DeleteGuest otherwise                      DELETING: carried to the host until its refusal is seen
+    DELETING     the host's refusal of the deed             gone
+
+The host's refusal on its disk is the only evidence that ends a deed; no clock does.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec.structs import replace
+
+from freehold.vocabulary.deed import Deed
+from freehold.vocabulary.errors import Conflict, Fault, QuotaExceeded
+from freehold.vocabulary.guest import Guest, GuestState, Refusal
+from freehold.vocabulary.request import Admission, Build, Request, Stage
+from freehold.vocabulary.tenant import UNLIMITED, Quota, Resource
+
+ENDED: Final = frozenset({Stage.ACTIVE, Stage.FAILED})
+"""Stages in which the request to build has ended."""
+
+Usage = Mapping[Resource, int]
+
+_RAN: Final = frozenset({GuestState.RUNNING, GuestState.STOPPED, GuestState.PAUSED, GuestState.CRASHED})
+
+
+def wanted(build: Build) -> dict[Resource, int]:
+    """What one guest takes of its project's quota."""
+    flavor = build.spec.flavor
+    return {Resource.INSTANCES: 1, Resource.CORES: flavor.vcpus, Resource.RAM_MIB: flavor.ram_mib}
+
+
+def check_quota(quota: Quota, used: Usage, more: Usage) -> None:
+    """Raises QuotaExceeded, naming the resource and the figures, if `more` doesn't fit."""
+    for resource, amount in more.items():
+        limit = int(getattr(quota, resource.value))
+        if limit != UNLIMITED and used.get(resource, 0) + amount > limit:
+            raise QuotaExceeded(
+                f"Quota exceeded for {resource.value}: Requested {amount}, but already used {used.get(resource, 0)} "
+                f"of {limit} {resource.value}"
+            )
+
+
+def admitted(build: Build) -> Admission:
+    """The admission of a build that has its ids and times."""
+    return Admission(
+        guest=build.guest,
+        project=build.project,
+        user=build.user,
+        urn=build.urn,
+        created=build.created,
+        hostname=build.hostname,
+        labels=build.labels,
+        spec=build.spec,
+        networks=build.networks,
+        updated=build.created,
+    )
+
+
+def may_hold(admission: Admission) -> bool:
+    """Whether some host may have, or may yet build, the guest: there is a deed that hasn't been refused on disk."""
+    return admission.deed is not None and admission.refused_deed < admission.deed.number
+
+
+def deed_recorded(admission: Admission | None, deed: Deed, now: int) -> Admission:
+    """The admission with `deed`, or with the deed that was first for this number. Raises Conflict if the guest may get
+    no deed now.
+    """
+    if admission is None or admission.delete_urn or admission.stage in ENDED or admission.urn != deed.urn:
+        raise Conflict(f"guest {deed.guest} is gone or has ended; it gets no deed")
+    highest = admission.deed
+    if highest is not None and may_hold(admission):
+        return admission
+    if deed.number != (1 if highest is None else highest.number + 1):
+        raise Conflict(f"deed {deed.number} of guest {deed.guest} doesn't follow the highest")
+    return replace(admission, deed=deed, stage=Stage.SCHEDULED, updated=now)
+
+
+def guest_seen(admission: Admission, guest: Guest, now: int) -> Admission:
+    """The admission after the record of a host was seen."""
+    if admission.deed is None or (guest.deed, guest.host) != (admission.deed.number, admission.deed.host):
+        return admission
+    if admission.delete_urn or admission.stage in ENDED:
+        return admission
+    stage = Stage.ACTIVE if guest.state in _RAN and guest.launched is not None else Stage.BUILDING
+    return admission if stage is admission.stage else replace(admission, stage=stage, updated=now)
+
+
+def refusal_seen(admission: Admission, refusal: Refusal, host: str, now: int) -> Admission | None:
+    """The admission after a host's refusal was seen; None when it has ended and nothing is left to wait for."""
+    if admission.deed is None or admission.deed.host != host or refusal.deed < admission.deed.number:
+        return admission
+    refused = replace(admission, refused_deed=admission.deed.number, updated=now)
+    if admission.delete_urn:
+        return None
+    if admission.stage is Stage.ACTIVE:
+        return failed(refused, refusal.fault, now) if refusal.deleted else refused
+    if admission.stage is Stage.FAILED:
+        return refused
+    return replace(
+        refused,
+        stage=Stage.ADMITTED,
+        attempts=admission.attempts + 1,
+        refused=(*admission.refused, refusal.fault),
+        refused_hosts=(*admission.refused_hosts, host),
+    )
+
+
+def given_up(admission: Admission, deed: int, fault: Fault, now: int) -> Admission:
+    """The admission after a stage gave up under `deed`. One that is out of date changes nothing."""
+    newest = 0 if admission.deed is None else admission.deed.number
+    if admission.stage in ENDED or admission.delete_urn or deed < newest:
+        return admission
+    return failed(admission, fault, now)
+
+
+def failed(admission: Admission, fault: Fault, now: int) -> Admission:
+    """The admission when its request has failed for good."""
+    return replace(admission, stage=Stage.FAILED, fault=fault, updated=now)
+
+
+def expired(admission: Admission, now: int) -> Admission:
+    """The admission when its deadline has passed."""
+    last = admission.refused[-1].message if admission.refused else "no host said why"
+    message = f"The guest wasn't built before its deadline; the last refusal: {last}. Try again or ask the operator."
+    return failed(admission, Fault(code="NoAnswer", message=message), now)
+
+
+def delete_asked(admission: Admission, urn: str, now: int) -> Admission | None:
+    """The admission with the intent to delete; None if no host can have it. A second delete changes nothing."""
+    if not may_hold(admission):
+        return None
+    return admission if admission.delete_urn else replace(admission, delete_urn=urn, updated=now)
+
+
+def staged(request: Request, stage: Stage, now: int, fault: Fault | None = None) -> Request:
+    """The request having come to `stage`; those in `ENDED` end it."""
+    if request.finished is not None or (request.stages and request.stages[-1][0] == stage.value):
+        return request
+    stages = (*request.stages, (stage.value, now))
+    return replace(request, stages=stages, finished=now if stage in ENDED else None, fault=fault)

@@ -1,0 +1,127 @@
+"""What hasn't ended is pursued: a build is sent again, a delete carried to its host, until the owner's evidence is
+seen.
+
+News only wakes it; what to do is decided from the store, so the first try and the tenth, and those after a restart,
+are one path.
+"""
+
+import asyncio
+import heapq
+from typing import Final
+
+from msgspec.structs import replace
+
+from freehold.runtime.log import logger
+from freehold.runtime.tasks import Tasks
+from freehold.vocabulary.errors import FreeholdError
+from freehold.vocabulary.request import Admission
+from freehold.workers.base import Means
+from freehold.workers.registrar import effects, lifecycle
+from freehold.workers.registrar.records import Records
+
+FIRST_RETRY_S: Final = 5.0
+RETRY_S_MAX: Final = 60.0
+TICK_S: Final = 0.25
+CARRIED_AT_ONCE_MAX: Final = 64
+
+_log = logger("registrar")
+
+
+class Reconciler:
+    """Keeps for each guest that is pursued when it is next due, and how often it was tried."""
+
+    def __init__(self, means: Means, records: Records, tasks: Tasks) -> None:
+        self._means, self._records, self._tasks = means, records, tasks
+        self._due: list[tuple[float, str, int]] = []
+        self._tries: dict[str, int] = {}
+        self._turn: dict[str, int] = {}
+        self._carrying: set[str] = set()
+        self._woken = asyncio.Event()
+
+    def wake(self, guest: str) -> None:
+        """Something about this guest was written: look at it now, and start the retries anew."""
+        self._tries[guest] = 0
+        self._schedule(guest, 0.0)
+        self._woken.set()
+
+    def wake_all(self) -> None:
+        """After a start: look at everything that hasn't ended."""
+        for admission in self._records.admissions():
+            if self._unfinished(admission):
+                self.wake(admission.guest)
+
+    async def run(self) -> None:
+        """Pursues what is due, until cancelled."""
+        clock = self._means.clock.clock
+        while True:
+            while self._due and self._due[0][0] <= clock.monotonic_s():
+                _, guest, turn = heapq.heappop(self._due)
+                if turn == self._turn.get(guest):
+                    await self.pursue(guest)
+            await self._pause_until_woken()
+
+    async def _pause_until_woken(self) -> None:
+        try:
+            await asyncio.wait_for(self._woken.wait(), TICK_S)
+        except TimeoutError:
+            return
+        self._woken.clear()
+
+    async def pursue(self, guest: str) -> None:
+        """Does the next thing for one guest, and plans the try after it."""
+        admission = self._records.admission(guest)
+        if admission is None or not self._unfinished(admission):
+            self._tries.pop(guest, None)
+            self._turn.pop(guest, None)
+            return
+        self._schedule(guest, self._pause(guest))
+        if admission.delete_urn or admission.stage in lifecycle.ENDED:
+            self._carry(admission)
+        else:
+            await self._send(admission)
+
+    def _unfinished(self, admission: Admission) -> bool:
+        if admission.delete_urn:
+            return True
+        if admission.stage in lifecycle.ENDED:
+            return admission.fault is not None and lifecycle.may_hold(admission)
+        return True
+
+    async def _send(self, admission: Admission) -> None:
+        build = self._records.build(admission.guest)
+        now = self._means.clock.now()
+        if build is None or build.expires <= now:
+            await self._expire(admission, now)
+            return
+        deed = admission.deed if lifecycle.may_hold(admission) else None
+        number = replace(build, attempt=admission.attempts, refused=admission.refused_hosts, deed=deed)
+        await effects.send_build(self._means, number)
+
+    async def _expire(self, admission: Admission, now: int) -> None:
+        position = self._records.moved(admission, lifecycle.expired(admission, now), "deadline")
+        self.wake(admission.guest)
+        await self._records.store.durable(position)
+
+    def _carry(self, admission: Admission) -> None:
+        if admission.guest in self._carrying or len(self._carrying) >= CARRIED_AT_ONCE_MAX:
+            return
+        self._carrying.add(admission.guest)
+        self._tasks.start("carry delete", self._carry_now(admission))
+
+    async def _carry_now(self, admission: Admission) -> None:
+        try:
+            await effects.carry_delete(self._means, admission)
+        except FreeholdError as error:
+            _log.info("a delete waits for its host", guest=admission.guest, error=error.message)
+        finally:
+            self._carrying.discard(admission.guest)
+
+    def _pause(self, guest: str) -> float:
+        tries = self._tries.get(guest, 0)
+        self._tries[guest] = tries + 1
+        return float(min(FIRST_RETRY_S * 2**tries, RETRY_S_MAX) * self._means.chance.uniform(0.8, 1.2))
+
+    def _schedule(self, guest: str, after_s: float) -> None:
+        turn = self._turn.get(guest, 0) + 1
+        self._turn[guest] = turn
+        heapq.heappush(self._due, (self._means.clock.clock.monotonic_s() + after_s, guest, turn))

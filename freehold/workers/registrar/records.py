@@ -1,0 +1,117 @@
+"""The registrar's rows: typed, with the sums that quotas need.
+
+Usage is the sum of the admissions, kept in step with each staged change; there is no second ledger of it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+from freehold.store.database import Change, Store, drop, keep_private, put
+from freehold.vocabulary.codec import decode, encode
+from freehold.vocabulary.envelope import Position
+from freehold.vocabulary.request import Admission, Build, Idempotency, Request, Stage
+from freehold.vocabulary.tenant import Quota, Resource
+from freehold.vocabulary.word import Word
+from freehold.workers.registrar import lifecycle
+
+R = TypeVar("R", bound=Word)
+
+
+class Records:
+    """See the module. Changes are collected by `put…`/`drop…` functions and staged together by `stage`."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._usage: dict[str, Counter[Resource]] = {}
+        for admission in store.scan(Admission):
+            self._count(admission, 1)
+
+    # --- admissions ------------------------------------------------------------------------------------------------
+
+    def admission(self, guest: str) -> Admission | None:
+        """The admission of a guest; None if there is none."""
+        return self.store.read_as(Admission, guest)
+
+    def admissions(self) -> list[Admission]:
+        """All of them."""
+        return self.store.scan(Admission)
+
+    def request(self, urn: str) -> Request | None:
+        """A line of the ledger."""
+        return self.store.read_as(Request, urn)
+
+    def build(self, guest: str) -> Build | None:
+        """The message of a build that hasn't ended."""
+        value = self.store.read_private("build", guest)
+        return None if value is None else decode(value, Build)
+
+    def used(self, project: str) -> Counter[Resource]:
+        """What a project's guests take."""
+        return self._usage.get(project, Counter())
+
+    def quota(self, project: str) -> Quota:
+        """A project's limits."""
+        return self.store.read_as(Quota, project) or Quota(project=project)
+
+    def idempotency(self, project: str, key: str) -> Idempotency | None:
+        """What a client's key was used for."""
+        value = self.store.read_private("idempotency", f"{project}/{key}")
+        return None if value is None else decode(value, Idempotency)
+
+    def admit(self, builds: Sequence[Build], requests: Sequence[Request], key: str, used_for: Idempotency) -> Position:
+        """Guests, their requests and the client's key, in one transaction."""
+        changes: list[Change] = []
+        for build, request in zip(builds, requests, strict=True):
+            admission = lifecycle.admitted(build)
+            self._count(admission, 1)
+            changes += [put(build.guest, admission), put(request.urn, request)]
+            changes.append(keep_private("build", build.guest, encode(build)))
+        if key:
+            changes.append(keep_private("idempotency", f"{builds[0].project}/{key}", encode(used_for)))
+        return self.store.stage(changes, builds[0].urn)
+
+    def moved(self, before: Admission, after: Admission | None, cause: str, more: Iterable[Change] = ()) -> Position:
+        """An admission's next state (None: it is gone) with what follows from it: its request's stage, and its message
+        when that has ended.
+        """
+        changes = list(more)
+        if after is None:
+            self._count(before, -1)
+            changes += [drop("admission", before.guest), keep_private("build", before.guest, None)]
+            changes += self._request_ended(before)
+        else:
+            changes.append(put(after.guest, after))
+            changes += self._request_moved(before, after)
+            if after.stage in lifecycle.ENDED or after.delete_urn:
+                changes.append(keep_private("build", after.guest, None))
+        return self.store.stage(changes, cause)
+
+    def _request_moved(self, before: Admission, after: Admission) -> list[Change]:
+        request = self.request(after.urn)
+        if request is None or before.stage is after.stage:
+            return []
+        now = after.updated
+        return [put(request.urn, lifecycle.staged(request, after.stage, now, after.fault))]
+
+    def _request_ended(self, before: Admission) -> list[Change]:
+        changes = []
+        for urn in {before.urn, before.delete_urn} - {""}:
+            request = self.request(urn)
+            if request is not None and request.finished is None:
+                stage = Stage.ACTIVE if urn == before.delete_urn else Stage.FAILED
+                changes.append(put(urn, lifecycle.staged(request, stage, request.created)))
+        return changes
+
+    def _count(self, admission: Admission, sign: int) -> None:
+        flavor = admission.spec.flavor
+        used = self._usage.setdefault(admission.project, Counter())
+        used[Resource.INSTANCES] += sign
+        used[Resource.CORES] += sign * flavor.vcpus
+        used[Resource.RAM_MIB] += sign * flavor.ram_mib
+
+    # --- what is followed --------------------------------------------------------------------------------------------
+
+    def positions(self) -> dict[str, Position]:
+        """Where each host was last read to."""
+        return {store: decode(value, Position) for store, value in self.store.scan_private("position")}

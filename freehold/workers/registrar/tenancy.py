@@ -1,0 +1,131 @@
+"""The rules for what belongs to no host: names are taken once, what is in use stays, what hangs on a thing goes with
+it.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from freehold.store.database import Change, Store, drop, keep_private
+from freehold.vocabulary.codec import KINDS, decode
+from freehold.vocabulary.errors import BadRequest, Conflict, NotFound
+from freehold.vocabulary.request import Admission, TenantRecord
+from freehold.vocabulary.tenant import (
+    ApplicationCredential,
+    Assignment,
+    KeyPair,
+    Project,
+    Role,
+    User,
+)
+from freehold.vocabulary.word import Word
+
+SAVED_KINDS: Final = frozenset(
+    {"project", "user", "role", "assignment", "flavor", "key_pair", "server_group", "quota", "application_credential"}
+)
+DROPPED_KINDS: Final = SAVED_KINDS
+
+_NAMED_WITHIN: Final[dict[str, Callable[[Any], tuple[str, ...]]]] = {
+    "project": lambda record: (record.domain,),
+    "user": lambda record: (record.domain,),
+    "role": lambda record: (),
+    "flavor": lambda record: (),
+    "application_credential": lambda record: (record.user,),
+}
+"""Kinds whose names are taken once, and within what."""
+
+
+def saved(store: Store, kind: str, key: str, raw: bytes, new: bool) -> TenantRecord:
+    """The record to put. Raises BadRequest, NotFound or Conflict if it can't be."""
+    if kind not in SAVED_KINDS:
+        raise BadRequest(f"{kind} isn't kept by the registrar")
+    record: Any = decode(raw, KINDS[kind])
+    standing = store.read(kind, key)
+    if new and standing is not None:
+        raise Conflict(f"{_said(kind)} {key} exists already")
+    if not new and standing is None and kind not in ("quota", "assignment"):
+        raise NotFound(f"no {_said(kind)} {key}")
+    _check_name(store, kind, key, record)
+    _check_references(store, record)
+    return record  # type: ignore[no-any-return]
+
+
+def _check_name(store: Store, kind: str, key: str, record: Any) -> None:
+    within = _NAMED_WITHIN.get(kind)
+    if within is None:
+        return
+    for other in store.scan(KINDS[kind]):
+        named: Any = other
+        if named.id != record.id and named.name == record.name and within(named) == within(record):
+            raise Conflict(f"{_said(kind)} {record.name!r} exists already; choose another name")
+
+
+def _check_references(store: Store, record: Word) -> None:
+    match record:
+        case Assignment(user=user, project=project, role=role):
+            _must_exist(store, User, user)
+            _must_exist(store, Role, role)
+            if project != "system":
+                _must_exist(store, Project, project)
+        case ApplicationCredential(user=user, project=project):
+            _must_exist(store, User, user)
+            _must_exist(store, Project, project)
+        case KeyPair(user=user):
+            _must_exist(store, User, user)
+
+
+def _must_exist(store: Store, shape: type[Project] | type[User] | type[Role], key: str) -> None:
+    if store.read_as(shape, key) is None:
+        raise NotFound(f"no {_said(shape.__name__.lower())} {key}")
+
+
+def dropped(store: Store, kind: str, key: str) -> list[Change]:
+    """What goes with the record. Raises NotFound, or Conflict if it is in use."""
+    if kind not in DROPPED_KINDS:
+        raise BadRequest(f"{kind} isn't kept by the registrar")
+    standing = store.read(kind, key)
+    if standing is None:
+        raise NotFound(f"no {_said(kind)} {key}")
+    return [drop(kind, key), *_hanging_on(store, standing)]
+
+
+def _hanging_on(store: Store, record: Word) -> list[Change]:
+    match record:
+        case Project(id=project):
+            if any(admission.project == project for admission in store.scan(Admission)):
+                raise Conflict(f"project {project} still has guests; delete them first")
+            return _assignments(store, lambda a: a.project == project) + _credentials(
+                store, lambda c: c.project == project
+            )
+        case User(id=user):
+            pairs = [drop("key_pair", f"{user}/{pair.name}") for pair in store.scan(KeyPair, f"{user}/")]
+            return [
+                *_assignments(store, lambda a: a.user == user),
+                *_credentials(store, lambda c: c.user == user),
+                *pairs,
+                keep_private("password", user, None),
+            ]
+        case Role(id=role):
+            return _assignments(store, lambda a: a.role == role)
+        case Assignment(user=user, project=project):
+            return _credentials(store, lambda c: c.user == user and c.project == project)
+        case ApplicationCredential(id=credential):
+            return [keep_private("credential_secret", credential, None)]
+    return []
+
+
+def _assignments(store: Store, chosen: Callable[[Assignment], bool]) -> list[Change]:
+    found = [a for a in store.scan(Assignment) if chosen(a)]
+    return [drop("assignment", f"{a.user}/{a.project}/{a.role}") for a in found]
+
+
+def _credentials(store: Store, chosen: Callable[[ApplicationCredential], bool]) -> list[Change]:
+    changes = []
+    for credential in store.scan(ApplicationCredential):
+        if chosen(credential):
+            changes += [drop("application_credential", credential.id)]
+            changes += [keep_private("credential_secret", credential.id, None)]
+    return changes
+
+
+def _said(kind: str) -> str:
+    return kind.replace("_", " ")

@@ -1,0 +1,371 @@
+"""The registrar's loop: questions and hosts' news in, rules, store, and what follows."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from msgspec.structs import replace
+
+from freehold.bus import subjects, talk
+from freehold.bus.interface import Subscription
+from freehold.runtime.chance import new_id, new_urn
+from freehold.runtime.log import logger
+from freehold.runtime.tasks import Tasks
+from freehold.store.database import Store, keep_private, put
+from freehold.views.follower import Follower
+from freehold.vocabulary.codec import decode, encode
+from freehold.vocabulary.deed import Deed
+from freehold.vocabulary.envelope import Done, Entry, Heartbeat, Owner, Position, Row
+from freehold.vocabulary.errors import BadRequest, Conflict, NotFound
+from freehold.vocabulary.guest import Guest, Refusal
+from freehold.vocabulary.request import (
+    Admission,
+    Admit,
+    Admitted,
+    Build,
+    ChangePassword,
+    DeleteGuest,
+    DropTenant,
+    GiveUp,
+    Idempotency,
+    Intent,
+    IntentList,
+    Intents,
+    RecordDeed,
+    RegistrarQuestion,
+    Request,
+    Revoke,
+    SaveTenant,
+    SignIn,
+    SignInAgain,
+    SignInByCredential,
+    Stage,
+    Token,
+)
+from freehold.vocabulary.secret import Secret
+from freehold.vocabulary.tenant import ApplicationCredential, Project, Resource, Revocation, User
+from freehold.vocabulary.units import clock_time
+from freehold.vocabulary.word import Word
+from freehold.workers.base import Desk, Means
+from freehold.workers.registrar import lifecycle, signin, tenancy
+from freehold.workers.registrar.effects import Passwords, Signer
+from freehold.workers.registrar.first import first_records
+from freehold.workers.registrar.reconciler import Reconciler
+from freehold.workers.registrar.records import Records
+
+GUESTS_AT_ONCE_MAX: Final = 1000
+
+_log = logger("registrar")
+
+
+class RegistrarWorker:
+    """See the package. Also the `Sink` that follows hosts."""
+
+    def __init__(self, means: Means, store: Store, name: str = "registrar") -> None:
+        self._means, self._store = means, store
+        self.tasks = Tasks("registrar")
+        self.records = Records(store)
+        self.desk = Desk(means, store, name)
+        self._reconciler = Reconciler(means, self.records, self.tasks)
+        self._follower = Follower(means.bus, ["host"], self, "registrar")
+        self._passwords = Passwords(means)
+        self._signer: Signer | None = None
+        self._subscriptions: list[Subscription] = []
+
+    async def open(self) -> None:
+        """Starts to answer, to follow hosts, and to pursue what hadn't ended."""
+        self._signer = await self._opened_signer()
+        await self.desk.open()
+        subject = subjects.ask_registrar("")
+        self._subscriptions = [
+            await talk.serve(self._means.bus, subject, RegistrarQuestion, self._answer, group="registrar")
+        ]
+        await self._follower.open()
+        self._reconciler.wake_all()
+        self.tasks.start("reconciler", self._reconciler.run())
+
+    async def close(self) -> None:
+        """Stops; what was staged is durable when the store is closed."""
+        for subscription in self._subscriptions:
+            await subscription.close()
+        await self._follower.close()
+        await self.tasks.close()
+        await self.desk.close()
+
+    # --- questions ---
+    async def _answer(self, question: RegistrarQuestion) -> Word:
+        match question:
+            case Admit():
+                return await self._admit(question)
+            case RecordDeed(deed=deed):
+                return await self._record_deed(deed)
+            case GiveUp():
+                return await self._give_up(question)
+            case DeleteGuest():
+                return await self._delete(question)
+            case Intents(guests=guests):
+                return IntentList(intents=tuple(self._intent(guest) for guest in guests))
+            case SignIn() | SignInByCredential() | SignInAgain():
+                return await self._sign_in(question)
+            case Revoke(audit_id=audit_id, expires=expires):
+                record = Revocation(audit_id=audit_id, expires=expires)
+                return self.desk.done(await self._store.commit([put(audit_id, record)], "revoke"), audit_id)
+            case SaveTenant():
+                return await self._save(question)
+            case ChangePassword():
+                return await self._change_password(question)
+            case DropTenant(kind=kind, key=key):
+                changes = tenancy.dropped(self._store, kind, key)
+                return self.desk.done(await self._store.commit(changes, f"drop {kind}"), key)
+
+    async def _admit(self, asked: Admit) -> Admitted:
+        if not 0 < len(asked.builds) <= GUESTS_AT_ONCE_MAX:
+            raise BadRequest(f"ask for 1 to {GUESTS_AT_ONCE_MAX} guests at once")
+        project = asked.builds[0].project
+        again = self._asked_before(project, asked)
+        if again is not None:
+            await self._store.durable()
+            return again
+        more: dict[Resource, int] = {}
+        for build in asked.builds:
+            for resource, amount in lifecycle.wanted(build).items():
+                more[resource] = more.get(resource, 0) + amount
+        lifecycle.check_quota(self.records.quota(project), self.records.used(project), more)
+        builds = [self._with_ids(build, asked.deadline_s) for build in asked.builds]
+        guests = tuple(build.guest for build in builds)
+        used_for = Idempotency(body_digest=asked.body_digest, guests=guests, urn=builds[0].urn)
+        requests = [_request(build) for build in builds]
+        position = self.records.admit(builds, requests, asked.idempotency_key, used_for)
+        await self._store.durable(position)
+        for guest in guests:
+            self._reconciler.wake(guest)
+        return Admitted(urn=builds[0].urn, guests=guests, store=self._store.id, position=position)
+
+    def _asked_before(self, project: str, asked: Admit) -> Admitted | None:
+        if not asked.idempotency_key:
+            return None
+        used_for = self.records.idempotency(project, asked.idempotency_key)
+        if used_for is None:
+            return None
+        if used_for.body_digest != asked.body_digest:
+            raise Conflict("this idempotency key was used for another request; use a new key for a new request")
+        position = self._store.position()
+        return Admitted(urn=used_for.urn, guests=used_for.guests, store=self._store.id, position=position, again=True)
+
+    def _with_ids(self, build: Build, deadline_s: float) -> Build:
+        now = self._means.clock.now()
+        return replace(
+            build,
+            urn=new_urn(self._means.chance),
+            guest=build.guest or new_id(self._means.chance),
+            created=now,
+            expires=clock_time(self._means.clock.clock.unix_ms() + round(deadline_s * 1000)),
+        )
+
+    async def _record_deed(self, deed: Deed) -> Deed:
+        admission = self.records.admission(deed.guest)
+        after = lifecycle.deed_recorded(admission, deed, self._means.clock.now())
+        if admission is not None and after is not admission:
+            self.records.moved(admission, after, deed.urn)
+        await self._store.durable()
+        assert after.deed is not None
+        return after.deed
+
+    async def _give_up(self, given_up: GiveUp) -> Done:
+        admission = self.records.admission(given_up.guest)
+        if admission is not None and admission.urn == given_up.urn:
+            after = lifecycle.given_up(admission, given_up.deed, given_up.fault, self._means.clock.now())
+            if after is not admission:
+                self.records.moved(admission, after, given_up.urn)
+                self._reconciler.wake(admission.guest)
+        await self._store.durable()
+        return self.desk.done(self._store.position(), given_up.guest)
+
+    async def _delete(self, asked: DeleteGuest) -> Done:
+        admission = self.records.admission(asked.guest)
+        if admission is None or (asked.project and admission.project != asked.project):
+            raise NotFound(f"Instance {asked.guest} could not be found.")
+        now, urn = self._means.clock.now(), new_urn(self._means.chance)
+        after = lifecycle.delete_asked(admission, urn, now)
+        position = self._store.position()
+        if after is not admission:
+            request = _delete_request(admission, asked.user, urn, now, ended=after is None)
+            position = self.records.moved(admission, after, urn, [put(urn, request)])
+        self._reconciler.wake(asked.guest)
+        await self._store.durable(position)
+        return self.desk.done(position, urn if after is None else after.delete_urn)
+
+    def _intent(self, guest: str) -> Intent:
+        admission = self.records.admission(guest)
+        if admission is None:
+            return Intent(guest=guest)
+        return Intent(guest=guest, deed=admission.deed, delete_urn=admission.delete_urn)
+
+    # --- tenancy and tokens ---
+    async def _save(self, asked: SaveTenant) -> Done:
+        secret = None if asked.secret is None else await self._passwords.hashed(asked.secret)
+        record = tenancy.saved(self._store, asked.kind, asked.key, asked.record, asked.new)
+        changes = [put(asked.key, record)]
+        if secret is not None and isinstance(record, User):
+            if not asked.new:
+                record = replace(record, generation=record.generation + 1)
+            changes = [put(asked.key, record), keep_private("password", asked.key, secret)]
+        elif secret is not None and isinstance(record, ApplicationCredential):
+            changes.append(keep_private("credential_secret", asked.key, secret))
+        return self.desk.done(await self._store.commit(changes, f"save {asked.kind}"), asked.key)
+
+    async def _change_password(self, asked: ChangePassword) -> Done:
+        if not await self._passwords.right(self._store.read_private("password", asked.user), asked.old):
+            raise signin.refused()
+        secret = await self._passwords.hashed(asked.new)
+        user = self._store.read_as(User, asked.user)
+        if user is None:
+            raise signin.refused()
+        changes = [put(user.id, replace(user, generation=user.generation + 1))]
+        changes.append(keep_private("password", user.id, secret))
+        return self.desk.done(await self._store.commit(changes, "change password"), user.id)
+
+    async def _sign_in(self, question: SignIn | SignInByCredential | SignInAgain) -> Token:
+        assert self._signer is not None
+        if isinstance(question, SignIn):
+            grant = await self._by_password(question)
+        elif isinstance(question, SignInByCredential):
+            grant = await self._by_credential(question)
+        else:
+            grant = self._by_token(question, self._signer)
+        return self._signer.token(grant, grant.methods)
+
+    async def _by_password(self, question: SignIn) -> signin.Grant:
+        user = signin.user_asking(self._store, question)
+        kept = None if user is None else self._store.read_private("password", user.id)
+        if not await self._passwords.right(kept, question.password) or user is None:
+            raise signin.refused()
+        return signin.granted(self._store, user, question.scope, ("password",))
+
+    async def _by_credential(self, question: SignInByCredential) -> signin.Grant:
+        credential = signin.credential_asking(self._store, question)
+        kept = None if credential is None else self._store.read_private("credential_secret", credential.id)
+        if not await self._passwords.right(kept, question.secret) or credential is None:
+            raise signin.refused()
+        now_s = self._means.clock.clock.unix_ms() // 1000
+        return signin.granted_by_credential(self._store, credential, now_s)
+
+    def _by_token(self, question: SignInAgain, signer: Signer) -> signin.Grant:
+        claims = signer.claims(question.token)
+        if claims is None or claims.get("apc"):
+            raise signin.refused()
+        expires, audit_id = claims["exp"], str(claims["jti"])
+        user = self._store.read_as(User, str(claims["sub"]))
+        if user is None or not user.enabled or user.generation != claims["gen"] or not isinstance(expires, int):
+            raise signin.refused()
+        if expires <= self._means.clock.clock.unix_ms() // 1000 or self._store.read_as(Revocation, audit_id):
+            raise signin.refused()
+        return signin.granted(self._store, user, question.scope, ("token", "password"), expires)
+
+    async def _opened_signer(self) -> Signer:
+        private = self._store.read_private("signing_key", "current")
+        if private is None:
+            made = (new_id(self._means.chance), self._means.chance.bytes(32))
+            signer = Signer(self._means, *made)
+            changes = [keep_private("signing_key", "current", encode(made)), put(made[0], signer.public())]
+            await self._store.commit(changes, "bootstrap")
+            return signer
+        key_id, secret = decode(private, tuple[str, bytes])
+        return Signer(self._means, key_id, secret)
+
+    # --- what hosts tell ---
+    def positions(self) -> dict[str, Position]:
+        """See Sink."""
+        return self.records.positions()
+
+    def apply(self, owner: Owner, position: Position, entries: Sequence[Entry]) -> None:
+        """See Sink. The position is kept with what it led to; entries that led to nothing may come again."""
+        self._take(owner, position, ((entry.kind, entry.value) for entry in entries))
+
+    def replace(self, owner: Owner, position: Position, rows: Sequence[Row]) -> None:
+        """See Sink. What is absent is left alone: only a refusal on the host's disk ends a deed."""
+        self._take(owner, position, ((row.kind, row.value) for row in rows))
+
+    def heard(self, heartbeat: Heartbeat) -> None:
+        """See Sink."""
+        self._means.clock.heard(heartbeat.time)
+
+    def _take(self, owner: Owner, position: Position, news: Iterable[tuple[str, bytes | None]]) -> None:
+        moved = False
+        for kind, value in news:
+            if value is not None and kind == "guest":
+                moved |= self._guest_seen(decode(value, Guest))
+            elif value is not None and kind == "refusal":
+                moved |= self._refusal_seen(decode(value, Refusal), owner.store)
+        if moved:
+            self._store.stage([keep_private("position", owner.store, encode(position))], "news")
+
+    def _guest_seen(self, guest: Guest) -> bool:
+        admission = self.records.admission(guest.id)
+        if admission is None:
+            return False
+        after = lifecycle.guest_seen(admission, guest, self._means.clock.now())
+        if after is admission:
+            return False
+        self.records.moved(admission, after, guest.urn)
+        return True
+
+    def _refusal_seen(self, refusal: Refusal, host: str) -> bool:
+        admission = self.records.admission(refusal.guest)
+        if admission is None:
+            return False
+        after = lifecycle.refusal_seen(admission, refusal, host, self._means.clock.now())
+        if after is admission:
+            return False
+        self.records.moved(admission, after, refusal.urn)
+        self._reconciler.wake(refusal.guest)
+        return True
+
+    # --- the first start ---
+    async def bootstrap(self, password: Secret) -> bool:
+        """Makes the first admin, project, roles and flavors. False, and no change, if there are users already."""
+        if self._store.scan(User):
+            return False
+        secret = await self._passwords.hashed(password)
+        admin, changes = first_records(self._means)
+        await self._store.commit([*changes, keep_private("password", admin.id, secret)], "bootstrap")
+        return True
+
+    async def set_password(self, user_name: str, password: Secret) -> None:
+        """Sets a user's password from the machine itself. Raises NotFound."""
+        user = next((u for u in self._store.scan(User) if u.name == user_name), None)
+        if user is None:
+            raise NotFound(f"there is no user {user_name!r}")
+        secret = await self._passwords.hashed(password)
+        changes = [put(user.id, replace(user, generation=user.generation + 1, enabled=True))]
+        await self._store.commit([*changes, keep_private("password", user.id, secret)], "set password")
+
+    def project_named(self, name: str) -> Project | None:
+        """A project by its name."""
+        return next((p for p in self._store.scan(Project) if p.name == name), None)
+
+
+def _request(build: Build) -> Request:
+    return Request(
+        urn=build.urn,
+        project=build.project,
+        user=build.user,
+        action="create",
+        guest=build.guest,
+        created=build.created,
+        expires=build.expires,
+        stages=((Stage.ADMITTED.value, build.created),),
+    )
+
+
+def _delete_request(admission: Admission, user: str, urn: str, now: int, ended: bool) -> Request:
+    return Request(
+        urn=urn,
+        project=admission.project,
+        user=user,
+        action="delete",
+        guest=admission.guest,
+        created=now,
+        expires=0,
+        stages=((Stage.DELETING.value, now),),
+        finished=now if ended else None,
+    )

@@ -1,0 +1,26 @@
+"""What a decision leads to: one message each."""
+
+from freehold.bus import subjects, talk
+from freehold.vocabulary.deed import Deed
+from freehold.vocabulary.envelope import Done
+from freehold.vocabulary.errors import Fault
+from freehold.vocabulary.request import Build, GiveUp, RecordDeed
+from freehold.workers.base import Means
+
+
+async def record_deed(means: Means, deed: Deed) -> Deed:
+    """The deed that holds, which may name another host. Raises Conflict if the guest gets none, NoAnswer."""
+    return await talk.ask(means.bus, subjects.ask_registrar(deed.project), RecordDeed(deed=deed), Deed)
+
+
+async def pass_on(means: Means, build: Build) -> None:
+    """Sends a build with its deed to the cluster's network worker."""
+    assert build.deed is not None
+    await talk.say(means.bus, subjects.build_network(build.deed.cluster), build)
+
+
+async def give_up(means: Means, build: Build, fault: Fault) -> None:
+    """Tells the registrar that no host can take it."""
+    deed = 0 if build.deed is None else build.deed.number
+    question = GiveUp(urn=build.urn, guest=build.guest, deed=max(deed, len(build.refused)), fault=fault)
+    await talk.ask(means.bus, subjects.ask_registrar(build.project), question, Done)

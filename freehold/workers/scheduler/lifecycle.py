@@ -1,0 +1,91 @@
+"""The decision for one build: pass it on, place it, drop it, or give up. Pure.
+
+expired                                       drop
+has a deed whose host hasn't refused          pass on to that deed's cluster (a repeat)
+a host has room                               ask for deed n+1 on it
+none has                                      give up, saying what was wanted and who refused
+"""
+
+from dataclasses import dataclass
+
+from freehold.views.fleet import Fleet
+from freehold.vocabulary.deed import Deed
+from freehold.vocabulary.errors import Fault
+from freehold.vocabulary.host import Capacity, Host
+from freehold.vocabulary.request import Build
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Nothing is to be done."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class PassOn:
+    """The build goes to the network worker of its deed's cluster."""
+
+    build: Build
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The registrar is asked to record this deed."""
+
+    build: Build
+    deed: Deed
+
+
+@dataclass(frozen=True, slots=True)
+class Surrender:
+    """No host can take it."""
+
+    build: Build
+    fault: Fault
+
+
+Decision = Drop | PassOn | Place | Surrender
+
+
+def wanted(build: Build) -> Capacity:
+    """The room a build needs on a host."""
+    flavor = build.spec.flavor
+    disk = flavor.disk_gib + flavor.ephemeral_gib
+    return Capacity(vcpus=flavor.vcpus, ram_mib=flavor.ram_mib, disk_gib=disk)
+
+
+def decide(build: Build, fleet: Fleet, now: int) -> Decision:
+    """What to do with a build at clock time `now`."""
+    if build.expires <= now:
+        return Drop("its deadline has passed")
+    if build.deed is not None and build.deed.host not in build.refused:
+        return PassOn(build)
+    host = fleet.choose(wanted(build), build.spec.availability_zone, build.refused)
+    if host is None:
+        return Surrender(build, no_room(build, fleet))
+    return Place(build, _deed(build, host))
+
+
+def _deed(build: Build, host: Host) -> Deed:
+    return Deed(
+        guest=build.guest,
+        project=build.project,
+        number=len(build.refused) + 1,
+        host=host.id,
+        cluster=host.cluster,
+        urn=build.urn,
+    )
+
+
+def no_room(build: Build, fleet: Fleet) -> Fault:
+    """Why no host can take it, for a person."""
+    room = wanted(build)
+    hosts = fleet.hosts()
+    text = f"No valid host was found: {room.vcpus} vCPUs, {room.ram_mib} MiB of memory and {room.disk_gib} GiB of disk"
+    if build.spec.availability_zone:
+        text += f" in availability zone {build.spec.availability_zone}"
+    text += f" have no room on any of {len(hosts)} hosts"
+    if build.refused:
+        text += f", {len(build.refused)} of which refused it"
+    return Fault(code="NoRoom", message=text + ". Delete guests, add hosts or choose a smaller flavor.")

@@ -1,0 +1,80 @@
+"""The scheduler's loop."""
+
+from msgspec.structs import replace
+
+from freehold.bus import subjects, talk
+from freehold.bus.interface import Subscription
+from freehold.runtime.log import logger
+from freehold.runtime.tasks import Tasks
+from freehold.views.fleet import Fleet
+from freehold.views.follower import Follower
+from freehold.vocabulary.envelope import Done
+from freehold.vocabulary.errors import Conflict, NotFound, Unavailable
+from freehold.vocabulary.guest import ConsoleLog, ConsoleOutput, HostQuestion
+from freehold.vocabulary.request import Build
+from freehold.vocabulary.word import Word
+from freehold.workers.base import Means
+from freehold.workers.scheduler import effects
+from freehold.workers.scheduler.lifecycle import Drop, PassOn, Place, Surrender, decide, wanted
+
+COMMAND_DEADLINE_S = 10.0
+
+_log = logger("scheduler")
+
+
+class SchedulerWorker:
+    """See the package."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self.tasks = Tasks("scheduler")
+        self.fleet = Fleet(means.clock)
+        self._follower = Follower(means.bus, ["host", "registrar"], self.fleet, "scheduler")
+        self._subscriptions: list[Subscription] = []
+
+    async def open(self) -> None:
+        """Starts to follow the fleet and to decide."""
+        bus = self._means.bus
+        await self._follower.open()
+        self._subscriptions = [
+            await talk.hear(bus, subjects.BUILD_SCHEDULER, Build, self._take, group="scheduler"),
+            await talk.serve(bus, subjects.ASK_SCHEDULER, HostQuestion, self._carry, group="scheduler"),
+        ]
+
+    async def close(self) -> None:
+        """Stops; nothing is lost, for it owns nothing."""
+        for subscription in self._subscriptions:
+            await subscription.close()
+        await self._follower.close()
+        await self.tasks.close()
+
+    async def _take(self, build: Build) -> None:
+        decision = decide(build, self.fleet, self._means.clock.now())
+        match decision:
+            case Drop(why=why):
+                _log.info("build dropped", guest=build.guest, why=why)
+            case PassOn():
+                await effects.pass_on(self._means, build)
+            case Surrender(fault=fault):
+                await effects.give_up(self._means, build, fault)
+            case Place():
+                self.fleet.promise(build.guest, decision.deed.host, wanted(build))
+                self.tasks.start("place", self._place(decision))
+
+    async def _place(self, place: Place) -> None:
+        try:
+            deed = await effects.record_deed(self._means, place.deed)
+        except (Conflict, Unavailable) as error:
+            _log.info("no deed", guest=place.build.guest, why=error.message)
+            return
+        if deed.host != place.deed.host:
+            self.fleet.promise(place.build.guest, deed.host, wanted(place.build))
+        await effects.pass_on(self._means, replace(place.build, deed=deed))
+
+    async def _carry(self, question: HostQuestion) -> Word:
+        """Carries a command to the host of the guest's highest deed."""
+        placed = self.fleet.placed(question.guest)
+        if placed is None:
+            raise NotFound(f"Instance {question.guest} could not be found on any host.")
+        answer: type[Word] = ConsoleOutput if isinstance(question, ConsoleLog) else Done
+        return await talk.ask(self._means.bus, subjects.ask_host(placed[0]), question, answer, COMMAND_DEADLINE_S)
