@@ -2,13 +2,19 @@
 
 Promises of every member, checked by `tests/contract/test_hypervisor.py`:
 
-- Every verb may be repeated and gives the same end: `launch` of a guest that runs leaves it running and untouched, `remove` of
-  one that isn't there does nothing. After a crash in the middle, repeating the verb finishes it.
+- Every verb may be repeated and gives the same end: `launch` of a guest that runs leaves it running and untouched,
+  `remove` of one that isn't there does nothing. After a crash in the middle, repeating the verb finishes it.
 - Guests outlive the process that launched them; a new process over the same folder finds and drives them.
 - A guest never runs twice on this machine.
-- `news` brings every change of power that the guest or the world made within seconds, and says nothing of what hasn't happened.
-  It may repeat itself. Whoever needs certainty asks `power`.
-- Errors are FreeholdError: BadRequest where the plan can't work on any machine, NoRoom where this one lacks something, Broken else.
+- `news` brings every change of power that the guest or the world made within seconds, and says nothing of what hasn't
+  happened. It may repeat itself. Whoever needs certainty asks `power`.
+- The guest's own power-off is OFF, also when no process of ours was there to see it. CRASHED is a guest that ended in
+  any other way: its process killed or failed, the machine restarted. It stays CRASHED until it is launched, stopped or
+  removed.
+- Verbs on different guests run side by side; verbs on one guest wait for each other.
+- Errors are FreeholdError: BadRequest where the plan can't work on any machine (or an id isn't a UUID), NoRoom where
+  this one lacks something, Conflict where the guest's power doesn't allow the verb, Unavailable where the guest's
+  process doesn't answer in time, Broken else.
 """
 
 from collections.abc import AsyncIterator
@@ -89,28 +95,44 @@ class Hypervisor(Protocol):
         """
 
     async def guests(self) -> dict[str, Power]:
-        """Every guest that this driver has anything of (process or files), with its power."""
+        """Every guest that this driver has anything of (process or files), with its power.
+
+        OFF: there are files, and it never ran or ended in order.
+        """
 
     async def power(self, guest: str) -> Power:
         """The power of one guest; ABSENT if there is nothing of it."""
 
     async def make_disk(self, plan: DiskPlan) -> None:
-        """Makes the root disk unless it is there. A disk that exists is never made anew."""
+        """Makes the root disk unless it is there. A disk that exists is never made anew.
+
+        Raises BadRequest if the size is below the image's or the image is none that a disk can be made from, NoRoom if
+        the machine's disk is full. What failed leaves no disk.
+        """
 
     async def make_config_drive(self, drive: ConfigDrive) -> None:
         """Makes the config drive, replacing one that is there."""
 
     async def launch(self, plan: Plan) -> None:
-        """Runs the guest from its disk (and its config drive, if one was made). The taps exist."""
+        """Runs the guest from its disk (and its config drive, if one was made). The taps exist.
+
+        One that is paused goes on. Raises Conflict if there is no disk, NoRoom if the machine has no memory for it.
+        """
 
     async def shut_down(self, guest: str) -> None:
-        """Asks the guest's system to power off (ACPI) and returns at once; `news` tells when it did."""
+        """Asks the guest's system to power off (ACPI) and returns at once; `news` tells when it did.
+
+        Does nothing unless the guest runs. A guest may be deaf to it.
+        """
 
     async def reset(self, guest: str) -> None:
-        """Restarts a running guest at once, as its reset button would."""
+        """Restarts a running guest at once, as its reset button would. Raises Conflict if it doesn't run."""
 
     async def stop(self, guest: str) -> None:
-        """Ends the guest's process at once and returns when it is gone. Disk and console log stay."""
+        """Ends the guest's process at once and returns when it is gone: OFF, or ABSENT. Disk and console log stay.
+
+        What the caller ends is no news.
+        """
 
     async def remove(self, guest: str) -> None:
         """Ends the guest and deletes its disk, config drive, sockets and logs."""
@@ -119,7 +141,7 @@ class Hypervisor(Protocol):
         """The last `bytes_max` bytes of the serial console's output; empty if there was none."""
 
     def news(self) -> AsyncIterator[News]:
-        """Changes of power from now on, until the driver is closed. One reader."""
+        """Changes of power since this driver was made, until it is closed. One reader."""
 
     async def close(self) -> None:
         """Lets go of the guests, which run on."""

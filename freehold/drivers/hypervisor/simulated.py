@@ -1,0 +1,280 @@
+"""A hypervisor without guests: everything happens in memory, and in one small file a guest where a folder is given.
+
+It keeps the promises of the interface, so that a killed process's successor over the same folder finds its guests
+running. Besides the verbs it has hooks that do what guests and the world do: power off, crash, vanish, refuse.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+
+from freehold.drivers.hypervisor.base_image import virtual_size
+from freehold.drivers.hypervisor.interface import ConfigDrive, DiskPlan, Facts, News, Plan
+from freehold.drivers.hypervisor.names import check_disk_size, check_drive, check_guest, check_plan
+from freehold.drivers.hypervisor.newsroom import Newsroom
+from freehold.runtime.clock import Clock
+from freehold.runtime.tasks import Tasks
+from freehold.vocabulary.errors import BadRequest, Broken, Conflict, FreeholdError, NoRoom
+from freehold.vocabulary.guest import Power
+from freehold.vocabulary.ids import is_uuid
+from freehold.vocabulary.word import Word
+
+CONSOLE_BYTES_MAX = 64 * 1024
+
+
+class SimulatedGuest(Word, frozen=True, kw_only=True):
+    """All there is of a guest."""
+
+    power: Power = Power.OFF
+    disk_gib: int = 0
+    """0: no disk."""
+    drive: tuple[str, ...] = ()
+    """Paths on its config drive."""
+    plan: Plan | None = None
+    """As it was launched last."""
+    boots: int = 0
+    console: str = ""
+
+
+_decoder = msgspec.json.Decoder(SimulatedGuest)
+_encoder = msgspec.json.Encoder()
+
+
+class SimulatedHypervisor:
+    """See the module.
+
+    `folder`: where guests are kept; None: in memory only. `boot_s`: how long a launch takes; `shutdown_s`: how long a
+    guest takes to power off when asked. Both pass on the clock that is handed in. Nothing waits on it for 0.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        clock: Clock,
+        *,
+        vcpus: int = 64,
+        ram_mib: int = 256 * 1024,
+        disk_gib: int = 4096,
+        boot_s: float = 0.0,
+        shutdown_s: float = 0.0,
+        boot: str = "simulated",
+    ) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._facts = Facts(
+            driver="simulated",
+            accelerator="none",
+            reason="Guests are simulated.",
+            version="1",
+            vcpus=vcpus,
+            ram_mib=ram_mib,
+            disk_gib=disk_gib,
+            boot=boot,
+        )
+        self.boot_s = boot_s
+        self.shutdown_s = shutdown_s
+        self.deaf: set[str] = set()
+        """Guests that don't hear `shut_down`."""
+        self._failures: defaultdict[str, deque[FreeholdError]] = defaultdict(deque)
+        self._news = Newsroom()
+        self._tasks = Tasks("hypervisor")
+        self._guests = _load(folder)
+
+    # --- the interface ---------------------------------------------------------------------------------------------
+
+    async def probe(self) -> Facts:
+        """See Hypervisor."""
+        self._may_fail("probe")
+        return self._facts
+
+    async def guests(self) -> dict[str, Power]:
+        """See Hypervisor."""
+        self._may_fail("guests")
+        return {guest: held.power for guest, held in self._guests.items()}
+
+    async def power(self, guest: str) -> Power:
+        """See Hypervisor."""
+        self._may_fail("power")
+        held = self._guests.get(check_guest(guest))
+        return held.power if held else Power.ABSENT
+
+    async def make_disk(self, plan: DiskPlan) -> None:
+        """See Hypervisor. The base image is looked at if it is there; a simulation may run without any."""
+        held = self._held(plan.guest)
+        if held.disk_gib:
+            return
+        self._may_fail("make_disk")
+        if plan.base_format not in ("raw", "qcow2"):
+            raise BadRequest(f"A root disk can't be made from an image of format {plan.base_format!r}.")
+        size = virtual_size(plan.base, plan.base_format) if plan.base.exists() else 0
+        check_disk_size(plan.size_gib, size)
+        if plan.size_gib > self._facts.disk_gib:
+            raise NoRoom(f"This machine has {self._facts.disk_gib} GiB of disk, and {plan.size_gib} GiB are wanted.")
+        self._keep(plan.guest, msgspec.structs.replace(held, disk_gib=plan.size_gib))
+
+    async def make_config_drive(self, drive: ConfigDrive) -> None:
+        """See Hypervisor."""
+        check_drive(drive)
+        self._may_fail("make_config_drive")
+        held = self._held(drive.guest)
+        self._keep(drive.guest, msgspec.structs.replace(held, drive=tuple(sorted(drive.files))))
+
+    async def launch(self, plan: Plan) -> None:
+        """See Hypervisor."""
+        check_plan(plan)
+        if self._held(plan.guest).power is Power.RUNNING:
+            return
+        self._may_fail("launch")
+        self._check_launch(plan)
+        if self.boot_s:
+            await self._clock.sleep(self.boot_s)
+            self._check_launch(plan)  # it may have been removed meanwhile
+        held = self._held(plan.guest)
+        if held.power is not Power.RUNNING:
+            self._keep(plan.guest, _booted(msgspec.structs.replace(held, plan=plan), paused=held.power is Power.PAUSED))
+
+    async def shut_down(self, guest: str) -> None:
+        """See Hypervisor."""
+        self._may_fail("shut_down")
+        if await self.power(guest) is not Power.RUNNING or guest in self.deaf:
+            return
+        if self.shutdown_s:
+            self._tasks.start("shut_down", self._power_off_later(guest))
+        else:
+            self.power_off(guest)
+
+    async def reset(self, guest: str) -> None:
+        """See Hypervisor."""
+        self._may_fail("reset")
+        if await self.power(guest) is not Power.RUNNING:
+            raise Conflict("The guest doesn't run, so that it can't be restarted.")
+        self._keep(guest, _booted(self._guests[guest]))
+
+    async def stop(self, guest: str) -> None:
+        """See Hypervisor."""
+        self._may_fail("stop")
+        held = self._guests.get(check_guest(guest))
+        if held is not None and held.power is not Power.OFF:
+            self._keep(guest, msgspec.structs.replace(held, power=Power.OFF))
+
+    async def remove(self, guest: str) -> None:
+        """See Hypervisor."""
+        self._may_fail("remove")
+        self._forget(check_guest(guest))
+
+    async def console_log(self, guest: str, bytes_max: int) -> bytes:
+        """See Hypervisor."""
+        self._may_fail("console_log")
+        held = self._guests.get(check_guest(guest))
+        return held.console.encode()[-bytes_max:] if held and bytes_max > 0 else b""
+
+    def news(self) -> AsyncIterator[News]:
+        """See Hypervisor."""
+        return self._news.read()
+
+    async def close(self) -> None:
+        """See Hypervisor."""
+        await self._tasks.close()
+        self._news.close()
+
+    # --- what guests and the world do ------------------------------------------------------------------------------
+
+    def power_off(self, guest: str) -> None:
+        """The guest powers itself off."""
+        self._change(guest, Power.OFF, "the guest powered off")
+
+    def crash(self, guest: str, reason: str = "the guest's process ended") -> None:
+        """The guest's process dies."""
+        self._change(guest, Power.CRASHED, reason)
+
+    def pause(self, guest: str, reason: str = "the disk is full") -> None:
+        """The hypervisor stops the guest, as it does when its disk can't be written."""
+        self._change(guest, Power.PAUSED, reason)
+
+    def vanish(self, guest: str) -> None:
+        """Somebody ends the guest and deletes its files behind our back."""
+        if self._forget(guest):
+            self._news.tell(News(guest=guest, power=Power.ABSENT, reason="the guest and its files have gone"))
+
+    def restart_machine(self, boot: str) -> None:
+        """The machine loses power and comes back: every guest that ran has crashed, and nobody is told."""
+        self._facts = msgspec.structs.replace(self._facts, boot=boot)
+        for guest, held in list(self._guests.items()):
+            if held.power in (Power.RUNNING, Power.PAUSED):
+                self._keep(guest, msgspec.structs.replace(held, power=Power.CRASHED))
+
+    def print(self, guest: str, text: str) -> None:
+        """The guest writes to its serial console."""
+        self._keep(guest, _printed(self._guests[guest], text))
+
+    def fail(self, verb: str, error: FreeholdError) -> None:
+        """The next call of `verb` raises `error`; told several times, as many calls do."""
+        self._failures[verb].append(error)
+
+    def look(self, guest: str) -> SimulatedGuest | None:
+        """What there is of a guest: for tests and checkers."""
+        return self._guests.get(guest)
+
+    # --- inside ----------------------------------------------------------------------------------------------------
+
+    async def _power_off_later(self, guest: str) -> None:
+        await self._clock.sleep(self.shutdown_s)
+        if self._held(guest).power is Power.RUNNING:
+            self.power_off(guest)
+
+    def _held(self, guest: str) -> SimulatedGuest:
+        return self._guests.get(check_guest(guest)) or SimulatedGuest()
+
+    def _may_fail(self, verb: str) -> None:
+        if self._failures and self._failures[verb]:
+            raise self._failures[verb].popleft()
+
+    def _check_launch(self, plan: Plan) -> None:
+        if not self._held(plan.guest).disk_gib:
+            raise Conflict("The guest has no disk to run from.")
+        if plan.ram_mib > self._facts.ram_mib:
+            raise NoRoom(f"This machine has {self._facts.ram_mib} MiB of memory, and {plan.ram_mib} MiB are wanted.")
+
+    def _change(self, guest: str, power: Power, reason: str) -> None:
+        held = self._guests[guest]
+        if held.power is not power:
+            self._keep(guest, msgspec.structs.replace(held, power=power))
+            self._news.tell(News(guest=guest, power=power, reason=reason))
+
+    def _keep(self, guest: str, held: SimulatedGuest) -> None:
+        if self._folder is not None:
+            new = self._folder / f"{guest}.new"
+            new.write_bytes(_encoder.encode(held))
+            new.replace(self._folder / f"{guest}.json")
+        self._guests[guest] = held
+
+    def _forget(self, guest: str) -> bool:
+        if self._folder is not None:
+            (self._folder / f"{guest}.json").unlink(missing_ok=True)
+        self.deaf.discard(guest)
+        return self._guests.pop(guest, None) is not None
+
+
+def _load(folder: Path | None) -> dict[str, SimulatedGuest]:
+    if folder is None:
+        return {}
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        return {path.stem: _decoder.decode(path.read_bytes()) for path in folder.glob("*.json") if is_uuid(path.stem)}
+    except (OSError, msgspec.MsgspecError) as error:
+        raise Broken(f"The folder of the simulated guests can't be read: {error}.") from error
+
+
+def _booted(held: SimulatedGuest, *, paused: bool = False) -> SimulatedGuest:
+    """`held`, running: booted anew, or going on where it was paused."""
+    if paused:
+        return msgspec.structs.replace(held, power=Power.RUNNING)
+    name = held.plan.name if held.plan else ""
+    running = msgspec.structs.replace(held, power=Power.RUNNING, boots=held.boots + 1)
+    return _printed(running, f"{name} ready, boot {running.boots}\n")
+
+
+def _printed(held: SimulatedGuest, text: str) -> SimulatedGuest:
+    return msgspec.structs.replace(held, console=(held.console + text)[-CONSOLE_BYTES_MAX:])
