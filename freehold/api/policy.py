@@ -53,6 +53,8 @@ RULES: Final[dict[str, Rule]] = {
     "compute:read": Rule.READER,
     "compute:write": Rule.MEMBER,
     "compute:admin": Rule.ADMIN,
+    # freehold's own
+    "native:admin": Rule.ADMIN,
 }
 
 _IMPLIED: Final = {

@@ -1,0 +1,78 @@
+"""The API's HTTP server: uvicorn, within a loop that somebody else runs and stops."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from freehold.vocabulary.errors import Unavailable
+
+CLOSE_S: Final = 5
+"""How long requests that run may take when the server closes."""
+POLL_S: Final = 0.005
+
+
+class _Server(uvicorn.Server):
+    """Signals belong to the command that runs everything."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Takes none."""
+        yield
+
+
+class Listener:
+    """Serves what `app` makes, given the port, on an address and port; port 0 takes a free one."""
+
+    def __init__(self, app: Callable[[int], ASGIApp], host: str, port: int) -> None:
+        self._app: ASGIApp | None = None
+        self._known = asyncio.Event()
+        self._make, self._host, self._port = app, host, port
+        config = uvicorn.Config(
+            self._serve_one,
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=CLOSE_S,
+        )
+        self._server = _Server(config)
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self) -> int:
+        """Listens; gives the port. Raises Unavailable if it can't."""
+        self._task = asyncio.create_task(self._run(), name="api.listen")
+        while not self._server.started:
+            if self._task.done():
+                self._task.result()
+                raise Unavailable(f"the API can't listen on {self._host}:{self._port}; the log says why")
+            await asyncio.sleep(POLL_S)
+        port: int = self._server.servers[0].sockets[0].getsockname()[1]
+        self._app = self._make(port)
+        self._known.set()
+        return port
+
+    async def _serve_one(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._known.wait()  # requests may come between listening and knowing the port
+        assert self._app is not None
+        await self._app(scope, receive, send)
+
+    async def _run(self) -> None:
+        try:
+            await self._server.serve()
+        except SystemExit as error:  # uvicorn's way to say that it couldn't bind
+            where = f"{self._host}:{self._port}"
+            raise Unavailable(
+                f"the API can't listen on {where}: it is in use, or not this machine's; choose another with --port"
+            ) from error
+
+    async def close(self) -> None:
+        """Stops listening and lets running requests end."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await asyncio.wait([self._task])

@@ -1,0 +1,15 @@
+"""Everything that passes Freehold's own door, mounted at ``/freehold``."""
+
+from typing import Final
+
+from freehold.api import faults
+from freehold.api.call import Door, Route, Routes
+from freehold.api.native import status, story
+
+ROUTES: Final[Routes] = {
+    ("GET", "/v1/owners"): Route(status.owners, "native:admin"),
+    ("GET", "/v1/hosts"): Route(status.hosts, "native:admin"),
+    ("GET", "/v1/stories/{id}"): Route(story.show, "native:admin"),
+}
+
+DOOR: Final = Door("freehold", ROUTES, faults.keystone)

@@ -1,0 +1,213 @@
+"""The one file that knows every room: it opens stores, picks drivers, and starts the roles that the settings name.
+
+STATE/registrar.db image.db network.db hosts/N.db   what is owned: keep it
+STATE/images/                                       image bytes: owned by the image worker
+STATE/guests/ fabric/                               disks and wirings: owned by the host
+STATE/view/ cache/                                  may be deleted at any time while nothing runs
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Final, Protocol
+
+from starlette.types import ASGIApp
+
+from freehold.api.cloud import Cloud
+from freehold.api.listen import Listener
+from freehold.api.server import application
+from freehold.bus.local import LocalBus
+from freehold.config import Settings
+from freehold.drivers.fabric.interface import Fabric
+from freehold.drivers.fabric.linux import LinuxFabric
+from freehold.drivers.fabric.simulated import SimulatedFabric
+from freehold.drivers.hypervisor.interface import Hypervisor
+from freehold.drivers.hypervisor.qemu import QemuHypervisor
+from freehold.drivers.hypervisor.simulated import SimulatedHypervisor
+from freehold.drivers.imagefetch.http import HttpImageCache
+from freehold.drivers.imagefetch.interface import ImageCache
+from freehold.drivers.imagefetch.simulated import SimulatedImageCache
+from freehold.drivers.imagestore.folder import FolderImageStore
+from freehold.runtime.chance import SystemChance
+from freehold.runtime.clock import HybridClock, SystemClock
+from freehold.runtime.machine import boot_id, host_name
+from freehold.runtime.tasks import Tasks, ThreadOffload
+from freehold.store.database import Store
+from freehold.views.cloud import CloudView
+from freehold.vocabulary.errors import Broken
+from freehold.vocabulary.secret import Secret
+from freehold.workers.base import Means
+from freehold.workers.host.worker import HostWorker
+from freehold.workers.image.door import DoorAddress
+from freehold.workers.image.worker import ImageWorker
+from freehold.workers.network.worker import NetworkWorker
+from freehold.workers.registrar.worker import RegistrarWorker
+from freehold.workers.scheduler.worker import SchedulerWorker
+
+OFFLOAD_THREADS: Final = 8
+REAL_LAUNCHES_AT_ONCE: Final = 2
+SIMULATED_LAUNCHES_AT_ONCE: Final = 64
+
+
+class _Role(Protocol):
+    tasks: Tasks
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class Running:
+    """Roles that run in this process. `say` is told, line by line, how far the start has come."""
+
+    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+        self._settings, self._say = settings, say
+        self._stack = AsyncExitStack()
+        self._roles: list[_Role] = []
+        self.url = ""
+        """Where the API answers, once it does; empty where there is none in this process."""
+        self.new_password: Secret | None = None
+        """The admin's password, on a registrar's first start."""
+
+    async def open(self) -> None:
+        """Starts everything. Raises FreeholdError with a sentence for the operator."""
+        self._settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        offload = ThreadOffload(OFFLOAD_THREADS)
+        self._stack.callback(offload.close)
+        bus = LocalBus()
+        self._stack.push_async_callback(bus.close)
+        self._means = Means(bus, HybridClock(SystemClock()), SystemChance(), offload)
+        for role in self._settings.roles:
+            await self._open_role(role)
+
+    async def _open_role(self, role: str) -> None:
+        openers: dict[str, Callable[[], Awaitable[None]]] = {
+            "registrar": self._open_registrar,
+            "image": self._open_image,
+            "scheduler": self._open_scheduler,
+            "network": self._open_network,
+            "host": self._open_hosts,
+            "api": self._open_api,
+        }
+        await openers[role]()
+
+    async def broken(self) -> None:
+        """Waits until a role fails. Raises Broken then: everything is started anew from what is on disk."""
+        tasks = [asyncio.create_task(role.tasks.broken()) for role in self._roles]
+        try:
+            await asyncio.wait(
+                tasks or [asyncio.create_task(asyncio.Event().wait())], return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            for task in tasks:
+                task.cancel()
+        raise Broken("a role has failed; its log line says why. Start it again: it goes on from what is on disk")
+
+    async def close(self) -> None:
+        """Stops in reverse order. Guests run on."""
+        await self._stack.aclose()
+
+    # --- roles ---
+
+    async def _start(self, role: _Role) -> None:
+        await role.open()
+        self._roles.append(role)
+        self._stack.push_async_callback(role.close)
+
+    async def _store(self, name: str, role: str) -> Store:
+        means = self._means
+        store = await Store.open(
+            self._settings.state / name,
+            role=role,
+            cluster=self._settings.cluster,
+            clock=means.clock,
+            chance=means.chance,
+            offload=means.offload,
+        )
+        self._stack.push_async_callback(store.close)
+        return store
+
+    async def _open_registrar(self) -> None:
+        registrar = RegistrarWorker(self._means, await self._store("registrar.db", "registrar"), host_name())
+        password = Secret(self._means.chance.bytes(18).hex())
+        if await registrar.bootstrap(password):
+            self.new_password = password
+        await self._start(registrar)
+
+    async def _open_image(self) -> None:
+        images = FolderImageStore(self._settings.state / "images", self._means.offload)
+        door = DoorAddress("127.0.0.1", 0)
+        await self._start(ImageWorker(self._means, await self._store("image.db", "image"), images, door))
+
+    async def _open_scheduler(self) -> None:
+        await self._start(SchedulerWorker(self._means))
+
+    async def _open_network(self) -> None:
+        await self._start(NetworkWorker(self._means, await self._store("network.db", "network")))
+
+    async def _open_hosts(self) -> None:
+        if self._settings.hypervisor == "simulated":
+            for number in range(self._settings.hosts):
+                await self._open_simulated_host(number)
+            self._say(f"hosts: {self._settings.hosts} simulated")
+        else:
+            await self._open_real_host()
+
+    async def _open_real_host(self) -> None:
+        state, means = self._settings.state, self._means
+        store = await self._store("hosts/0.db", "host")
+        self._say("host: probing what this machine can do (the first time takes a few seconds)")
+        hypervisor: Hypervisor = QemuHypervisor(state / "guests", means.clock.clock, means.offload)
+        fabric: Fabric = LinuxFabric(store.id, state / "fabric", means.offload)
+        images: ImageCache = HttpImageCache(state / "cache", means.offload)
+        facts = await hypervisor.probe()
+        await fabric.probe()
+        self._say(f"host: {facts.driver} {facts.version} with {facts.accelerator} ({facts.reason})")
+        await self._open_host(store, host_name(), hypervisor, fabric, images, REAL_LAUNCHES_AT_ONCE)
+
+    async def _open_simulated_host(self, number: int) -> None:
+        folder, clock = self._settings.state / "simulated" / str(number), self._means.clock.clock
+        store = await self._store(f"hosts/{number}.db", "host")
+        hypervisor = SimulatedHypervisor(folder / "guests", clock)
+        fabric, images = SimulatedFabric(folder / "fabric"), SimulatedImageCache(clock)
+        await self._open_host(store, f"sim-{number}", hypervisor, fabric, images, SIMULATED_LAUNCHES_AT_ONCE)
+
+    async def _open_host(
+        self, store: Store, name: str, hypervisor: Hypervisor, fabric: Fabric, images: ImageCache, launches_max: int
+    ) -> None:
+        for driver in (hypervisor, fabric, images):
+            self._stack.push_async_callback(driver.close)
+        await self._start(HostWorker(self._means, store, name, hypervisor, fabric, images, launches_max))
+
+    async def _open_api(self) -> None:
+        means, settings = self._means, self._settings
+        view = CloudView(means.bus, means.clock, settings.state / "view", boot_id())
+        self._stack.push_async_callback(view.close)
+        await view.open()
+
+        def app(port: int) -> ASGIApp:
+            self.url = settings.public_url or f"http://{settings.listen}:{port}"
+            cloud = Cloud(means.bus, view, means.clock, means.chance, self.url, settings.region, settings.cluster)
+            return application(cloud)
+
+        listener = Listener(app, settings.listen, settings.port)
+        await listener.open()
+        self._stack.push_async_callback(listener.close)
+
+
+async def new_admin_password(settings: Settings) -> Secret:
+    """Gives the admin a new password. The cloud must be down: the registrar's store is opened."""
+    means = Means(LocalBus(), HybridClock(SystemClock()), SystemChance(), ThreadOffload(1))
+    store = await Store.open(
+        settings.state / "registrar.db",
+        role="registrar",
+        cluster=settings.cluster,
+        clock=means.clock,
+        chance=means.chance,
+        offload=means.offload,
+    )
+    registrar, password = RegistrarWorker(means, store), Secret(means.chance.bytes(18).hex())
+    if not await registrar.bootstrap(password):
+        await registrar.set_password("admin", password)
+    await store.close()
+    return password

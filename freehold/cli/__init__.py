@@ -1,0 +1,2 @@
+"""The `freehold` command: one file a command. It starts things through `assemble`, and asks a running cloud over HTTP.
+"""

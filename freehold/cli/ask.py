@@ -1,0 +1,58 @@
+"""Asking a running cloud, over HTTP, as the admin of its openrc."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from rich.console import Console
+from rich.table import Table
+
+from freehold.cli.client import Client
+from freehold.cli.credentials import read_admin
+from freehold.vocabulary.errors import FreeholdError
+
+
+def status(state: Path) -> None:
+    """Prints hosts and owners."""
+    _run(_status(state))
+
+
+def story(state: Path, about: str) -> None:
+    """Prints what happened."""
+    _run(_story(state, about))
+
+
+def _run(work: Any) -> None:
+    try:
+        asyncio.run(work)
+    except FreeholdError as error:
+        print(f"freehold: {error.message}", file=sys.stderr)
+        raise SystemExit(1) from error
+
+
+async def _status(state: Path) -> None:
+    async with Client(read_admin(state)) as client:
+        owners = (await client.get("/freehold/v1/owners"))["owners"]
+        hosts = (await client.get("/freehold/v1/hosts"))["hosts"]
+    table = Table("role", "name", "cluster", "log at", "digest", "heard", title="owners", title_justify="left")
+    for owner in owners:
+        age = "never" if owner["age_s"] is None else f"{owner['age_s']} s ago"
+        table.add_row(owner["role"], owner["name"], owner["cluster"], str(owner["seq"]), owner["digest"][:8], age)
+    room = Table("host", "hypervisor", "guests", "vCPUs", "memory MiB", "disk GiB", title="hosts", title_justify="left")
+    for host in hosts:
+        figures = (f"{used} of {total}" for used, total in (host["vcpus"], host["ram_mib"], host["disk_gib"]))
+        room.add_row(host["name"], f"{host['hypervisor']} ({host['accelerator']})", str(host["guests"]), *figures)
+    console = Console()
+    console.print(table)
+    console.print(room)
+    for reason in sorted({host["accelerator_reason"] for host in hosts} - {""}):
+        console.print(reason, highlight=False)
+
+
+async def _story(state: Path, about: str) -> None:
+    async with Client(read_admin(state)) as client:
+        lines = (await client.get(f"/freehold/v1/stories/{quote(about, safe='')}"))["story"]
+    for line in lines:
+        print(f"{line['time']}  {line['owner']:9}  {line['kind']:14}  {line['what']}  [{line['cause']}]")

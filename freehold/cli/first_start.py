@@ -1,0 +1,55 @@
+"""What a new cloud is given, through the API that everybody uses: a network that this machine reaches, and a public
+image.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+
+from freehold.cli.client import Client
+from freehold.cli.credentials import Admin
+from freehold.config import Settings
+
+QCOW2_MAGIC: Final = b"QFI\xfb"
+
+
+async def furnish(admin: Admin, settings: Settings, say: Callable[[str], None]) -> None:
+    """Makes the network ``default`` and, where there is an image file, the image ``demo``."""
+    async with Client(admin) as client:
+        await _network(client, settings.network_cidr)
+        say(f"network: default, {settings.network_cidr}")
+        file = settings.demo_image or cached_demo_image()
+        if await asyncio.to_thread(file.is_file):
+            await _image(client, file)
+            say(f"image: demo, from {file}")
+
+
+def cached_demo_image() -> Path:
+    """Where `make image` leaves the demo image."""
+    cache = os.environ.get("FREEHOLD_CACHE", "")
+    return (Path(cache) if cache else Path.home() / ".cache" / "freehold") / "demo.qcow2"
+
+
+async def _network(client: Client, cidr: str) -> None:
+    network = {
+        "name": "default",
+        "shared": True,
+        "is_default": True,
+        "description": "Reached by address from its hosts",
+    }
+    made = await client.post("/network/v2.0/networks", {"network": network | {"freehold:reachable": True}})
+    subnet = {"name": "default", "network_id": made["network"]["id"], "cidr": cidr, "ip_version": 4}
+    await client.post("/network/v2.0/subnets", {"subnet": subnet})
+
+
+async def _image(client: Client, file: Path) -> None:
+    with file.open("rb") as opened:
+        disk_format = "qcow2" if opened.read(4) == QCOW2_MAGIC else "raw"
+        opened.seek(0)
+        record: dict[str, Any] = {"name": "demo", "visibility": "public", "disk_format": disk_format}
+        made = await client.post("/image/v2/images", record | {"container_format": "bare"})
+        await client.put(f"/image/v2/images/{made['id']}/file", aiohttp.BufferedReaderPayload(opened))

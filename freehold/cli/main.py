@@ -1,0 +1,108 @@
+"""The commands and their options. Heavy modules are imported when a command runs: `--help` must be quick."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from freehold import __version__
+from freehold.config import ROLES
+
+app = typer.Typer(
+    name="freehold",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A private compute cloud in which each host owns its own data.",
+)
+admin = typer.Typer(no_args_is_help=True, help="What only the machine's own operator may do.")
+app.add_typer(admin, name="admin")
+
+StateOption = Annotated[
+    Path, typer.Option("--state", help="The folder that holds the cloud's stores, images and guests.")
+]
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="A TOML file of settings.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"freehold {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    """What comes before the command."""
+
+
+@app.command()
+def up(
+    state: StateOption,
+    config: ConfigOption = None,
+    hypervisor: Annotated[str | None, typer.Option(help="qemu (real guests) or simulated.")] = None,
+    hosts: Annotated[int | None, typer.Option(help="How many simulated hosts.")] = None,
+    listen: Annotated[str | None, typer.Option(help="The address the API listens on (127.0.0.1).")] = None,
+    port: Annotated[int | None, typer.Option(help="The API's port (8780); 0 for a free one.")] = None,
+    demo_image: Annotated[Path | None, typer.Option(help="An image file that a new cloud starts with.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+) -> None:
+    """Runs a whole cloud in the foreground, until SIGTERM or Ctrl-C. Prints `ready URL` when it answers."""
+    from freehold.cli import run
+
+    run.up(
+        config,
+        state=state,
+        hypervisor=hypervisor,
+        hosts=hosts,
+        listen=listen,
+        port=port,
+        demo_image=demo_image,
+        log_level=log_level,
+    )
+
+
+def _role_command(role: str) -> None:
+    def start(state: StateOption, config: ConfigOption = None, hypervisor: str | None = None) -> None:
+        from freehold.cli import run
+
+        run.up(config, state=state, roles=(role,), hypervisor=hypervisor)
+
+    app.command(name=role, help=f"Runs the {role} role alone, by the same code as `up`.")(start)
+
+
+for _role in ROLES:
+    _role_command(_role)
+
+
+@app.command()
+def status(state: StateOption) -> None:
+    """Shows the owners of a running cloud: where their logs stand, and how long ago each was heard."""
+    from freehold.cli import ask
+
+    ask.status(state)
+
+
+@app.command()
+def story(
+    about: Annotated[str, typer.Argument(metavar="ID", help="A guest's id, a request's URN, or any other id.")],
+    state: StateOption,
+) -> None:
+    """Tells everything that happened to a guest or a request, in order, with causes."""
+    from freehold.cli import ask
+
+    ask.story(state, about)
+
+
+@admin.command()
+def bootstrap(
+    state: StateOption,
+    config: ConfigOption = None,
+) -> None:
+    """Gives the admin a new password, while the cloud is down, and writes it to openrc and clouds.yaml."""
+    from freehold.cli import run
+
+    run.bootstrap(config, state)

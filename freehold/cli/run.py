@@ -1,0 +1,92 @@
+"""Running roles in the foreground."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from freehold import assemble, config
+from freehold.cli import first_start
+from freehold.cli.credentials import Admin, read_admin, write_admin
+from freehold.config import Settings
+from freehold.runtime import log
+from freehold.vocabulary.errors import FreeholdError
+
+
+def up(path: Path | None, **given: object) -> None:
+    """Runs the roles of the settings until a signal comes. Exits with 1 and a sentence if they can't be started or one
+    breaks.
+    """
+    _run(path, _up, **given)
+
+
+def bootstrap(path: Path | None, state: Path) -> None:
+    """Sets a new admin password."""
+    _run(path, _bootstrap, state=state)
+
+
+def _run(path: Path | None, work: Callable[[Settings], Coroutine[Any, Any, None]], **given: object) -> None:
+    try:
+        settings = config.read(path, **given)
+        log.configure(level=settings.log_level, json=settings.log_json)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(work(settings))
+    except FreeholdError as error:
+        print(f"freehold: {error.message}", file=sys.stderr)
+        raise SystemExit(1) from error
+    except KeyboardInterrupt as error:
+        raise SystemExit(130) from error
+
+
+async def _up(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    cloud = assemble.Running(settings, say)
+    try:
+        await _until(stop, _open(cloud, settings))
+        if not stop.is_set():
+            say(f"ready {cloud.url}" if cloud.url else f"ready {' '.join(settings.roles)}")
+            await _until(stop, cloud.broken())
+    finally:
+        await cloud.close()
+
+
+async def _open(cloud: assemble.Running, settings: Settings) -> None:
+    await cloud.open()
+    if not cloud.url or "registrar" not in settings.roles:
+        return
+    password = cloud.new_password or read_admin(settings.state).password
+    admin = Admin(cloud.url, password, settings.region)
+    write_admin(settings.state, admin)
+    if cloud.new_password is not None:
+        await first_start.furnish(admin, settings, say)
+
+
+async def _bootstrap(settings: Settings) -> None:
+    password = await assemble.new_admin_password(settings)
+    url = settings.public_url or f"http://{settings.listen}:{settings.port}"
+    write_admin(settings.state, Admin(url, password, settings.region))
+    say(f"the admin has a new password; it is in {settings.state / 'openrc'}")
+
+
+async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Waits for `work`, or for the stop signal, which cancels it."""
+    task, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait([task, stopped], return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not task.done():
+        task.cancel()
+        await asyncio.wait([task])
+    elif task.exception() is not None:
+        task.result()
+
+
+def say(line: str) -> None:
+    """Tells the operator how far it is."""
+    print(line, flush=True)

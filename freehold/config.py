@@ -1,0 +1,87 @@
+"""Settings: typed, read once, handed down. Everything has a default that works on one machine."""
+
+import tomllib
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from freehold.vocabulary.errors import BadRequest
+
+ROLES: Final = ("registrar", "image", "scheduler", "network", "host", "api")
+HOSTS_MAX: Final = 100_000
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an operator may set, in a TOML file or on the command line."""
+
+    state: Path
+    """The folder of stores, views, images and guests. One process at a time."""
+    listen: str = "127.0.0.1"
+    """The address the API listens on. The default keeps it to this machine: tokens and passwords travel in clear."""
+    port: int = 8780
+    """The API's port; 0: one that is free."""
+    public_url: str = ""
+    """Where clients reach the API, if not at http://LISTEN:PORT."""
+    region: str = "RegionOne"
+    cluster: str = "default"
+    hypervisor: str = "qemu"
+    """``qemu`` or ``simulated``."""
+    hosts: int = 1
+    """How many simulated hosts there are."""
+    roles: tuple[str, ...] = ROLES
+    demo_image: Path | None = None
+    """An image file that a new cloud starts with, as a public image."""
+    network_cidr: str = "10.88.0.0/24"
+    """The range of the network that a new cloud starts with."""
+    log_level: str = "info"
+    """debug, info, warning or error."""
+    log_json: bool = False
+
+
+def checked(settings: Settings) -> Settings:
+    """The settings, if they make sense. Raises BadRequest naming the one that doesn't."""
+    if settings.hypervisor not in ("qemu", "simulated"):
+        raise BadRequest(f"hypervisor is {settings.hypervisor!r}; it can be qemu or simulated")
+    if not 1 <= settings.hosts <= HOSTS_MAX:
+        raise BadRequest(f"hosts is {settings.hosts}; it can be 1 to {HOSTS_MAX}")
+    if settings.hypervisor == "qemu" and settings.hosts != 1:
+        raise BadRequest(
+            "a machine with the qemu hypervisor is one host; several hosts on one machine are simulated ones"
+        )
+    unknown = set(settings.roles) - set(ROLES)
+    if unknown:
+        raise BadRequest(f"roles has {', '.join(sorted(unknown))}; there are {', '.join(ROLES)}")
+    if not 0 <= settings.port <= 65535:
+        raise BadRequest(f"port is {settings.port}; it can be 0 to 65535")
+    if not settings.cluster.replace("-", "").isalnum():
+        raise BadRequest(f"cluster is {settings.cluster!r}; it can have letters, digits and dashes")
+    if settings.log_level not in ("debug", "info", "warning", "error"):
+        raise BadRequest(f"log_level is {settings.log_level!r}; it can be debug, info, warning or error")
+    return settings
+
+
+def read(path: Path | None, **given: object) -> Settings:
+    """The settings of a TOML file, with those `given` (other than None) put over them.
+
+    Raises BadRequest for a file that can't be read, and for a name or value that isn't a setting.
+    """
+    found: dict[str, object] = {}
+    if path is not None:
+        try:
+            found = tomllib.loads(path.read_text())
+        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise BadRequest(f"the settings file {path} can't be read: {error}") from error
+    found |= {
+        name: str(value) if isinstance(value, Path) else value for name, value in given.items() if value is not None
+    }
+    try:
+        return checked(msgspec.convert(found, Settings, dec_hook=_path))
+    except msgspec.ValidationError as error:
+        raise BadRequest(f"the settings aren't right: {error}") from error
+
+
+def _path(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise NotImplementedError(f"{kind.__name__} isn't a type of setting")
