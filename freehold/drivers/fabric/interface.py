@@ -3,13 +3,17 @@
 Promises of every member, checked by `tests/contract/test_fabric.py`:
 
 - Every verb may be repeated and gives the same end, also after a crash in the middle.
-- `plug` makes all that the port's network needs here when its first port comes (bridge, router with the gateway address, DHCP, metadata
-  address, outbound translation), `unplug` of the last takes it all away.
-- A plugged port can send only from its own MAC and addresses (Ethernet, ARP, IPv4, no DHCP answers), from its first packet on.
-- What the port's security groups don't allow doesn't reach it; answers to what it asked do. Without groups nothing comes in but DHCP.
+- `plug` makes all that the port's network needs here when its first port comes (bridge, router with the gateway
+  address, DHCP, metadata address, outbound translation), `unplug` of the last takes it all away.
+- A plugged port can send only from its own MAC and addresses (Ethernet, ARP, IPv4, no DHCP answers), from its first
+  packet on.
+- What the port's security groups don't allow doesn't reach it; answers to what it asked do. Without groups nothing
+  comes in but DHCP.
 - Two networks may use the same addresses and never see one another.
-- The metadata address 169.254.169.254 answers each guest by the port that the question came from, whatever its headers say.
-- Taps, bridges, namespaces and rules carry this machine's host id: `plugged` finds them after a restart, and `sweep` deletes what isn't asked for.
+- The metadata address 169.254.169.254 answers each guest by the port that the question came from, whatever its
+  headers say.
+- Taps, bridges, namespaces and rules carry this machine's host id: `plugged` finds them after a restart, and `sweep`
+  deletes what isn't asked for.
 """
 
 from collections.abc import Awaitable, Callable
@@ -32,7 +36,7 @@ Metadata = Callable[[str, str], Awaitable[MetadataAnswer]]
 
 
 class Filter(Word, frozen=True, kw_only=True):
-    """What may pass a port: the rules of its groups, with each remote group already replaced by its members' addresses."""
+    """What may pass a port: the rules of its groups, with the addresses of each remote group's members."""
 
     port: str
     rules: tuple["Pass", ...]
@@ -52,10 +56,16 @@ class Fabric(Protocol):
         """Raises Broken, saying what to install or switch on, if this machine can't carry guest networks."""
 
     async def plug(self, wiring: PortWiring, hostname: str) -> str:
-        """Makes the port's tap with its protection and its DHCP answer; gives the tap's name. Nothing may come in until `filter`."""
+        """Makes the port's tap with its protection and its DHCP answer; gives the tap's name.
+
+        Nothing may come in until `filter`. Raises BadRequest for a wrong wiring, Conflict if it can't be carried here.
+        """
 
     async def filter(self, filters: tuple[Filter, ...]) -> None:
-        """Puts these filters in force for these ports, each at once and without cutting connections that stay allowed."""
+        """Puts these filters in force for these ports, each at once, without cutting connections that stay allowed.
+
+        One for a port that isn't here is nothing to do. Raises BadRequest for a rule that can't be; then all stays.
+        """
 
     async def unplug(self, port: str) -> None:
         """Takes the port away, and its network if it was the last. Connections end."""
@@ -67,7 +77,7 @@ class Fabric(Protocol):
         """From now on questions to 169.254.169.254 are answered by `answer`."""
 
     async def sweep(self, keep: frozenset[str]) -> None:
-        """Unplugs all ports but `keep`, and deletes networks, rules and DHCP servers of this host that no kept port needs."""
+        """Unplugs all ports but `keep`; deletes networks, rules and DHCP servers that no kept port needs."""
 
     async def close(self) -> None:
         """Lets go: guests keep their network. Metadata isn't answered until somebody opens the fabric again."""
