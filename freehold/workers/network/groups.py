@@ -94,7 +94,7 @@ def _make_group(draft: Draft, group: SecurityGroup) -> str:
         raise Conflict("A project has one security group named 'default', and it is made by itself.")
     draft.within_quota("security_group", group.project)
     draft.within_quota("security_group_rule", group.project, len(group.rules))
-    made = replace(group, id=key, created=draft.now, updated=draft.now, revision=1)
+    made = replace(group, id=key, rules=(), created=draft.now, updated=draft.now, revision=1)
     draft.put(replace(made, rules=_checked_rules(draft, made, group.rules)))
     return key
 
@@ -169,11 +169,11 @@ def delete_group(draft: Draft, key: str) -> None:
 def _checked_rules(draft: Draft, group: SecurityGroup, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
     """`rules` in canonical form with ids and times, none of them like another of the group's."""
     known = {_meaning(rule): rule.id for rule in group.rules}
-    made = []
+    made: list[Rule] = []
     for rule in rules:
         fit = replace(checked_rule(rule), id=draft.new_id(rule.id), created=draft.now)
         home = draft.holdings.rule_homes.get(fit.id)
-        if home is not None and home != group.id:
+        if home not in (None, group.id) or any(fit.id == other.id for other in (*group.rules, *made)):
             raise Conflict(f"The id {fit.id} is in use.")
         _check_remote(draft, group, fit)
         meaning = _meaning(fit)
