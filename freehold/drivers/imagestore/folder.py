@@ -1,6 +1,6 @@
 """Image bytes as files in a local folder: one file an image, named by its id."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -40,11 +40,11 @@ class FolderImageStore:
             self._arriving.discard(part)
         return written
 
-    def read(self, image: str, offset: int = 0) -> AsyncIterator[bytes]:
+    def read(self, image: str, offset: int = 0) -> AsyncGenerator[bytes, None]:
         """See ImageStore."""
         return self._read(image, self._path(image), offset)
 
-    async def _read(self, image: str, path: Path, offset: int) -> AsyncIterator[bytes]:
+    async def _read(self, image: str, path: Path, offset: int) -> AsyncGenerator[bytes, None]:
         file, left = await on_disk(path, self._offload, lambda: _open(image, path, offset))
         with file:
             while left > 0:

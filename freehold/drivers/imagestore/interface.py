@@ -10,7 +10,7 @@ Promises of every member, checked by `tests/contract/test_imagestore.py`:
 - Ids are UUID texts (BadRequest otherwise).
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Protocol
 
@@ -41,7 +41,7 @@ class ImageStore(Protocol):
         Raises TooLarge past `size_bytes_max`, NoRoom when the store is full, and what `chunks` raises.
         """
 
-    def read(self, image: str, offset: int = 0) -> AsyncIterator[bytes]:
+    def read(self, image: str, offset: int = 0) -> AsyncGenerator[bytes, None]:
         """The bytes from `offset` on. Raises NotFound."""
 
     async def size_bytes(self, image: str) -> int:

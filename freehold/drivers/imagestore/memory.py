@@ -1,7 +1,7 @@
 """Image bytes in memory, for tests and the simulation."""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from io import BytesIO
 from pathlib import Path
 
@@ -34,12 +34,12 @@ class MemoryImageStore:
         md5 = hashlib.md5(arrived, usedforsecurity=False).hexdigest()
         return Written(size_bytes=len(arrived), md5=md5, sha256=hashlib.sha256(arrived).hexdigest())
 
-    def read(self, image: str, offset: int = 0) -> AsyncIterator[bytes]:
+    def read(self, image: str, offset: int = 0) -> AsyncGenerator[bytes, None]:
         """See ImageStore."""
         _checked(image)
         return self._read(image, offset)
 
-    async def _read(self, image: str, offset: int) -> AsyncIterator[bytes]:
+    async def _read(self, image: str, offset: int) -> AsyncGenerator[bytes, None]:
         kept = self._bytes(image)
         for start in range(offset, len(kept), MIB):
             yield kept[start : start + MIB]
