@@ -1,7 +1,8 @@
 """A call through a door, the answer to it, and the table of what may pass.
 
-A door's `routes.py` holds ``ROUTES: Routes`` and ``DOOR: Door``. A function of the table takes the `Call` and gives an `Answer`, or
-raises a FreeholdError. It runs only when the policy named beside it lets the caller in; what belongs to whom it checks itself.
+A door's `routes.py` holds ``ROUTES: Routes`` and ``DOOR: Door``. A function of the table takes the `Call` and gives
+an `Answer`, or raises a FreeholdError. It runs only when the policy named beside it lets the caller in; what belongs to
+whom it checks itself.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -11,7 +12,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from freehold.api.caller import ANONYMOUS, Caller
+from freehold.api.caller import ANONYMOUS, Caller, Tokens
 from freehold.api.cloud import Cloud
 from freehold.api.faults import FaultBody
 from freehold.vocabulary.errors import BadRequest
@@ -78,7 +79,8 @@ class Query:
 
 async def no_chunks() -> AsyncIterator[bytes]:
     """A body without bytes."""
-    for chunk in ():
+    nothing: tuple[bytes, ...] = ()
+    for chunk in nothing:
         yield chunk
 
 
@@ -96,6 +98,7 @@ class Call:
     headers: Mapping[str, str]
     """Names in lower case."""
     request_id: str
+    tokens: Tokens
     params: dict[str, str] = field(default_factory=dict)
     """The parts of the path that the route names in braces, decoded. Any text but the empty one."""
     caller: Caller = ANONYMOUS
@@ -123,7 +126,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back. `body`: bytes as they are, None for no body, anything else as JSON. `stream` takes its place where set."""
+    """What goes back. `body`: bytes as they are, None for no body, anything else as JSON. `stream` goes first."""
 
     status: int = 200
     body: Any = None

@@ -24,13 +24,13 @@ class Wanted:
 
 
 def wanted(call: Call, default: int = LIMIT_MAX) -> Wanted:
-    """The page that the query names. Raises BadRequest for a limit that is no number or negative. 0 means the default, as in Neutron."""
+    """The page that the query names; limit 0 means the default. Raises BadRequest for one below or no number."""
     limit = call.query.number("limit", low=0)
     return Wanted(min(limit or default, LIMIT_MAX), call.query.one("marker") or "")
 
 
 def cut(rows: Iterable[T], page: Wanted, id_of: Callable[[T], str]) -> tuple[list[T], bool]:
-    """The page's rows out of all `rows` in their order, and whether others follow. Raises BadRequest for an unknown marker."""
+    """The page's rows out of all `rows`, and whether others follow. Raises BadRequest for an unknown marker."""
     rest = iter(rows)
     if page.marker and all(id_of(row) != page.marker for row in rest):
         raise BadRequest(f"marker [{page.marker[:64]}] not found")
@@ -39,7 +39,7 @@ def cut(rows: Iterable[T], page: Wanted, id_of: Callable[[T], str]) -> tuple[lis
 
 
 def after_marker(rows: Callable[[], Iterable[T]], page: Wanted, keep: Callable[[T], bool]) -> tuple[list[T], bool]:
-    """The page's rows where the view does the marker (`view.list(…, after=page.marker)`): only those that `keep` lets through.
+    """The page's rows that `keep` lets through, where the view does the marker (`view.list(…, after=page.marker)`).
 
     Raises BadRequest for an unknown marker.
     """
@@ -50,14 +50,15 @@ def after_marker(rows: Callable[[], Iterable[T]], page: Wanted, keep: Callable[[
     return found[: page.limit], len(found) > page.limit
 
 
-def next_query(call: Call, marker: str) -> str:
-    """The query of this call with its marker replaced, for a link to the next page."""
-    return urlencode([*((name, value) for name, value in call.query.pairs() if name != "marker"), ("marker", marker)])
+def page_query(call: Call, marker: str) -> str:
+    """The query of this call for the page after `marker`; for the first page where that is empty."""
+    others = [(name, value) for name, value in call.query.pairs() if name != "marker"]
+    return urlencode([*others, ("marker", marker)] if marker else others)
 
 
 def next_link(call: Call, marker: str) -> str:
     """The whole URL of the next page."""
-    return f"{call.base_url}{call.path}?{next_query(call, marker)}"
+    return f"{call.base_url}{call.path}?{page_query(call, marker)}"
 
 
 def ordered(rows: Sequence[T], keys: Sequence[tuple[str, bool]], known: dict[str, Callable[[T], object]]) -> list[T]:

@@ -1,4 +1,4 @@
-"""The one path of a request: table, caller, policy, body, function, answer. Errors leave it in the format of their door."""
+"""The one path of a request: table, caller, policy, body, function, answer. Errors leave in their door's format."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -11,12 +11,13 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from freehold.api import faults
-from freehold.api.caller import ANONYMOUS, Tokens
 from freehold.api.call import JSON_BYTES_MAX, Answer, Call, Door, Query, Route
+from freehold.api.caller import ANONYMOUS, Tokens
 from freehold.api.cloud import Cloud
 from freehold.api.discovery import root_door
 from freehold.api.identity.routes import DOOR as IDENTITY
 from freehold.api.image.routes import DOOR as IMAGE
+from freehold.api.native.routes import DOOR as NATIVE
 from freehold.api.network.routes import DOOR as NETWORK
 from freehold.api.policy import Rule, check, rule_of
 from freehold.runtime.chance import new_id
@@ -31,7 +32,7 @@ _log = logger("api")
 
 def application(cloud: Cloud) -> ASGIApp:
     """The API of `cloud`, to be run by an ASGI server. The view must be open before and stay so."""
-    return Server(cloud, (IDENTITY, IMAGE, NETWORK))
+    return Server(cloud, (IDENTITY, IMAGE, NETWORK, NATIVE))
 
 
 @dataclass(slots=True)
@@ -117,6 +118,7 @@ class Server:
             query=Query(""),
             headers={name.lower(): value for name, value in request.headers.items()},
             request_id=f"req-{new_id(self._cloud.chance)}",
+            tokens=self._tokens,
             chunks=lambda: _chunks(request),
         )
         try:
@@ -159,7 +161,7 @@ class Server:
             return self._failed(door, call, status, error.message, error)
         except ClientDisconnect:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # a defect of ours must not end the connection unanswered
             _log.error("request broke", path=call.path[:200], id=call.request_id, exc_info=error)
             message = f"An unexpected error happened; it is in the log under {call.request_id}."
             return self._failed(door, call, 500, message, None)
