@@ -59,8 +59,8 @@ class LinuxFabric:
         check_wiring(wiring)
         async with self._lock:
             _, networks, records = await self._opened()
+            port = records.port_for(wiring, hostname)
             network = await self._network_for(wiring)
-            port = self._record_for(wiring, hostname)
             records.save_network(network)
             records.save_port(port)
             await networks.ensure(network)
@@ -150,17 +150,6 @@ class LinuxFabric:
         if network != known:
             await networks.check(network)
         return network
-
-    def _record_for(self, wiring: PortWiring, hostname: str) -> PortRecord:
-        assert self._parts is not None
-        records = self._parts[2]
-        known = records.ports.get(wiring.port)
-        if known is not None and known.wiring.network != wiring.network:
-            raise Conflict(f"Port {wiring.port} is plugged on another network: unplug it first.")
-        mark = known.mark if known is not None else records.free_mark()
-        return PortRecord(
-            wiring=wiring, hostname=hostname, mark=mark, filter=known.filter if known is not None else None
-        )
 
     async def _plug_tap(self, port: PortRecord) -> None:
         links, networks, _ = await self._opened()

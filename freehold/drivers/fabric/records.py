@@ -10,6 +10,7 @@ import msgspec
 
 from freehold.drivers.fabric.interface import Filter
 from freehold.runtime.log import logger
+from freehold.vocabulary.errors import Conflict
 from freehold.vocabulary.ids import is_uuid
 from freehold.vocabulary.network import PortWiring
 from freehold.vocabulary.word import Word
@@ -48,55 +49,78 @@ class PortRecord(Word, frozen=True, kw_only=True):
 
 
 class Records:
-    """The records of one host, in memory and under `folder`."""
+    """The records of one host, in memory and under `folder`; without a folder, in memory only."""
 
-    def __init__(self, folder: Path) -> None:
-        self._ports_folder = folder / "ports"
-        self._networks_folder = folder / "networks"
-        self._ports_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._networks_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    def __init__(self, folder: Path | None) -> None:
+        self._ports_folder = folder / "ports" if folder is not None else None
+        self._networks_folder = folder / "networks" if folder is not None else None
         self.ports: dict[str, PortRecord] = _read(self._ports_folder, PortRecord)
         self.networks: dict[str, NetworkRecord] = _read(self._networks_folder, NetworkRecord)
+
+    def port_for(self, wiring: PortWiring, hostname: str) -> PortRecord:
+        """The record of a port to be plugged; what is known of it already is kept.
+
+        Raises Conflict if it is plugged on another network, or its addresses or MAC are another port's.
+        """
+        known = self.ports.get(wiring.port)
+        if known is not None and known.wiring.network != wiring.network:
+            raise Conflict(f"Port {wiring.port} is plugged on another network: unplug it first.")
+        for other in self.ports_on(wiring.network):
+            same = {wiring.mac, *wiring.addresses} & {other.wiring.mac, *other.wiring.addresses}
+            if same and other.wiring.port != wiring.port:
+                raise Conflict(f"Port {wiring.port} can't have {min(same)}: port {other.wiring.port} has it here.")
+        if known is not None:
+            return msgspec.structs.replace(known, wiring=wiring, hostname=hostname)
+        return PortRecord(wiring=wiring, hostname=hostname, mark=self._free_mark())
 
     def ports_on(self, network: str) -> list[PortRecord]:
         """The ports on a network, in the order of their ids."""
         found = [port for port in self.ports.values() if port.wiring.network == network]
         return sorted(found, key=lambda port: port.wiring.port)
 
-    def free_mark(self) -> int:
-        """The lowest mark that no port has."""
+    def _free_mark(self) -> int:
         taken = {port.mark for port in self.ports.values()}
         return next(mark for mark in range(1, 65_536) if mark not in taken)
 
     def save_port(self, record: PortRecord) -> None:
         """Remembers a port."""
-        _write(self._ports_folder / f"{record.wiring.port}.json", record)
+        _write(self._ports_folder, record.wiring.port, record)
         self.ports[record.wiring.port] = record
 
     def save_network(self, record: NetworkRecord) -> None:
         """Remembers a network."""
-        _write(self._networks_folder / f"{record.id}.json", record)
+        _write(self._networks_folder, record.id, record)
         self.networks[record.id] = record
 
     def drop_port(self, port: str) -> None:
         """Forgets a port."""
-        (self._ports_folder / f"{port}.json").unlink(missing_ok=True)
+        _unlink(self._ports_folder, port)
         self.ports.pop(port, None)
 
     def drop_network(self, network: str) -> None:
         """Forgets a network."""
-        (self._networks_folder / f"{network}.json").unlink(missing_ok=True)
+        _unlink(self._networks_folder, network)
         self.networks.pop(network, None)
 
 
-def _write(path: Path, record: Word) -> None:
-    draft = path.with_suffix(".draft")
+def _write(folder: Path | None, identifier: str, record: Word) -> None:
+    if folder is None:
+        return
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = folder / f"{identifier}.draft"
     draft.write_bytes(msgspec.json.encode(record))
-    draft.rename(path)
+    draft.rename(folder / f"{identifier}.json")
 
 
-def _read(folder: Path, shape: type[R]) -> dict[str, R]:
+def _unlink(folder: Path | None, identifier: str) -> None:
+    if folder is not None:
+        (folder / f"{identifier}.json").unlink(missing_ok=True)
+
+
+def _read(folder: Path | None, shape: type[R]) -> dict[str, R]:
     found: dict[str, R] = {}
+    if folder is None:
+        return found
     for path in folder.glob("*.json"):
         if not is_uuid(path.stem):
             continue

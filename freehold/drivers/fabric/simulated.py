@@ -1,0 +1,112 @@
+"""A guest network that is only remembered: for tests and for clouds without real guests."""
+
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+import msgspec
+
+from freehold.drivers.fabric import names
+from freehold.drivers.fabric.interface import Filter, Metadata, MetadataAnswer, Pass
+from freehold.drivers.fabric.passes import matches, protocol_number
+from freehold.drivers.fabric.records import Records
+from freehold.drivers.fabric.wiring import check_wiring
+from freehold.vocabulary.errors import FreeholdError
+from freehold.vocabulary.ids import is_uuid
+from freehold.vocabulary.network import Direction, PortWiring, Rule
+
+
+class SimulatedFabric:
+    """See Fabric. `folder`: where it remembers over a restart; without one it remembers nothing.
+
+    For tests: `fail_plug` is raised by `plug` while it is set, `wiring` and `lets_in` tell what is in force, and
+    `ask_metadata` asks as a guest.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._records = Records(folder)
+        self._metadata: Metadata | None = None
+        self.fail_plug: FreeholdError | None = None
+
+    async def probe(self) -> None:
+        """See Fabric."""
+
+    async def plug(self, wiring: PortWiring, hostname: str) -> str:
+        """See Fabric."""
+        check_wiring(wiring)
+        if self.fail_plug is not None:
+            raise self.fail_plug
+        self._records.save_port(self._records.port_for(wiring, hostname))
+        return names.tap(wiring.port)
+
+    async def filter(self, filters: tuple[Filter, ...]) -> None:
+        """See Fabric."""
+        for one in filters:
+            for direction in Direction:
+                tuple(matches(one.rules, direction))  # a rule that can't be is refused here as well
+        for one in filters:
+            port = self._records.ports.get(one.port)
+            if port is not None:
+                self._records.save_port(msgspec.structs.replace(port, filter=one))
+
+    async def unplug(self, port: str) -> None:
+        """See Fabric."""
+        if is_uuid(port):
+            self._records.drop_port(port)
+
+    async def plugged(self) -> frozenset[str]:
+        """See Fabric."""
+        return frozenset(self._records.ports)
+
+    async def serve_metadata(self, answer: Metadata) -> None:
+        """See Fabric."""
+        self._metadata = answer
+
+    async def sweep(self, keep: frozenset[str]) -> None:
+        """See Fabric."""
+        for port in frozenset(self._records.ports) - keep:
+            self._records.drop_port(port)
+
+    async def close(self) -> None:
+        """See Fabric."""
+        self._metadata = None
+
+    def wiring(self, port: str) -> PortWiring:
+        """How a plugged port was wired. Raises KeyError if it isn't here."""
+        return self._records.ports[port].wiring
+
+    def lets_in(self, port: str, source: str, protocol: str, number: int | None = None) -> bool:
+        """Whether a new connection from `source` would reach the guest. `number`: the port, or the type of ICMP."""
+        record = self._records.ports[port]
+        if not record.wiring.port_security:
+            return True
+        rules = record.filter.rules if record.filter is not None else ()
+        return any(_fits(one, source, protocol, number) for one in rules)
+
+    async def ask_metadata(self, port: str, path: str) -> MetadataAnswer:
+        """The answer to a plugged port's guest that asks 169.254.169.254 for `path`."""
+        if self._metadata is None or port not in self._records.ports:
+            return MetadataAnswer(status=503, content_type="text/plain", body=b"")
+        return await self._metadata(port, path)
+
+
+def _fits(one: Pass, source: str, protocol: str, number: int | None) -> bool:
+    rule = one.rule
+    if rule.direction is not Direction.INGRESS or rule.ethertype != "IPv4":
+        return False
+    if rule.protocol not in (None, "any", "ip", "0") and protocol_number(rule.protocol) != protocol_number(protocol):
+        return False
+    return _fits_number(rule, protocol, number) and _fits_source(one, source)
+
+
+def _fits_number(rule: Rule, protocol: str, number: int | None) -> bool:
+    if rule.port_first is None:
+        return True
+    last = rule.port_first if protocol == "icmp" or rule.port_last is None else rule.port_last
+    return number is not None and rule.port_first <= number <= last
+
+
+def _fits_source(one: Pass, source: str) -> bool:
+    if one.rule.remote_group is not None:
+        return source in one.remote_addresses
+    cidr = one.rule.remote_cidr
+    return cidr is None or IPv4Address(source) in IPv4Network(cidr, strict=False)
