@@ -49,8 +49,6 @@ RULES: Final[dict[str, Rule]] = {
     "network:read": Rule.READER,
     "network:write": Rule.MEMBER,
     "network:admin": Rule.ADMIN,
-    # Freehold's own
-    "native:admin": Rule.ADMIN,
     # compute
     "compute:read": Rule.READER,
     "compute:write": Rule.MEMBER,

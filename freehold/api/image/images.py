@@ -62,7 +62,7 @@ def _check_allowed(call: Call, before: Image, after: Image) -> None:
     if after.visibility is Visibility.PUBLIC and before.visibility is not Visibility.PUBLIC:
         raise Forbidden("You are not authorized to publicize an image.")
     if after.project != before.project:
-        raise Forbidden("Only an admin may give an image to another project.")
+        raise Forbidden("Only an admin may make an image for another project.")
 
 
 async def update(call: Call) -> Answer:
@@ -76,6 +76,8 @@ async def update(call: Call) -> Answer:
     formats = (after.disk_format, after.container_format) != (before.disk_format, before.container_format)
     if formats and before.status is not ImageStatus.QUEUED:
         raise Forbidden("Formats of an image can be changed only before its bytes are uploaded.")
+    if after.project != before.project:
+        raise Forbidden("An image stays with the project that made it.")
     _check_allowed(call, before, after)
     return await _save(call, after)
 

@@ -3,10 +3,10 @@
 from typing import Any, Final
 
 from freehold.api.call import Answer, Call
-from freehold.vocabulary.image import ImageStatus, Visibility
+from freehold.vocabulary.image import FORMATS, ImageStatus, Visibility
 
-DISK_FORMATS: Final = ("raw", "qcow2", "iso", "vhd", "vhdx", "vmdk", "vdi", "ploop", "ami", "ari", "aki")
-CONTAINER_FORMATS: Final = ("bare", "ovf", "ova", "docker", "compressed", "ami", "ari", "aki")
+DISK_FORMATS: Final = FORMATS
+CONTAINER_FORMATS: Final = ("bare",)
 
 _TEXT: Final = {"type": ["null", "string"], "maxLength": 255}
 _COUNT: Final = {"type": "integer"}

@@ -60,7 +60,7 @@ class RuleIn(Body, frozen=True, kw_only=True):
     port_range_max: PortNumber | UnsetType | None = UNSET
     remote_ip_prefix: Annotated[str, Meta(max_length=64)] | UnsetType | None = UNSET
     remote_group_id: Identifier | UnsetType | None = UNSET
-    remote_address_group_id: None | UnsetType = UNSET
+    remote_address_group_id: UnsetType | None = UNSET
     description: Text | UnsetType | None = UNSET
     tenant_id: NameOrNothing | UnsetType | None = UNSET
     project_id: NameOrNothing | UnsetType | None = UNSET
