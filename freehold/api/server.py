@@ -14,6 +14,7 @@ from freehold.api import faults
 from freehold.api.call import JSON_BYTES_MAX, Answer, Call, Door, Query, Route
 from freehold.api.caller import ANONYMOUS, Tokens
 from freehold.api.cloud import Cloud
+from freehold.api.compute.routes import DOOR as COMPUTE
 from freehold.api.discovery import root_door
 from freehold.api.identity.routes import DOOR as IDENTITY
 from freehold.api.image.routes import DOOR as IMAGE
@@ -32,7 +33,7 @@ _log = logger("api")
 
 def application(cloud: Cloud) -> ASGIApp:
     """The API of `cloud`, to be run by an ASGI server. The view must be open before and stay so."""
-    return Server(cloud, (IDENTITY, IMAGE, NETWORK, NATIVE))
+    return Server(cloud, (IDENTITY, COMPUTE, IMAGE, NETWORK, NATIVE))
 
 
 @dataclass(slots=True)

@@ -1,0 +1,323 @@
+"""POST /servers: a body becomes builds, checked against the view, and is admitted by the registrar."""
+
+import base64
+import binascii
+import hashlib
+import re
+from typing import Any, Final
+
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from freehold.api.call import Answer, Call
+from freehold.api.compute import microversion as mv
+from freehold.api.compute.links import links
+from freehold.api.compute.wire.servers import BlockDeviceIn, CreateBody, HintsIn, NetworkIn, ServerIn
+from freehold.api.reading import every, find
+from freehold.bus import subjects, talk
+from freehold.vocabulary.errors import BadRequest, Conflict, Forbidden
+from freehold.vocabulary.guest import GuestSpec, Labels
+from freehold.vocabulary.host import Host
+from freehold.vocabulary.image import Image, ImageStatus, Visibility
+from freehold.vocabulary.network import Network, NetworkWanted, Port, SecurityGroup, Subnet
+from freehold.vocabulary.request import Admit, Admitted, Build
+from freehold.vocabulary.secret import Secret
+from freehold.vocabulary.tenant import Flavor, KeyPair, Quota, ServerGroup
+from freehold.vocabulary.units import GIB
+
+ADMIT_DEADLINE_S: Final = 10.0
+USER_DATA_BYTES_MAX: Final = 64 * 1024
+IDEMPOTENCY_KEY_LENGTH_MAX: Final = 255
+NETWORKS_MAX: Final = 16
+PASSWORD_BYTES: Final = 9
+
+
+async def create(call: Call) -> Answer:
+    """Admits one guest or several; 202 as soon as the request is durable."""
+    body = call.read(CreateBody)
+    server = body.server
+    version = mv.of(call)
+    _check_version(server, version)
+    password = server.admin_password or base64.urlsafe_b64encode(call.cloud.chance.bytes(PASSWORD_BYTES)).decode()
+    build = await _build(call, server, body.hints or body.hints_old or server.hints, password)
+    builds = _several(build, *_counts(server))
+    admitted = await _admit(call, builds)
+    return _answer(call, server, admitted, password)
+
+
+def _check_version(server: ServerIn, version: mv.Version) -> None:
+    """Refuses fields that the call's version hasn't, or no longer has."""
+    since: tuple[tuple[str, object, mv.Version], ...] = (
+        ("description", server.description, mv.DESCRIPTION),
+        ("tags", server.tags, mv.CREATE_TAGS),
+        ("trusted_image_certificates", server.trusted_image_certificates, mv.TRUSTED_CERTS),
+        ("host", server.host or server.hypervisor_hostname, mv.CREATE_HOST),
+        ("hostname", server.hostname, mv.HOSTNAME),
+    )
+    for name, value, first in since:
+        if value is not None and version < first:
+            raise BadRequest(f"Invalid input: Additional properties are not allowed ('{name}' was unexpected)")
+    if server.personality is not None and version >= mv.NO_FILES:
+        raise BadRequest("Invalid input: Additional properties are not allowed ('personality' was unexpected)")
+    if server.networks is UNSET and version >= mv.NETWORKS_REQUIRED:
+        raise BadRequest("Invalid input: 'networks' is a required property")
+    if isinstance(server.networks, str) and (version < mv.NETWORKS_REQUIRED or server.networks not in ("auto", "none")):
+        raise BadRequest(f"Invalid input for field/attribute networks. Value: {server.networks[:64]}.")
+    unserved: tuple[tuple[str, object], ...] = (
+        ("personality", server.personality),
+        ("trusted_image_certificates", server.trusted_image_certificates),
+        ("host", server.host),
+        ("hypervisor_hostname", server.hypervisor_hostname),
+        ("block_device_mapping", server.block_devices),
+    )
+    for name, value in unserved:
+        if value:
+            raise BadRequest(f"'{name}' isn't supported by this cloud; leave it out")
+
+
+async def _build(call: Call, server: ServerIn, hints: HintsIn | None, password: str) -> Build:
+    flavor = await _flavor(call, str(server.flavor))
+    image = await _image(call, _image_id(server))
+    _check_fits(flavor, image)
+    pair = await _key_pair(call, server)
+    spec = GuestSpec(
+        flavor=flavor,
+        image=image.id,
+        image_name=image.name,
+        key_name=pair.name if pair else "",
+        public_key=pair.public_key if pair else "",
+        availability_zone=await _zone(call, server.availability_zone),
+        config_drive=_yes("config_drive", server.config_drive),
+        security_groups=await _groups(call, server),
+        server_group=await _server_group(call, hints),
+    )
+    return Build(
+        urn="",
+        guest="",
+        project=call.caller.project,
+        user=call.caller.user,
+        created=0,
+        expires=0,
+        hostname=server.hostname or _hostname(server.name),
+        labels=_labels(call, server),
+        spec=spec,
+        networks=await _networks(call, server.networks),
+        user_data=_user_data(server.user_data),
+        admin_password=Secret(password),
+    )
+
+
+def _image_id(server: ServerIn) -> str:
+    devices = server.block_devices_v2 or []
+    if any(not _is_plain(device) for device in devices) or len(devices) > 1:
+        raise BadRequest("Block Device Mapping is Invalid: volumes aren't served by this cloud yet; boot from an image")
+    named = server.image or (devices[0].uuid if devices else None) or ""
+    if not named:
+        raise BadRequest("Invalid imageRef provided.")
+    return named.rstrip("/").rsplit("/", 1)[-1]
+
+
+def _is_plain(device: BlockDeviceIn) -> bool:
+    return device.source_type == "image" and device.destination_type == "local" and str(device.boot_index) == "0"
+
+
+async def _flavor(call: Call, key: str) -> Flavor:
+    flavor = await find(call, Flavor, key.rstrip("/").rsplit("/", 1)[-1])
+    allowed = flavor is not None and (
+        flavor.public or call.caller.is_admin or call.caller.project in flavor.project_access
+    )
+    if flavor is None or not allowed:
+        raise BadRequest(f"Flavor {key[:64]} could not be found.")
+    return flavor
+
+
+async def _image(call: Call, key: str) -> Image:
+    image = await find(call, Image, key)
+    open_to_all = image is not None and image.visibility in (Visibility.PUBLIC, Visibility.COMMUNITY)
+    if image is None or not (open_to_all or call.caller.owns(image.project)):
+        raise BadRequest(f"Image {key[:64]} could not be found.")
+    if image.status is not ImageStatus.ACTIVE:
+        raise BadRequest(f"Image {key[:64]} is not active: its status is {image.status.value}.")
+    return image
+
+
+def _check_fits(flavor: Flavor, image: Image) -> None:
+    if image.min_ram_mib > flavor.ram_mib:
+        raise BadRequest("Flavor's memory is too small for requested image.")
+    disk_bytes = flavor.disk_gib * GIB
+    if flavor.disk_gib and (image.virtual_bytes or 0) > disk_bytes:
+        raise BadRequest(
+            f"Flavor's disk is too small for requested image. Flavor disk is {disk_bytes} bytes, "
+            f"image is {image.virtual_bytes} bytes."
+        )
+    if flavor.disk_gib and image.min_disk_gib > flavor.disk_gib:
+        raise BadRequest(
+            f"Flavor's disk is smaller than the minimum size specified in image metadata. Flavor disk is {disk_bytes} "
+            f"bytes, minimum size is {image.min_disk_gib * GIB} bytes."
+        )
+
+
+async def _key_pair(call: Call, server: ServerIn) -> KeyPair | None:
+    if server.key_name is UNSET or not server.key_name:
+        return None
+    pair = await find(call, KeyPair, f"{call.caller.user}/{server.key_name}")
+    if pair is None:
+        raise BadRequest("Invalid key_name provided.")
+    return pair
+
+
+async def _zone(call: Call, zone: str | None) -> str:
+    if not zone:
+        return ""
+    known = {host.cluster for host in await every(call, Host)}
+    if zone not in known:
+        raise BadRequest("The requested availability zone is not available")
+    return zone
+
+
+async def _groups(call: Call, server: ServerIn) -> tuple[str, ...]:
+    if not server.security_groups:
+        return ()
+    mine = list(await every(call, SecurityGroup, call.caller.project))
+    found: dict[str, None] = {}
+    for wanted in server.security_groups:
+        matching = [g.id for g in mine if g.id == wanted.name] or [g.id for g in mine if g.name == wanted.name]
+        if not matching and wanted.name != "default":
+            raise BadRequest(f"Security group {wanted.name[:64]} not found for project {call.caller.project}.")
+        if len(matching) > 1:
+            raise Conflict(f"Multiple security groups found matching '{wanted.name[:64]}'. Use an ID.")
+        found |= dict.fromkeys(matching)
+    return tuple(found)
+
+
+async def _server_group(call: Call, hints: HintsIn | None) -> str:
+    if hints is None or not hints.group:
+        return ""
+    group = await find(call, ServerGroup, hints.group)
+    if group is None or not call.caller.owns(group.project):
+        raise BadRequest(f"Instance group {hints.group[:64]} could not be found.")
+    return group.id
+
+
+def _labels(call: Call, server: ServerIn) -> Labels:
+    quota = call.cloud.view.get(Quota, call.caller.project) or Quota(project=call.caller.project)
+    if 0 <= quota.metadata_items < len(server.metadata):
+        raise Forbidden(f"Maximum number of metadata items exceeds {quota.metadata_items}")
+    tags = tuple(dict.fromkeys(server.tags or ()))
+    return Labels(
+        name=server.name.strip() or server.name, description=server.description, metadata=server.metadata, tags=tags
+    )
+
+
+def _hostname(name: str) -> str:
+    """A host name made from a server's name, by Nova's rule: lower case, what isn't a letter, digit, dash or dot left
+    out.
+    """
+    plain = re.sub(r"[ _]", "-", name.strip()).encode("ascii", "ignore").decode().lower()
+    plain = re.sub(r"[^a-z0-9.-]+", "", plain).strip(".-")[:63].rstrip(".-")
+    return plain.replace(".", "-") or "server"
+
+
+def _user_data(encoded: str | None) -> Secret | None:
+    if not encoded:
+        return None
+    try:
+        raw = base64.b64decode(encoded, validate=False)
+        text = raw.decode()
+    except (binascii.Error, UnicodeDecodeError, ValueError) as error:
+        raise BadRequest("Invalid input for field/attribute user_data: it must be base64 of UTF-8 text.") from error
+    if len(raw) > USER_DATA_BYTES_MAX:
+        raise BadRequest(f"user_data has {len(raw)} bytes; at most {USER_DATA_BYTES_MAX} can be given")
+    return Secret(text)
+
+
+def _yes(name: str, value: bool | str | None) -> bool:
+    text = str(value if value is not None else "").lower()
+    if text in ("", "false", "0", "no", "off", "f", "n"):
+        return False
+    if text in ("true", "1", "yes", "on", "t", "y"):
+        return True
+    raise BadRequest(f"Invalid input for field/attribute {name}. Value: {text[:64]}.")
+
+
+async def _networks(call: Call, wanted: Any) -> tuple[NetworkWanted, ...]:
+    if wanted == "none":
+        return ()
+    if wanted is UNSET or wanted is None or wanted == "auto" or wanted == []:
+        return await _only_network(call)
+    if len(wanted) > NETWORKS_MAX:
+        raise BadRequest(f"{len(wanted)} networks were asked for; at most {NETWORKS_MAX} can be given")
+    return tuple([await _network(call, one) for one in wanted])
+
+
+async def _only_network(call: Call) -> tuple[NetworkWanted, ...]:
+    """The project's one network; else the one shared network. Conflict when it isn't clear which is meant."""
+    networks = [network for network in await every(call, Network) if network.admin_state_up]
+    with_range = {subnet.network for subnet in await every(call, Subnet)}
+    usable = [network for network in networks if network.id in with_range]
+    own = [network for network in usable if network.project == call.caller.project]
+    choice = own if len(own) == 1 else [n for n in usable if n.shared or n.project == call.caller.project]
+    if len(choice) > 1:
+        raise Conflict("Multiple possible networks found, use a Network ID to be more specific.")
+    return tuple(NetworkWanted(network=network.id) for network in choice)
+
+
+async def _network(call: Call, wanted: NetworkIn) -> NetworkWanted:
+    if wanted.port is not UNSET and wanted.port is not None:
+        port = await find(call, Port, wanted.port)
+        if port is None or not call.caller.owns(port.project):
+            raise BadRequest(f"Port {wanted.port[:64]} could not be found.")
+        if port.device:
+            raise Conflict(f"Port {port.id} is still in use.")
+        return NetworkWanted(network=port.network, port=port.id)
+    if wanted.uuid is UNSET:
+        raise BadRequest("Bad networks format: each network needs a uuid or a port")
+    network = await find(call, Network, wanted.uuid)
+    if network is None or not (network.shared or call.caller.owns(network.project)):
+        raise BadRequest(f"Network {wanted.uuid[:64]} could not be found.")
+    address = "" if wanted.fixed_ip is UNSET else wanted.fixed_ip
+    return NetworkWanted(network=network.id, address=address)
+
+
+def _counts(server: ServerIn) -> tuple[int, int]:
+    low = int(server.min_count or 1)
+    high = int(server.max_count or low)
+    if low > high:
+        raise BadRequest("min_count must be <= max_count")
+    return low, high
+
+
+def _several(build: Build, low: int, high: int) -> tuple[Build, ...]:
+    del low  # all or nothing: a quota that has no room for the most is told, rather than met half-way
+    if high == 1:
+        return (build,)
+    if any(network.port or network.address for network in build.networks):
+        raise BadRequest("a port or a fixed address can be given to one server only; leave out min_count and max_count")
+    named = ((f"{build.labels.name}-{number}", f"{build.hostname[:59]}-{number}") for number in range(1, high + 1))
+    return tuple(replace(build, labels=replace(build.labels, name=name), hostname=host) for name, host in named)
+
+
+async def _admit(call: Call, builds: tuple[Build, ...]) -> Admitted:
+    key = call.headers.get("idempotency-key", "")
+    if len(key) > IDEMPOTENCY_KEY_LENGTH_MAX or not key.isprintable():
+        raise BadRequest(f"Idempotency-Key must be at most {IDEMPOTENCY_KEY_LENGTH_MAX} printable characters")
+    question = Admit(builds=builds, idempotency_key=key, body_digest=hashlib.sha256(call.body).hexdigest())
+    subject = subjects.ask_registrar(call.caller.project)
+    admitted = await talk.ask(call.cloud.bus, subject, question, Admitted, ADMIT_DEADLINE_S)
+    await call.cloud.view.seen(admitted)
+    return admitted
+
+
+def _answer(call: Call, server: ServerIn, admitted: Admitted, password: str) -> Answer:
+    if _yes("return_reservation_id", server.return_reservation_id):
+        return Answer(202, {"reservation_id": "r-" + admitted.urn[-12:]})
+    first = admitted.guests[0]
+    groups = [{"name": group.name} for group in server.security_groups or ()] or [{"name": "default"}]
+    body = {
+        "id": first,
+        "links": links(call, "servers", first),
+        "OS-DCF:diskConfig": "MANUAL",
+        "security_groups": groups,
+        "adminPass": password,
+    }
+    return Answer(202, {"server": body}, {"location": f"{call.base_url}/v2.1/servers/{first}"})

@@ -1,0 +1,236 @@
+"""Lists of servers: Nova's filters, order and pages, from the project's own rows."""
+
+import re
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, Final
+
+from freehold.api.call import Answer, Call
+from freehold.api.compute import server_view
+from freehold.api.compute.server_view import Server
+from freehold.api.paging import Wanted, next_link, ordered, wanted
+from freehold.vocabulary.errors import BadRequest, NotFound
+from freehold.vocabulary.host import Host
+from freehold.vocabulary.request import Admission
+from freehold.vocabulary.units import iso_seconds, unix_ms
+
+PATTERN_LENGTH_MAX: Final = 255
+SORTED_MAX: Final = 100_000
+"""A list in another order than that of creation is sorted in memory, and refused above this."""
+
+Keep = Callable[[Server], bool]
+
+_SORT: Final[dict[str, Callable[[Server], object]]] = {
+    "created_at": lambda server: server.admission.created,
+    "updated_at": lambda server: server.updated,
+    "display_name": lambda server: server.labels.name,
+    "name": lambda server: server.labels.name,
+    "uuid": lambda server: server.admission.guest,
+    "id": lambda server: server.admission.guest,
+    "vm_state": lambda server: server_view.shown(server).vm,
+    "task_state": lambda server: server_view.shown(server).task,
+    "power_state": lambda server: server_view.shown(server).power,
+    "instance_type_id": lambda server: server.admission.spec.flavor.id,
+    "image_ref": lambda server: server.admission.spec.image,
+    "key_name": lambda server: server.admission.spec.key_name,
+    "availability_zone": lambda server: server.admission.spec.availability_zone,
+    "host": lambda server: server.admission.deed.host if server.admission.deed else "",
+    "launched_at": lambda server: server.guest.launched if server.guest else None,
+    "project_id": lambda server: server.admission.project,
+    "user_id": lambda server: server.admission.user,
+    "display_description": lambda server: server.labels.description,
+}
+
+
+async def index(call: Call) -> Answer:
+    """GET /servers."""
+    return await _answer(call, server_view.summary, "/servers")
+
+
+async def detail(call: Call) -> Answer:
+    """GET /servers/detail."""
+    return await _answer(call, server_view.detail, "/servers/detail")
+
+
+async def _answer(call: Call, shape: Callable[[Call, Server], dict[str, Any]], path: str) -> Answer:
+    page = wanted(call)
+    servers, more = await _page(call, page)
+    body: dict[str, Any] = {"servers": [shape(call, server) for server in servers]}
+    if more:
+        body["servers_links"] = [{"rel": "next", "href": next_link(call, servers[-1].admission.guest)}]
+    return Answer(body=body)
+
+
+async def _page(call: Call, page: Wanted) -> tuple[list[Server], bool]:
+    keeps = filters(call)
+    keys = _sort_keys(call)
+    await call.cloud.view.fresh(["registrar", "host"] if _asks_of_hosts(call) else ["registrar"])
+    try:
+        if keys in ([], [("created_at", True)]):
+            found = islice(_kept(call, keeps, page.marker, newest_first=True), page.limit + 1)
+            rows = list(found)
+        elif keys == [("created_at", False)]:
+            rows = list(islice(_kept(call, keeps, page.marker, newest_first=False), page.limit + 1))
+        else:
+            rows = _sorted(call, keeps, keys, page)
+    except NotFound as error:
+        raise BadRequest(f"marker [{page.marker[:64]}] not found") from error
+    return rows[: page.limit], len(rows) > page.limit
+
+
+def _asks_of_hosts(call: Call) -> bool:
+    """Whether the answer turns on what hosts say, so that a change of a moment ago must be seen."""
+    return bool(
+        call.query.names() & {"status", "changes-since", "changes-before", "power_state", "vm_state", "task_state"}
+    )
+
+
+def _kept(call: Call, keeps: list[Keep], after: str, *, newest_first: bool) -> Iterable[Server]:
+    project = _project(call)
+    for admission in call.cloud.view.list(Admission, project, after=after, newest_first=newest_first):
+        server = server_view.joined(call, admission)
+        if all(keep(server) for keep in keeps):
+            yield server
+
+
+def _sorted(call: Call, keeps: list[Keep], keys: list[tuple[str, bool]], page: Wanted) -> list[Server]:
+    rows = list(islice(_kept(call, keeps, "", newest_first=True), SORTED_MAX + 1))
+    if len(rows) > SORTED_MAX:
+        raise BadRequest(f"more than {SORTED_MAX} servers can't be sorted by another key than created_at; filter them")
+    rows = ordered(rows, keys, _SORT)
+    if not page.marker:
+        return rows[: page.limit + 1]
+    at = next((i for i, server in enumerate(rows) if server.admission.guest == page.marker), None)
+    if at is None:
+        raise NotFound("no such marker")
+    return rows[at + 1 : at + page.limit + 2]
+
+
+def _project(call: Call) -> str | None:
+    query = call.query
+    if call.caller.is_admin and (query.flag("all_tenants") or query.flag("all_projects")):
+        return query.one("project_id") or query.one("tenant_id") or None
+    return call.caller.project
+
+
+def _sort_keys(call: Call) -> list[tuple[str, bool]]:
+    names, directions = call.query.all("sort_key"), call.query.all("sort_dir")
+    if any(direction not in ("asc", "desc") for direction in directions):
+        raise BadRequest("sort_dir must be asc or desc")
+    if any(name not in _SORT for name in names):
+        raise BadRequest(f"sort_key can be {', '.join(sorted(_SORT))}")
+    directions += ["desc"] * (len(names) - len(directions))
+    return [(name, direction == "desc") for name, direction in zip(names, directions, strict=False)]
+
+
+def filters(call: Call) -> list[Keep]:
+    """What the query asks for. Raises BadRequest for a filter that isn't right; names that aren't filters are ignored,
+    as Nova does.
+    """
+    keeps: list[Keep] = []
+    for name, make in _FILTERS.items():
+        value = call.query.one(name)
+        if value is not None:
+            keeps.append(make(call, value))
+    return keeps
+
+
+def _pattern(value: str, name: str) -> re.Pattern[str]:
+    """A regular expression of a client's: short, and without repeats of repeats, which could take for ever."""
+    if len(value) > PATTERN_LENGTH_MAX or re.search(r"[*+}]\)?[*+{]|\([^)]*[*+}][^)]*\)[*+{]|\\[1-9]", value):
+        raise BadRequest(f"the pattern of '{name}' is too long or too costly")
+    try:
+        return re.compile(value, re.IGNORECASE)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise BadRequest(f"the pattern of '{name}' isn't a regular expression: {error}") from error
+
+
+def _by_pattern(name: str, read: Callable[[Server], Iterable[str]]) -> Callable[[Call, str], Keep]:
+    def make(call: Call, value: str) -> Keep:
+        del call
+        pattern = _pattern(value, name)
+        return lambda server: any(pattern.search(text) for text in read(server))
+
+    return make
+
+
+def _by_equal(read: Callable[[Server], object]) -> Callable[[Call, str], Keep]:
+    return lambda call, value: lambda server: read(server) == value
+
+
+def _by_time(name: str, keep: Callable[[int, int], bool]) -> Callable[[Call, str], Keep]:
+    def make(call: Call, value: str) -> Keep:
+        del call
+        limit = _milliseconds(name, value)
+        return lambda server: keep(unix_ms(server.updated), limit)
+
+    return make
+
+
+def _milliseconds(name: str, value: str) -> int:
+    try:
+        told = datetime.fromisoformat(value.replace("Z", "+00:00"))
+    except ValueError as error:
+        raise BadRequest(
+            f"Invalid input for query parameters {name}. Value: {value[:64]}. It must be an ISO 8601 time"
+        ) from error
+    told = told if told.tzinfo is not None else told.replace(tzinfo=UTC)
+    return int(told.timestamp() * 1000)
+
+
+def _by_status(call: Call, value: str) -> Keep:
+    wanted_all = {one.upper() for one in call.query.all("status")} | {value.upper()}
+    return lambda server: server_view.shown(server).status in wanted_all
+
+
+def _by_tags(within: Callable[[set[str], set[str]], bool]) -> Callable[[Call, str], Keep]:
+    return lambda call, value: lambda server: within(set(value.split(",")), set(server.labels.tags))
+
+
+def _by_host(call: Call, value: str) -> Keep:
+    if not call.caller.is_admin:
+        return lambda server: True
+    named = {host.id for host in call.cloud.view.list(Host) if host.name == value}
+    return lambda server: server.admission.deed is not None and server.admission.deed.host in named
+
+
+def _ips(server: Server) -> Iterable[str]:
+    return [address for wiring in (server.guest.ports if server.guest else ()) for address in wiring.addresses]
+
+
+def _zone(server: Server) -> str:
+    deed = server.admission.deed
+    return deed.cluster if deed is not None else server.admission.spec.availability_zone
+
+
+def _last_part(value: str) -> str:
+    return value.rstrip("/").rsplit("/", 1)[-1]
+
+
+_FILTERS: Final[dict[str, Callable[[Call, str], Keep]]] = {
+    "name": _by_pattern("name", lambda server: [server.labels.name]),
+    "display_name": _by_pattern("display_name", lambda server: [server.labels.name]),
+    "ip": _by_pattern("ip", _ips),
+    "status": _by_status,
+    "image": lambda call, value: lambda server: server.admission.spec.image == _last_part(value),
+    "flavor": lambda call, value: lambda server: server.admission.spec.flavor.id == _last_part(value),
+    "uuid": _by_equal(lambda server: server.admission.guest),
+    "key_name": _by_equal(lambda server: server.admission.spec.key_name),
+    "user_id": _by_equal(lambda server: server.admission.user),
+    "availability_zone": _by_equal(_zone),
+    "vm_state": _by_equal(lambda server: server_view.shown(server).vm),
+    "task_state": _by_equal(lambda server: server_view.shown(server).task),
+    "power_state": _by_equal(lambda server: str(server_view.shown(server).power)),
+    "hostname": _by_equal(lambda server: server.admission.hostname),
+    "description": _by_pattern("description", lambda server: [server.labels.description or ""]),
+    "host": _by_host,
+    "node": _by_host,
+    "tags": _by_tags(lambda wanted, has: wanted <= has),
+    "tags-any": _by_tags(lambda wanted, has: bool(wanted & has)),
+    "not-tags": _by_tags(lambda wanted, has: not wanted <= has),
+    "not-tags-any": _by_tags(lambda wanted, has: not wanted & has),
+    "changes-since": _by_time("changes-since", lambda updated, limit: updated // 1000 >= limit // 1000),
+    "changes-before": _by_time("changes-before", lambda updated, limit: updated // 1000 <= limit // 1000),
+    "created_at": _by_equal(lambda server: iso_seconds(server.admission.created)),
+}

@@ -1,0 +1,75 @@
+"""Servers one by one: show, update, delete. Lists are in `server_list`, creation in `server_create`."""
+
+from typing import Any, Final
+
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from freehold.api.call import Answer, Call
+from freehold.api.compute import microversion as mv
+from freehold.api.compute import server_view
+from freehold.api.compute.server_view import Server
+from freehold.api.compute.wire.servers import UpdateBody
+from freehold.api.reading import find
+from freehold.bus import subjects, talk
+from freehold.runtime.chance import new_urn
+from freehold.vocabulary.envelope import Done
+from freehold.vocabulary.errors import BadRequest, Conflict, NotFound
+from freehold.vocabulary.guest import Labels, Relabel
+from freehold.vocabulary.request import Admission, DeleteGuest
+
+DEADLINE_S: Final = 10.0
+
+
+async def server_of(call: Call, key: str = "server_id") -> Server:
+    """The server that the path names. Raises NotFound, also for another tenant's."""
+    guest = call.params[key]
+    admission = await find(call, Admission, guest)
+    if admission is None or not call.caller.owns(admission.project):
+        raise NotFound(f"Instance {guest[:64]} could not be found.")
+    return server_view.joined(call, admission)
+
+
+async def show(call: Call) -> Answer:
+    """GET /servers/{id}."""
+    return Answer(body={"server": server_view.detail(call, await server_of(call))})
+
+
+async def update(call: Call) -> Answer:
+    """PUT /servers/{id}: name and description."""
+    body = call.read(UpdateBody).server
+    if body.description is not UNSET and mv.of(call) < mv.DESCRIPTION:
+        raise BadRequest("Invalid input: Additional properties are not allowed ('description' was unexpected)")
+    if body.hostname is not UNSET:
+        raise BadRequest("the host name of a running server can't be changed by this cloud; leave 'hostname' out")
+    server = await server_of(call)
+    labels = server.labels
+    if body.name is not UNSET:
+        labels = replace(labels, name=body.name)
+    if body.description is not UNSET:
+        labels = replace(labels, description=body.description)
+    await relabel(call, server, labels)
+    shown: dict[str, Any] = server_view.detail(call, await server_of(call))
+    return Answer(body={"server": shown})
+
+
+async def relabel(call: Call, server: Server, labels: Labels) -> None:
+    """Has the host replace a server's labels, and waits until our view shows them. Raises Conflict while it has no
+    host.
+    """
+    if server.guest is None:
+        raise Conflict(f"Cannot change instance {server.admission.guest} while no host has it yet.")
+    urn = new_urn(call.cloud.chance)
+    who = {"urn": urn, "guest": server.admission.guest, "user": call.caller.user, "project": server.admission.project}
+    done = await talk.ask(call.cloud.bus, subjects.ASK_SCHEDULER, Relabel(**who, labels=labels), Done, DEADLINE_S)
+    await call.cloud.view.seen(done)
+
+
+async def delete(call: Call) -> Answer:
+    """DELETE /servers/{id}: durable when it answers; the server is gone once its host says so."""
+    server = await server_of(call)
+    question = DeleteGuest(guest=server.admission.guest, project=server.admission.project, user=call.caller.user)
+    subject = subjects.ask_registrar(server.admission.project)
+    done = await talk.ask(call.cloud.bus, subject, question, Done, DEADLINE_S)
+    await call.cloud.view.seen(done)
+    return Answer(204)
