@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
-from freehold.vocabulary.errors import BadRequest, Conflict, NoRoom, NotFound, Unavailable
+from freehold.drivers.imagestore.memory import MemoryImageStore
+from freehold.vocabulary.errors import BadRequest, Broken, Conflict, NoRoom, NotFound, Unavailable
 from freehold.vocabulary.image import CreateImage, DeleteImage, Image, ImageStatus
 from freehold.vocabulary.units import MIB
 from tests.drivers.imagestore.crafted import qcow2, qcow2_with_backing_file
@@ -102,3 +104,37 @@ async def test_settling_touches_neither_active_images_nor_bytes_that_arrive(benc
     await taking
     await bench.worker.transfers.settle(IMAGE)
     assert await bench.images.images() == {IMAGE}
+
+
+class Slow(MemoryImageStore):
+    """An image store that deletes when it is told to go on; `fails` times it doesn't delete at all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fails, self.deleting, self.go_on = 1, asyncio.Event(), asyncio.Event()
+
+    async def delete(self, image: str) -> None:
+        if self.fails:
+            self.fails -= 1
+            raise Broken("the disk is away.")
+        self.deleting.set()
+        await self.go_on.wait()
+        await super().delete(image)
+
+
+async def test_new_bytes_wait_until_the_old_ones_are_deleted(tmp_path: Path) -> None:
+    images = Slow()
+    bench = Bench(tmp_path, images)
+    await bench.open()
+    await bench.change(CreateImage(image=an_image()))
+    with pytest.raises(Unavailable):
+        await bench.worker.transfers.take(IMAGE, chunks(b"x", then=Unavailable("it broke.")))
+    settling = asyncio.create_task(bench.worker.transfers.settle(IMAGE))
+    await images.deleting.wait()
+    with pytest.raises(Conflict, match="still being deleted"):
+        await bench.worker.transfers.take(IMAGE, chunks(b"y"))
+    images.go_on.set()
+    await settling
+    await bench.worker.transfers.take(IMAGE, chunks(b"y"))
+    assert bench.record().status is S.ACTIVE
+    await bench.end()
