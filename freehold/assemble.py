@@ -157,7 +157,7 @@ class Running:
         state, means = self._settings.state, self._means
         store = await self._store("hosts/0.db", "host")
         self._say("host: probing what this machine can do (the first time takes a few seconds)")
-        hypervisor: Hypervisor = QemuHypervisor(state / "guests", means.clock.clock, means.offload)
+        hypervisor: Hypervisor = QemuHypervisor(state / "guests", means.clock.clock)
         fabric: Fabric = LinuxFabric(store.id, state / "fabric", means.offload)
         images: ImageCache = HttpImageCache(state / "cache", means.offload)
         facts = await hypervisor.probe()
@@ -211,3 +211,29 @@ async def new_admin_password(settings: Settings) -> Secret:
         await registrar.set_password("admin", password)
     await store.close()
     return password
+
+
+async def wipe(settings: Settings) -> list[str]:
+    """Ends every guest of this machine's host and takes away all that was made for them: disks, taps, bridges, rules.
+
+    Gives the ids of the guests that were removed. The cloud must be down: the host's store is opened.
+    """
+    means = Means(LocalBus(), HybridClock(SystemClock()), SystemChance(), ThreadOffload(1))
+    store = await Store.open(
+        settings.state / "hosts" / "0.db",
+        role="host",
+        cluster=settings.cluster,
+        clock=means.clock,
+        chance=means.chance,
+        offload=means.offload,
+    )
+    hypervisor = QemuHypervisor(settings.state / "guests", means.clock.clock)
+    fabric = LinuxFabric(store.id, settings.state / "fabric", means.offload)
+    guests = sorted(await hypervisor.guests())
+    for guest in guests:
+        await hypervisor.remove(guest)
+    await fabric.sweep(frozenset())
+    await fabric.close()
+    await hypervisor.close()
+    await store.close()
+    return guests

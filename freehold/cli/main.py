@@ -106,3 +106,17 @@ def bootstrap(
     from freehold.cli import run
 
     run.bootstrap(config, state)
+
+
+@admin.command()
+def wipe(
+    state: StateOption,
+    yes: Annotated[bool, typer.Option("--yes", help="I know that this destroys every guest of this machine.")] = False,
+) -> None:
+    """Destroys every guest of this machine, while the cloud is down, with disks, taps, bridges and rules."""
+    from freehold.cli import run
+
+    if not yes:
+        typer.echo("this destroys every guest of this machine; say --yes if that is what you want", err=True)
+        raise typer.Exit(2)
+    run.wipe(None, state)

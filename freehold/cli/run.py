@@ -29,6 +29,11 @@ def bootstrap(path: Path | None, state: Path) -> None:
     _run(path, _bootstrap, state=state)
 
 
+def wipe(path: Path | None, state: Path) -> None:
+    """Removes every guest of this machine, and all that was made for them."""
+    _run(path, _wipe, state=state)
+
+
 def _run(path: Path | None, work: Callable[[Settings], Coroutine[Any, Any, None]], **given: object) -> None:
     try:
         settings = config.read(path, **given)
@@ -73,6 +78,11 @@ async def _bootstrap(settings: Settings) -> None:
     url = settings.public_url or f"http://{settings.listen}:{settings.port}"
     write_admin(settings.state, Admin(url, password, settings.region))
     say(f"the admin has a new password; it is in {settings.state / 'openrc'}")
+
+
+async def _wipe(settings: Settings) -> None:
+    guests = await assemble.wipe(settings)
+    say(f"removed {len(guests)} guests, and every tap, bridge, namespace and rule of this host")
 
 
 async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:

@@ -1,0 +1,158 @@
+"""Boots one guest through the API and one by a bare QEMU command line, and tells what each took until its HTTP answer.
+
+demo_guest.py STATE IMAGE
+"""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from freehold.cli.client import Client
+from freehold.cli.credentials import read_admin
+
+GUEST_DEADLINE_S = 120.0
+POLL_S = 0.02
+FLAVOR = "1"
+
+
+def say(line: str) -> None:
+    print(f"demo: {line}", flush=True)
+
+
+async def answered(session: aiohttp.ClientSession, url: str, deadline: float) -> str:
+    """The HTTP answer of a guest, asked again until it comes."""
+    while time.monotonic() < deadline:
+        try:
+            async with session.get(url, timeout=aiohttp.ClientTimeout(total=1.0)) as answer:
+                return (await answer.text()).strip()
+        except (aiohttp.ClientError, TimeoutError):
+            await asyncio.sleep(POLL_S)
+    raise SystemExit(f"demo: {url} didn't answer within {GUEST_DEADLINE_S:g} s")
+
+
+async def by_the_cloud(client: Client, session: aiohttp.ClientSession) -> tuple[str, str, str, float]:
+    """Boots a guest through the API: its id, its address, its HTTP answer, and the seconds from POST to that answer."""
+    images = (await client.get("/image/v2/images?name=demo"))["images"]
+    networks = (await client.get("/network/v2.0/networks?name=default"))["networks"]
+    await allowed(client)
+    body = {"name": "demo", "imageRef": images[0]["id"], "flavorRef": FLAVOR, "networks": [{"uuid": networks[0]["id"]}]}
+    began = time.monotonic()
+    guest = (await client.post("/compute/v2.1/servers", {"server": body}))["server"]["id"]
+    address = await addressed(client, guest, began + GUEST_DEADLINE_S)
+    text = await answered(session, f"http://{address}/", began + GUEST_DEADLINE_S)
+    took = time.monotonic() - began
+    while (await client.get(f"/compute/v2.1/servers/{guest}"))["server"]["status"] != "ACTIVE":
+        await asyncio.sleep(POLL_S)
+    return guest, address, text, took
+
+
+async def allowed(client: Client) -> None:
+    """Opens ping, HTTP and ssh in the project's default security group, which lets nothing in from outside."""
+    groups = (await client.get("/network/v2.0/security-groups?name=default"))["security_groups"]
+    group = groups[0]
+    for protocol, port in (("icmp", None), ("tcp", 80), ("tcp", 22)):
+        if any(
+            (rule["protocol"], rule["port_range_min"]) == (protocol, port) for rule in group["security_group_rules"]
+        ):
+            continue
+        rule: dict[str, Any] = {"security_group_id": group["id"], "direction": "ingress", "protocol": protocol}
+        if port is not None:
+            rule |= {"port_range_min": port, "port_range_max": port}
+        await client.post("/network/v2.0/security-group-rules", {"security_group_rule": rule})
+
+
+async def addressed(client: Client, guest: str, deadline: float) -> str:
+    """The guest's address, once it is known."""
+    while time.monotonic() < deadline:
+        server = (await client.get(f"/compute/v2.1/servers/{guest}"))["server"]
+        if server["status"] == "ERROR":
+            raise SystemExit(f"demo: the guest couldn't be built: {server['fault']['message']}")
+        for rows in server["addresses"].values():
+            for row in rows:
+                return str(row["addr"])
+        await asyncio.sleep(POLL_S)
+    raise SystemExit("demo: the guest got no address")
+
+
+async def by_hand(client: Client, session: aiohttp.ClientSession, image: str) -> float:
+    """Boots the same image by a bare QEMU command line, same machine and accelerator: seconds to its HTTP answer."""
+    accelerator = (await client.get("/freehold/v1/hosts"))["hosts"][0]["accelerator"]
+    with socket.socket() as free, tempfile.TemporaryDirectory() as folder:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        disk = Path(folder) / "disk.qcow2"
+        make = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", image, "-F", "qcow2", str(disk), "1G"]
+        subprocess.run(make, check=True)
+        cpu = "host" if accelerator == "kvm" else "max"
+        began = time.monotonic()
+        qemu = subprocess.Popen(
+            [
+                "qemu-system-x86_64",
+                "-machine",
+                f"q35,accel={accelerator}",
+                "-cpu",
+                cpu,
+                "-m",
+                "128",
+                "-smp",
+                "1",
+                "-nodefaults",
+                "-no-user-config",
+                "-display",
+                "none",
+                "-serial",
+                f"file:{folder}/console.log",
+                "-drive",
+                f"file={disk},if=virtio,format=qcow2",
+                "-netdev",
+                f"user,id=n0,hostfwd=tcp:127.0.0.1:{port}-:80",
+                "-device",
+                "virtio-net-pci,netdev=n0,romfile=",
+            ],
+            start_new_session=True,
+        )
+        try:
+            await answered(session, f"http://127.0.0.1:{port}/", began + GUEST_DEADLINE_S)
+            return time.monotonic() - began
+        finally:
+            qemu.kill()
+            qemu.wait()
+
+
+def openstack(state: Path, *words: str) -> None:
+    """Runs the `openstack` command as the admin of the demo."""
+    environment = os.environ | {"OS_CLIENT_CONFIG_FILE": str(state / "clouds.yaml"), "OS_CLOUD": "freehold"}
+    program = Path(sys.executable).with_name("openstack")
+    print(f"$ openstack {' '.join(words)}", flush=True)
+    subprocess.run([str(program), *words], env=environment, check=True)
+
+
+async def main(state: Path, image: str) -> None:
+    async with Client(read_admin(state)) as client, aiohttp.ClientSession() as session:
+        say("booting the image by a bare QEMU command line, for comparison")
+        bare = await by_hand(client, session, image)
+        say("booting a guest through the API")
+        guest, address, text, took = await by_the_cloud(client, session)
+    say(f"guest {guest} has address {address}")
+    say(f"its answer over HTTP: {text}")
+    ping = subprocess.run(["ping", "-c", "1", "-W", "5", address], capture_output=True, text=True, check=False)
+    say(f"its answer to a ping: {'yes' if ping.returncode == 0 else 'none'}")
+    openstack(state, "console", "log", "show", "--lines", "8", guest)
+    openstack(state, "server", "list")
+    say(f"from POST to the HTTP answer {took:.2f} s; bare QEMU {bare:.2f} s; ratio {took / bare:.2f}")
+    say(f"use it: export OS_CLIENT_CONFIG_FILE={state}/clouds.yaml OS_CLOUD=freehold")
+    say(f"look into it: .venv/bin/freehold status --state {state}; .venv/bin/freehold story {guest} --state {state}")
+    say("stop it: make demo-stop")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
