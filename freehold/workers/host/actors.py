@@ -1,0 +1,158 @@
+"""Each guest's turn: a message is decided and staged at once; the effects that follow run one after another.
+
+An effect begins when the record that asks for it is on disk. While it runs, other messages are decided as they come;
+what it then answers counts only if the record still asks for it. Only fetching an image is given up in the middle: it
+may take long, and leaves nothing behind.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from freehold.drivers.hypervisor.interface import Hypervisor
+from freehold.runtime.clock import HybridClock
+from freehold.runtime.log import logger
+from freehold.runtime.tasks import Tasks
+from freehold.vocabulary.envelope import Position
+from freehold.vocabulary.guest import Guest, GuestState
+from freehold.vocabulary.units import unix_ms
+from freehold.workers.host.effects import Effects
+from freehold.workers.host.lifecycle import Decision, decide, effect_of
+from freehold.workers.host.messages import DeadlinePassed, Effect, EffectDone, EffectFailed, Message, PowerSeen
+from freehold.workers.host.records import Records
+
+_LOOKS_MAX: Final = 3
+"""How often a guest's power is asked for again because its record changed meanwhile. The reconciler comes anyway."""
+
+_log = logger("host")
+
+
+class Actors:
+    """The guests of a host, each with its own turn. `tasks` ends them all, and breaks when the store does."""
+
+    def __init__(
+        self, records: Records, effects: Effects, hypervisor: Hypervisor, clock: HybridClock, tasks: Tasks
+    ) -> None:
+        self._records, self._effects, self._hypervisor = records, effects, hypervisor
+        self._clock, self._tasks = clock, tasks
+        self._turns: set[str] = set()
+        self._fetching: dict[str, asyncio.Future[None]] = {}
+        self.cleared = asyncio.Event()
+        """Set when the registrar has said what was decided about the guests here: only then are guests started."""
+        self.machine_restarted = False
+        """The machine has restarted, and the guests that ran haven't been told: their power means nothing yet."""
+
+    def take(self, guest: str, message: Message, cause: str = "") -> Position | None:
+        """Decides and stages; None if nothing changes. Raises Conflict for a command that the state doesn't allow."""
+        before = self._records.guest(guest)
+        if before is None:
+            return None
+        decision = decide(before, message, self._clock.now())
+        if decision.ignored:
+            _log.debug("message ignored", guest=guest, message=type(message).__name__, reason=decision.ignored)
+            return None
+        position = self._records.keep_decision(before, decision, cause or before.working_for or "reconcile")
+        self._follow(before, decision)
+        return position
+
+    def _follow(self, before: Guest, decision: Decision) -> None:
+        after = decision.guest
+        _log.info("guest moved", guest=before.id, was=before.state, now=after.state if after else "gone")
+        if before.state is GuestState.FETCHING_IMAGE and (after is None or after.state is not before.state):
+            given_up = self._fetching.pop(before.id, None)
+            if given_up is not None and not given_up.done():
+                given_up.set_result(None)
+        if after is None:
+            return
+        if after.deadline is not None and after.deadline != before.deadline:
+            self._tasks.start("deadline", self._wait_for_deadline(after.id, after.deadline))
+        self.wake(after.id)
+
+    def wake(self, guest: str) -> None:
+        """Lets the guest's effect run, if its record asks for one and none runs."""
+        held = self._records.guest(guest)
+        if held is not None and effect_of(held) is not None:
+            self._begin(guest, self._run(guest))
+
+    def remove_leftovers(self, guest: str) -> None:
+        """Removes files of a guest that was ended here, unless it has a record again."""
+        self._begin(guest, self._remove_leftovers(guest))
+
+    def _begin(self, guest: str, turn: Coroutine[Any, Any, None]) -> None:
+        if guest in self._turns:
+            turn.close()  # the turn that runs looks at the record again before it ends
+            return
+        self._turns.add(guest)
+        self._tasks.start("guest", turn)
+
+    async def _run(self, guest: str) -> None:
+        try:
+            while await self._step(guest):
+                pass
+        finally:
+            self._turns.discard(guest)
+
+    async def _step(self, guest: str) -> bool:
+        """Performs the one effect that the record asks for. False if there is none, or it waits for something else."""
+        held = self._records.guest(guest)
+        effect = None if held is None else effect_of(held)
+        if held is None or effect is None or (effect is Effect.LAUNCH and not self.cleared.is_set()):
+            return False
+        await self._records.store.durable()
+        answer = await self._performed(effect, guest)
+        if answer is not None:
+            self.take(guest, answer)
+        after = self._records.guest(guest)
+        return after is None or after.state is not held.state
+
+    async def _performed(self, effect: Effect, guest: str) -> EffectDone | EffectFailed | None:
+        work: asyncio.Task[EffectDone | EffectFailed] = self._tasks.start(effect, self._effects.perform(effect, guest))
+        if effect is not Effect.FETCH_IMAGE:
+            return await work
+        given_up = self._fetching[guest] = asyncio.get_running_loop().create_future()
+        await asyncio.wait({work, given_up}, return_when=asyncio.FIRST_COMPLETED)
+        self._fetching.pop(guest, None)
+        if given_up.done():
+            work.cancel()
+            return None
+        return work.result()
+
+    async def _remove_leftovers(self, guest: str) -> None:
+        try:
+            if self._records.guest(guest) is None:
+                await self._effects.remove_leftovers(guest)
+        finally:
+            self._turns.discard(guest)
+            self.wake(guest)
+
+    async def _wait_for_deadline(self, guest: str, deadline: int) -> None:
+        while (rest_ms := unix_ms(deadline) - unix_ms(self._clock.now()) + 1) > 0:
+            await self._clock.clock.sleep(rest_ms / 1000)
+        self.take(guest, DeadlinePassed())
+
+    # --- power ---------------------------------------------------------------------------------------------------
+
+    def take_power(self, guest: str, seen: PowerSeen) -> None:
+        """Takes what the hypervisor said of a guest's power."""
+        held = self._records.guest(guest)
+        on = held is not None and held.state in (GuestState.RUNNING, GuestState.PAUSED)
+        if not (on and self.machine_restarted):
+            self.take(guest, seen)
+
+    async def look_at_power(self, guest: str) -> None:
+        """Asks for the power of one guest: news only wakes, what counts is what is. Raises FreeholdError."""
+        for _ in range(_LOOKS_MAX):
+            before = self._records.guest(guest)
+            if before is None:
+                return
+            power = await self._hypervisor.power(guest)
+            after = self._records.guest(guest)
+            if after is not None and after.updated == before.updated:
+                self.take_power(guest, PowerSeen(power, since=before.updated))
+                return
+
+    def clear(self) -> None:
+        """From now on guests may be started; those that wait are."""
+        self.cleared.set()
+        for guest in self._records.guests():
+            self.wake(guest.id)

@@ -1,0 +1,167 @@
+"""Whether a build is taken. Only the host decides whether it has room; touches nothing."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from msgspec.structs import replace
+
+from freehold.vocabulary.deed import Deed
+from freehold.vocabulary.errors import BadRequest, FreeholdError, NoRoom, Unavailable
+from freehold.vocabulary.guest import Action, Guest, GuestState, Refusal
+from freehold.vocabulary.host import Host, needed_by
+from freehold.vocabulary.ids import is_uuid
+from freehold.vocabulary.image import ImageOffer
+from freehold.vocabulary.request import Build
+from freehold.vocabulary.secret import Secret
+from freehold.vocabulary.units import GIB
+from freehold.workers.host.messages import DELETED, BuildSecret, DeleteAsked, HigherDeedKnown
+
+NO_KEY: Final = Secret("")
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """It is taken: these are its first records."""
+
+    guest: Guest
+    secret: BuildSecret
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """It can't be had here."""
+
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """It was taken before. `message`: the guest has something to learn from it; `secret`: a fresh key for the image."""
+
+    message: HigherDeedKnown | None = None
+    secret: BuildSecret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """It isn't for this host, or it is out of date. `wrong`: nobody should have sent it."""
+
+    reason: str
+    wrong: bool = False
+
+
+Outcome = Claimed | Refused | Known | Dropped
+
+
+def claim(host: Host, held: Guest | None, refusal: Refusal | None, build: Build, now: int) -> Outcome:
+    """What `host` does with `build`, of which it holds `held` or has refused `refusal`."""
+    deed = build.deed
+    if deed is None:
+        return Dropped("it has no deed", wrong=True)
+    reason = _not_ours(host, deed, build) or ("it has expired" if build.expires <= now else "")
+    if reason:
+        return Dropped(reason, wrong=True)
+    if refusal is not None and (refusal.deleted or deed.number <= refusal.deed):
+        return Dropped(f"refused under deed {refusal.deed}")
+    if held is not None:
+        return _again(held, deed, build)
+    try:
+        image = _possible(host, build)
+    except FreeholdError as error:
+        return Refused(_refusal(build, deed, error, now))
+    return _claimed(host, build, deed, image, now)
+
+
+def _not_ours(host: Host, deed: Deed, build: Build) -> str:
+    if deed.host != host.id:
+        return f"its deed names host {deed.host}"
+    if deed.guest != build.guest or deed.project != build.project:
+        return "its deed is of another guest"
+    if not is_uuid(build.guest) or not all(is_uuid(wiring.port) for wiring in build.ports):
+        return "an id in it is none"
+    return ""
+
+
+def _again(held: Guest, deed: Deed, build: Build) -> Outcome:
+    if deed.number < held.deed:
+        return Dropped(f"deed {held.deed} is held")
+    message = HigherDeedKnown(deed) if deed.number > held.deed else None
+    fetching = held.state is GuestState.FETCHING_IMAGE
+    return Known(message, _secret(build) if fetching and build.image is not None else None)
+
+
+def _possible(host: Host, build: Build) -> ImageOffer:
+    """The image to build from. Raises why the host can't build it."""
+    if build.image is None:
+        raise BadRequest("A guest needs an image to boot from.")
+    if not host.enabled:
+        raise Unavailable(f"Host {host.name} takes no new guests now.")
+    needed_gib = -(-build.image.virtual_bytes // GIB)
+    disk_gib = build.spec.flavor.disk_gib
+    if disk_gib and disk_gib < needed_gib:
+        raise BadRequest(
+            f"Image {build.image.id} needs a disk of {needed_gib} GiB; flavor {build.spec.flavor.name} has {disk_gib}."
+        )
+    wanted, free = needed_by(build.spec.flavor), host.free()
+    if not free.fits(wanted):
+        raise NoRoom(
+            f"Host {host.name} has {free.vcpus} vCPUs, {free.ram_mib} MiB and {free.disk_gib} GiB free; "
+            f"the guest needs {wanted.vcpus}, {wanted.ram_mib} and {wanted.disk_gib}."
+        )
+    return build.image
+
+
+def _refusal(build: Build, deed: Deed, error: FreeholdError, now: int) -> Refusal:
+    return Refusal(
+        guest=build.guest, project=build.project, deed=deed.number, urn=build.urn, fault=error.fault(), time=now
+    )
+
+
+def _secret(build: Build) -> BuildSecret:
+    key = build.image.key if build.image else None
+    return BuildSecret(user_data=build.user_data, admin_password=build.admin_password, image_key=key)
+
+
+def _claimed(host: Host, build: Build, deed: Deed, image: ImageOffer, now: int) -> Claimed:
+    guest = Guest(
+        id=build.guest,
+        project=build.project,
+        user=build.user,
+        host=host.id,
+        cluster=host.cluster,
+        deed=deed.number,
+        urn=build.urn,
+        spec=build.spec,
+        labels=build.labels,
+        hostname=build.hostname,
+        state=GuestState.FETCHING_IMAGE,
+        ports=build.ports,
+        image=replace(image, key=NO_KEY),
+        working_for=build.urn,
+        created=build.created,
+        updated=now,
+    )
+    action = Action(
+        guest=guest.id, project=guest.project, urn=build.urn, action="create", user=build.user, started=build.created
+    )
+    return Claimed(guest, _secret(build), action)
+
+
+def refusal_of_unknown(asked: DeleteAsked, known: Refusal | None, now: int) -> Refusal | None:
+    """What a host writes that is told to delete a guest it doesn't have, so that a late build is refused.
+
+    None: it has written that already.
+    """
+    command = asked.command
+    if known is not None and known.deleted and known.deed >= command.deed:
+        return None
+    return Refusal(
+        guest=command.guest,
+        project=known.project if known else command.project,
+        deed=max(command.deed, known.deed if known else 0),
+        urn=command.urn,
+        fault=DELETED,
+        deleted=True,
+        time=now,
+    )

@@ -1,0 +1,77 @@
+"""What a host does before it starts any guest after its own start: it asks the registrar what was decided meanwhile.
+
+Guests that run are left running. A guest that was deleted, or given to another host, while this one was away, must not
+come back because a machine was switched on.
+"""
+
+from typing import Final
+
+from freehold.bus import subjects, talk
+from freehold.runtime.log import logger
+from freehold.vocabulary.errors import FreeholdError
+from freehold.vocabulary.guest import Delete, Guest, GuestState
+from freehold.vocabulary.request import Intent, IntentList, Intents
+from freehold.workers.base import Means
+from freehold.workers.host.actors import Actors
+from freehold.workers.host.messages import DeleteAsked, HigherDeedKnown, MachineRestarted
+from freehold.workers.host.records import Records
+
+GUESTS_MAX: Final = 1000
+"""Guests asked about in one question."""
+
+RETRY_S: Final = 1.0
+RETRY_S_MAX: Final = 30.0
+
+_log = logger("host")
+
+
+class Clearance:
+    """Asks until it is answered, then lets guests be started."""
+
+    def __init__(self, means: Means, records: Records, actors: Actors) -> None:
+        self._means, self._records, self._actors = means, records, actors
+
+    async def get(self, boot: str) -> None:
+        """Gets the registrar's word, starts again what ran before the machine restarted, and opens the gate."""
+        guests = [guest.id for guest in self._records.guests()]
+        for first in range(0, len(guests), GUESTS_MAX):
+            self._heed(await self._asked(guests[first : first + GUESTS_MAX]))
+        if self._actors.machine_restarted:
+            self._resume(boot)
+        self._actors.clear()
+
+    async def _asked(self, guests: list[str]) -> IntentList:
+        pause_s, host = RETRY_S, self._records.store.id
+        while True:
+            try:
+                question = Intents(host=host, guests=tuple(guests))
+                return await talk.ask(self._means.bus, subjects.ask_registrar(""), question, IntentList)
+            except FreeholdError as error:
+                _log.warning("the registrar can't be asked; no guest is started until then", error=error.message)
+                await self._means.clock.clock.sleep(pause_s * self._means.chance.uniform(0.5, 1.0))
+                pause_s = min(2 * pause_s, RETRY_S_MAX)
+
+    def _heed(self, answer: IntentList) -> None:
+        for intent in answer.intents:
+            guest = self._records.guest(intent.guest)
+            if guest is not None:
+                self._heed_one(guest, intent)
+
+    def _heed_one(self, guest: Guest, intent: Intent) -> None:
+        if intent.delete_urn:
+            number = intent.deed.number if intent.deed else guest.deed
+            command = Delete(urn=intent.delete_urn, guest=guest.id, user=guest.user, project="", deed=number)
+            self._actors.take(guest.id, DeleteAsked(command), intent.delete_urn)
+        elif intent.deed is None:
+            _log.error("the registrar doesn't know a guest of this host; it is left as it is", guest=guest.id)
+        elif intent.deed.number > guest.deed:
+            _log.warning("a guest has a higher deed", guest=guest.id, held=guest.deed, deed=intent.deed.number)
+            self._actors.take(guest.id, HigherDeedKnown(intent.deed), "intents")
+
+    def _resume(self, boot: str) -> None:
+        """Guests that ran run again. The machine's boot id is written last: a crash before that does this once more."""
+        for guest in self._records.guests():
+            if guest.state in (GuestState.RUNNING, GuestState.PAUSED):
+                self._actors.take(guest.id, MachineRestarted(), "machine restarted")
+        self._records.keep_boot(boot)
+        self._actors.machine_restarted = False

@@ -1,0 +1,386 @@
+"""The rules of guests on a host: (what is, what came) -> what is now. Touches nothing.
+
+`MOVES` is the table of all moves: for each state, what may come and where it leads. Where it says nothing, a command
+from outside is a Conflict, and news is ignored. A state in progress names its one effect in `EFFECTS`; the
+effect's answer is what moves it on. The same table carries on after a crash: the record says where it was.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from msgspec.structs import replace
+
+from freehold.vocabulary.errors import Broken, Conflict, Fault
+from freehold.vocabulary.guest import Action, Guest, GuestState, Power, Refusal
+from freehold.vocabulary.units import clock_time, unix_ms
+from freehold.workers.host.messages import (
+    COMMANDS,
+    DELETED,
+    Came,
+    CommandAsked,
+    DeadlinePassed,
+    DeleteAsked,
+    Effect,
+    EffectDone,
+    EffectFailed,
+    HigherDeedKnown,
+    MachineRestarted,
+    Message,
+    PowerSeen,
+    RebootAsked,
+    RelabelAsked,
+    StartAsked,
+    StopAsked,
+    came_of,
+)
+
+SOFT_REBOOT_GRACE_S: Final = 30.0
+"""How long a guest's own system may take to power off for a soft reboot, before it is restarted the hard way."""
+
+GRACE_S_MAX: Final = 3600.0
+
+
+class End(StrEnum):
+    """Where a guest's record ends."""
+
+    GONE = "gone"
+    REFUSED = "refused"
+
+
+S, C = GuestState, Came
+
+# Building: what fails is taken apart again and refused; nothing of it stays here.
+_BUILDING: Final[dict[Came, GuestState | End]] = {
+    C.FAILED: S.REFUSING,
+    C.FAILED_BUILD: S.REFUSING,
+    C.HIGHER_DEED: S.REFUSING,
+    C.DELETE: S.DELETING,
+}
+
+MOVES: Final[dict[GuestState, dict[Came, GuestState | End]]] = {
+    # --- work in progress
+    S.FETCHING_IMAGE: {**_BUILDING, C.DONE: S.MAKING_DISK, C.RELABEL: S.FETCHING_IMAGE},
+    S.MAKING_DISK: {**_BUILDING, C.DONE: S.WIRING, C.RELABEL: S.MAKING_DISK},
+    S.WIRING: {
+        C.DONE: S.LAUNCHING,
+        C.FAILED_BUILD: S.REFUSING,
+        C.FAILED: S.STOPPED,
+        C.HIGHER_DEED: S.QUARANTINED,
+        C.RELABEL: S.WIRING,
+        C.DELETE: S.DELETING,
+    },
+    S.LAUNCHING: {
+        C.DONE: S.RUNNING,
+        C.FAILED_BUILD: S.REFUSING,
+        C.FAILED: S.STOPPED,
+        C.HIGHER_DEED: S.QUARANTINED,
+        C.RELABEL: S.LAUNCHING,
+        C.DELETE: S.DELETING,
+    },
+    S.SHUTTING_DOWN: {
+        C.FAILED: S.STOPPING,
+        C.POWER_OFF: S.STOPPED,
+        C.POWER_CRASHED: S.STOPPING,
+        C.POWER_ABSENT: S.STOPPED,
+        C.DEADLINE: S.STOPPING,
+        C.HIGHER_DEED: S.QUARANTINED,
+        C.STOP_NOW: S.STOPPING,
+        C.RELABEL: S.SHUTTING_DOWN,
+        C.DELETE: S.DELETING,
+    },
+    S.STOPPING: {
+        C.DONE: S.STOPPED,
+        C.FAILED: S.STOPPING,
+        C.HIGHER_DEED: S.QUARANTINED,
+        C.RELABEL: S.STOPPING,
+        C.DELETE: S.DELETING,
+    },
+    S.REBOOTING_SOFT: {
+        C.FAILED: S.REBOOTING_HARD,
+        C.POWER_OFF: S.WIRING,
+        C.POWER_CRASHED: S.REBOOTING_HARD,
+        C.POWER_ABSENT: S.REBOOTING_HARD,
+        C.DEADLINE: S.REBOOTING_HARD,
+        C.HIGHER_DEED: S.QUARANTINED,
+        C.REBOOT_HARD: S.REBOOTING_HARD,
+        C.RELABEL: S.REBOOTING_SOFT,
+        C.DELETE: S.DELETING,
+    },
+    S.REBOOTING_HARD: {
+        C.DONE: S.WIRING,
+        C.FAILED: S.RUNNING,
+        C.HIGHER_DEED: S.QUARANTINED,
+        C.RELABEL: S.REBOOTING_HARD,
+        C.DELETE: S.DELETING,
+    },
+    S.DELETING: {C.DONE: End.GONE, C.FAILED: S.DELETING, C.FAILED_BUILD: S.DELETING, C.DELETE: S.DELETING},
+    S.REFUSING: {C.DONE: End.REFUSED, C.FAILED: S.REFUSING, C.FAILED_BUILD: S.REFUSING, C.DELETE: S.DELETING},
+    # --- stable
+    S.RUNNING: {
+        C.POWER_RUNNING: S.RUNNING,
+        C.POWER_PAUSED: S.PAUSED,
+        C.POWER_OFF: S.STOPPED,
+        C.POWER_CRASHED: S.CRASHED,
+        C.POWER_ABSENT: S.CRASHED,
+        C.RESTARTED: S.WIRING,
+        C.HIGHER_DEED: S.QUARANTINED,
+        C.STOP: S.SHUTTING_DOWN,
+        C.STOP_NOW: S.STOPPING,
+        C.REBOOT_SOFT: S.REBOOTING_SOFT,
+        C.REBOOT_HARD: S.REBOOTING_HARD,
+        C.RELABEL: S.RUNNING,
+        C.DELETE: S.DELETING,
+    },
+    S.PAUSED: {
+        C.POWER_RUNNING: S.RUNNING,
+        C.POWER_PAUSED: S.PAUSED,
+        C.POWER_OFF: S.STOPPED,
+        C.POWER_CRASHED: S.CRASHED,
+        C.POWER_ABSENT: S.CRASHED,
+        C.RESTARTED: S.WIRING,
+        C.HIGHER_DEED: S.QUARANTINED,
+        # A paused guest can't answer a power button.
+        C.STOP: S.STOPPING,
+        C.STOP_NOW: S.STOPPING,
+        C.REBOOT_HARD: S.REBOOTING_HARD,
+        C.RELABEL: S.PAUSED,
+        C.DELETE: S.DELETING,
+    },
+    S.STOPPED: {
+        # Adopt what runs: a launch that was thought to have failed may have worked after all.
+        C.POWER_RUNNING: S.RUNNING,
+        C.POWER_PAUSED: S.PAUSED,
+        C.POWER_OFF: S.STOPPED,
+        C.POWER_ABSENT: S.CRASHED,
+        C.HIGHER_DEED: S.QUARANTINED,
+        C.START: S.WIRING,
+        C.REBOOT_HARD: S.REBOOTING_HARD,
+        C.RELABEL: S.STOPPED,
+        C.DELETE: S.DELETING,
+    },
+    S.CRASHED: {
+        C.POWER_RUNNING: S.RUNNING,
+        C.POWER_PAUSED: S.PAUSED,
+        C.POWER_OFF: S.CRASHED,
+        C.POWER_CRASHED: S.CRASHED,
+        C.POWER_ABSENT: S.CRASHED,
+        C.HIGHER_DEED: S.QUARANTINED,
+        # What is left of the crashed one ends first.
+        C.START: S.REBOOTING_HARD,
+        C.STOP: S.STOPPING,
+        C.STOP_NOW: S.STOPPING,
+        C.REBOOT_HARD: S.REBOOTING_HARD,
+        C.RELABEL: S.CRASHED,
+        C.DELETE: S.DELETING,
+    },
+    S.QUARANTINED: {
+        C.DONE: S.QUARANTINED,
+        C.FAILED: S.QUARANTINED,
+        C.FAILED_BUILD: S.QUARANTINED,
+        C.POWER_RUNNING: S.QUARANTINED,
+        C.POWER_PAUSED: S.QUARANTINED,
+        C.POWER_OFF: S.QUARANTINED,
+        C.POWER_CRASHED: S.QUARANTINED,
+        C.POWER_ABSENT: S.QUARANTINED,
+        C.DELETE: S.DELETING,
+    },
+}
+
+EFFECTS: Final[dict[GuestState, Effect]] = {
+    S.FETCHING_IMAGE: Effect.FETCH_IMAGE,
+    S.MAKING_DISK: Effect.MAKE_DISK,
+    S.WIRING: Effect.WIRE,
+    S.LAUNCHING: Effect.LAUNCH,
+    S.SHUTTING_DOWN: Effect.ASK_SHUT_DOWN,
+    S.STOPPING: Effect.STOP,
+    S.REBOOTING_SOFT: Effect.ASK_SHUT_DOWN,
+    S.REBOOTING_HARD: Effect.STOP,
+    S.DELETING: Effect.REMOVE,
+    S.REFUSING: Effect.REMOVE,
+}
+"""The one effect of each state in progress."""
+
+_OFF: Final = frozenset({Power.OFF, Power.ABSENT})
+
+
+def effect_of(guest: Guest) -> Effect | None:
+    """The effect that the record asks for; None if there is nothing to do. A quarantined guest asks until it is off."""
+    if guest.state is S.QUARANTINED:
+        return None if guest.power in _OFF else Effect.ISOLATE
+    return EFFECTS.get(guest.state)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a guest is now. `guest` None: its record ends, with a refusal that keeps late builds away."""
+
+    guest: Guest | None
+    refusal: Refusal | None = None
+    started: Action | None = None
+    finished: str = ""
+    """URN of the action that ends with this move; `fault` says how, if badly."""
+    fault: Fault | None = None
+    ignored: str = ""
+    """Why nothing changes."""
+
+
+def next_of(state: GuestState, came: Came) -> GuestState | End | None:
+    """Where `came` leads; None where it is ignored. Raises Conflict for a command that the state doesn't allow."""
+    move = MOVES[state].get(came)
+    if move is None and came in COMMANDS:
+        raise Conflict(f"A guest that is {state.replace('_', ' ')} can't be asked to {came.replace('_', ' ')}.")
+    return move
+
+
+def decide(guest: Guest, message: Message, now: int) -> Decision:
+    """What `guest` is after `message` at clock time `now`. Raises Conflict for a command its state doesn't allow."""
+    stale = _out_of_date(guest, message, now)
+    if stale:
+        return Decision(guest, ignored=stale)
+    move = next_of(guest.state, came_of(guest, message))
+    if move is None:
+        return Decision(guest, ignored=f"{type(message).__name__} means nothing to a guest that is {guest.state}")
+    if isinstance(move, End):
+        return _ended(guest, move, now)
+    return _moved(guest, move, message, now)
+
+
+def _out_of_date(guest: Guest, message: Message, now: int) -> str:
+    match message:
+        case EffectDone(effect=effect) | EffectFailed(effect=effect) if effect is not effect_of(guest):
+            return f"{effect} is no longer asked for"
+        case PowerSeen(since=since) if since != guest.updated:
+            return "the guest has changed since its power was looked at"
+        case DeadlinePassed() if guest.deadline is None or now < guest.deadline:
+            return "no deadline has passed"
+        case HigherDeedKnown(deed=deed) if deed.number <= guest.deed:
+            return "the deed held is as high"
+    return ""
+
+
+# --- moves -------------------------------------------------------------------------------------------------------
+
+
+def _moved(guest: Guest, state: GuestState, message: Message, now: int) -> Decision:
+    if isinstance(message, HigherDeedKnown) and message.deed.host == guest.host:
+        return Decision(replace(guest, deed=message.deed.number, updated=now))
+    if isinstance(message, RelabelAsked):
+        return Decision(replace(guest, labels=message.command.labels, updated=now))
+    after = _arrived(_with_what_came(guest, message), state, message, now)
+    if replace(after, updated=guest.updated) == guest:
+        return Decision(guest, ignored="nothing changes")
+    ended = guest.working_for if guest.working_for != after.working_for else ""
+    return Decision(after, started=_action(guest, message, now), finished=ended, fault=_how_it_ended(after, message))
+
+
+def _with_what_came(guest: Guest, message: Message) -> Guest:
+    match message:
+        case PowerSeen(power=power):
+            return replace(guest, power=power)
+        case MachineRestarted() | EffectDone(effect=Effect.STOP | Effect.ISOLATE):
+            return replace(guest, power=Power.OFF)
+        case EffectFailed(fault=fault):
+            return replace(guest, fault=fault)
+        case HigherDeedKnown(deed=deed):
+            return replace(guest, fault=_lost_to(guest, deed.number))
+        case DeleteAsked(command=command):
+            higher = max(guest.deed, guest.delete_deed, command.deed)
+            urn = guest.working_for if guest.state is S.DELETING else command.urn
+            return replace(guest, delete_deed=higher, working_for=urn)
+        case StartAsked(command=command) | StopAsked(command=command) | RebootAsked(command=command):
+            return replace(guest, working_for=command.urn, fault=None)
+    return guest
+
+
+def _arrived(guest: Guest, state: GuestState, message: Message, now: int) -> Guest:
+    """The record in its new state, with what belongs to that state and not to the one before."""
+    came_anew = state is not guest.state
+    guest = replace(guest, state=state, updated=now)
+    if came_anew:
+        guest = replace(guest, deadline=_deadline(state, message, now))
+    match state:
+        case S.RUNNING:
+            return _running(guest, message, now)
+        case S.STOPPED:
+            power = guest.power if isinstance(message, PowerSeen) else Power.OFF
+            return replace(guest, working_for="", power=power, stopped=now if came_anew else guest.stopped)
+        case S.PAUSED:
+            return replace(guest, working_for="")
+        case S.CRASHED:
+            return replace(guest, working_for="", fault=_crash(message) if came_anew else guest.fault)
+        case S.QUARANTINED:
+            # A launch may be on its way: that it is off has to be made sure of, whatever was known before.
+            return replace(guest, working_for="", power=Power.RUNNING if came_anew else guest.power)
+    return guest
+
+
+def _running(guest: Guest, message: Message, now: int) -> Guest:
+    if isinstance(message, EffectDone):
+        first = now if guest.launched is None else guest.launched
+        boots = guest.boot_count + 1
+        guest = replace(guest, launched=first, boot_count=boots, power=Power.RUNNING, fault=None, stopped=None)
+    elif isinstance(message, PowerSeen):
+        guest = replace(guest, fault=None, stopped=None)
+    return replace(guest, working_for="")
+
+
+def _deadline(state: GuestState, message: Message, now: int) -> int | None:
+    if state is S.SHUTTING_DOWN and isinstance(message, StopAsked):
+        return clock_time(unix_ms(now) + int(min(message.command.grace_s, GRACE_S_MAX) * 1000))
+    if state is S.REBOOTING_SOFT:
+        return clock_time(unix_ms(now) + int(SOFT_REBOOT_GRACE_S * 1000))
+    return None
+
+
+def _lost_to(guest: Guest, number: int) -> Fault:
+    return Conflict(f"Guest {guest.id} was given to another host by deed {number}; deed {guest.deed} is void.").fault()
+
+
+def _crash(message: Message) -> Fault:
+    if isinstance(message, PowerSeen) and message.power is Power.ABSENT:
+        return Broken("The host has nothing of this guest any more: its disk is gone.").fault()
+    return Broken("The guest crashed. Its console log may say why; start it again.").fault()
+
+
+_ACTION_OF: Final[dict[type[CommandAsked], str]] = {
+    StartAsked: "start",
+    StopAsked: "stop",
+    RebootAsked: "reboot",
+    DeleteAsked: "delete",
+}
+
+
+def _action(guest: Guest, message: Message, now: int) -> Action | None:
+    """The action that a command begins; None for news, and for new labels, which are done at once."""
+    if not isinstance(message, CommandAsked) or type(message) not in _ACTION_OF:
+        return None
+    command, name = message.command, _ACTION_OF[type(message)]
+    return Action(guest=guest.id, project=guest.project, urn=command.urn, action=name, user=command.user, started=now)
+
+
+def _how_it_ended(after: Guest, message: Message) -> Fault | None:
+    """The fault of the action that ends here; None if it ended well."""
+    if after.working_for:
+        return Conflict("Another request took its place before it was done.").fault()
+    if isinstance(message, HigherDeedKnown | EffectFailed):
+        return after.fault
+    return after.fault if after.state is S.CRASHED else None
+
+
+# --- ends --------------------------------------------------------------------------------------------------------
+
+
+def _ended(guest: Guest, end: End, now: int) -> Decision:
+    deleted = end is End.GONE
+    fault = DELETED if deleted else guest.fault or Broken("The build failed.").fault()
+    refusal = Refusal(
+        guest=guest.id,
+        project=guest.project,
+        deed=max(guest.deed, guest.delete_deed),
+        urn=guest.working_for or guest.urn,
+        fault=fault,
+        deleted=deleted,
+        time=now,
+    )
+    return Decision(None, refusal=refusal)

@@ -1,0 +1,188 @@
+"""All that can come to a guest, and the effects that its states in progress name."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, assert_never
+
+from freehold.vocabulary.deed import Deed
+from freehold.vocabulary.errors import Fault
+from freehold.vocabulary.guest import Delete, Guest, Power, Reboot, RebootKind, Relabel, Start, Stop
+from freehold.vocabulary.secret import Secret
+from freehold.vocabulary.word import Word
+
+
+class Effect(StrEnum):
+    """What is done to the world. Each may be repeated and gives the same end."""
+
+    FETCH_IMAGE = "fetch_image"
+    MAKE_DISK = "make_disk"
+    WIRE = "wire"
+    LAUNCH = "launch"
+    ASK_SHUT_DOWN = "ask_shut_down"
+    STOP = "stop"
+    REMOVE = "remove"
+    ISOLATE = "isolate"
+
+
+@dataclass(frozen=True, slots=True)
+class EffectDone:
+    """The world is as the effect wants it."""
+
+    effect: Effect
+
+
+@dataclass(frozen=True, slots=True)
+class EffectFailed:
+    """The effect couldn't be had."""
+
+    effect: Effect
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class PowerSeen:
+    """The hypervisor was asked when the record was of `since` (its `updated`); a later record makes it stale."""
+
+    power: Power
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlinePassed:
+    """The guest's own system had its time."""
+
+
+@dataclass(frozen=True, slots=True)
+class MachineRestarted:
+    """No guest runs any more, and the registrar has been asked what was decided meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class HigherDeedKnown:
+    """The registrar has recorded a higher deed than the one held."""
+
+    deed: Deed
+
+
+@dataclass(frozen=True, slots=True)
+class StartAsked:
+    """A client wants it to run."""
+
+    command: Start
+
+
+@dataclass(frozen=True, slots=True)
+class StopAsked:
+    """A client wants it off."""
+
+    command: Stop
+
+
+@dataclass(frozen=True, slots=True)
+class RebootAsked:
+    """A client wants it restarted."""
+
+    command: Reboot
+
+
+@dataclass(frozen=True, slots=True)
+class RelabelAsked:
+    """A client gives it other labels."""
+
+    command: Relabel
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteAsked:
+    """The registrar carries a delete."""
+
+    command: Delete
+
+
+CommandAsked = StartAsked | StopAsked | RebootAsked | RelabelAsked | DeleteAsked
+Message = CommandAsked | EffectDone | EffectFailed | PowerSeen | DeadlinePassed | MachineRestarted | HigherDeedKnown
+
+
+class Came(StrEnum):
+    """What came, as far as the table tells it apart."""
+
+    DONE = "done"
+    FAILED = "failed"
+    FAILED_BUILD = "failed_build"
+    """The effect of a guest that has never run failed."""
+    POWER_RUNNING = "power_running"
+    POWER_PAUSED = "power_paused"
+    POWER_OFF = "power_off"
+    POWER_CRASHED = "power_crashed"
+    POWER_ABSENT = "power_absent"
+    DEADLINE = "deadline"
+    RESTARTED = "restarted"
+    HIGHER_DEED = "higher_deed"
+    START = "start"
+    STOP = "stop"
+    STOP_NOW = "stop_now"
+    """Without grace."""
+    REBOOT_SOFT = "reboot_soft"
+    REBOOT_HARD = "reboot_hard"
+    RELABEL = "relabel"
+    DELETE = "delete"
+
+
+COMMANDS: Final = frozenset(
+    {Came.START, Came.STOP, Came.STOP_NOW, Came.REBOOT_SOFT, Came.REBOOT_HARD, Came.RELABEL, Came.DELETE}
+)
+
+
+def came_of(guest: Guest, message: Message) -> Came:
+    """The column of the table for `message`."""
+    match message:
+        case EffectDone():
+            return Came.DONE
+        case EffectFailed():
+            return Came.FAILED_BUILD if guest.launched is None else Came.FAILED
+        case PowerSeen(power=power):
+            return Came(f"power_{power}")
+        case DeadlinePassed():
+            return Came.DEADLINE
+        case MachineRestarted():
+            return Came.RESTARTED
+        case HigherDeedKnown():
+            return Came.HIGHER_DEED
+        case _:
+            return _command_came(message)
+
+
+def _command_came(message: CommandAsked) -> Came:
+    match message:
+        case StartAsked():
+            return Came.START
+        case StopAsked(command=command):
+            return Came.STOP if command.grace_s > 0 else Came.STOP_NOW
+        case RebootAsked(command=command):
+            return Came.REBOOT_SOFT if command.how is RebootKind.SOFT else Came.REBOOT_HARD
+        case RelabelAsked():
+            return Came.RELABEL
+        case DeleteAsked():
+            return Came.DELETE
+        case _:
+            assert_never(message)
+
+
+DELETED: Final = Fault(code="NotFound", message="The guest was deleted.")
+
+
+class BuildSecret(Word, frozen=True, kw_only=True):
+    """What of a build stays private to its host (private kind ``build_secret``, key the guest)."""
+
+    user_data: Secret | None = None
+    admin_password: Secret | None = None
+    image_key: Secret | None = None
+    """Until the image is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What an effect is performed on."""
+
+    guest: Guest
+    secret: BuildSecret

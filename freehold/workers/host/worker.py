@@ -1,0 +1,277 @@
+"""The loop of a host: what comes in goes to the rules, then to the store, then to bus and effects. No rules here."""
+
+from collections.abc import Callable
+from typing import Final
+
+from freehold.bus import subjects, talk
+from freehold.bus.interface import Subscription
+from freehold.drivers.fabric.interface import Fabric
+from freehold.drivers.hypervisor.interface import Facts, Hypervisor
+from freehold.drivers.imagefetch.interface import ImageCache
+from freehold.runtime.log import logger
+from freehold.runtime.tasks import Tasks, periodically
+from freehold.store.database import Store
+from freehold.views.follower import Follower
+from freehold.vocabulary.envelope import Done, Position
+from freehold.vocabulary.errors import FreeholdError, NotFound, Unavailable
+from freehold.vocabulary.guest import (
+    Command,
+    ConsoleLog,
+    ConsoleOutput,
+    Delete,
+    Guest,
+    HostQuestion,
+    Reboot,
+    Relabel,
+    Start,
+    Stop,
+)
+from freehold.vocabulary.host import Capacity, Host
+from freehold.vocabulary.request import Build
+from freehold.vocabulary.word import Word
+from freehold.workers.base import Desk, Means
+from freehold.workers.host.actors import Actors
+from freehold.workers.host.claims import Claimed, Dropped, Known, Refused, claim, refusal_of_unknown
+from freehold.workers.host.clearance import Clearance
+from freehold.workers.host.effects import Effects
+from freehold.workers.host.filters import Filters, PortView
+from freehold.workers.host.messages import (
+    CommandAsked,
+    DeleteAsked,
+    Job,
+    PowerSeen,
+    RebootAsked,
+    RelabelAsked,
+    StartAsked,
+    StopAsked,
+)
+from freehold.workers.host.metadata import MetadataService
+from freehold.workers.host.patience import within
+from freehold.workers.host.reconciler import PERIOD_S, Reconciler, kept_ports
+from freehold.workers.host.records import Records
+
+CONSOLE_BYTES_MAX: Final = 100 * 1024
+CLEARANCE_WAIT_S: Final = 3.0
+"""How long a command that starts a guest waits for the registrar's word, before it is refused for now."""
+
+VCPUS_PER_CPU: Final = 8
+"""Virtual CPUs that are given for each of the machine's: most guests idle. Memory and disk are given once."""
+
+_log = logger("host")
+
+_ASKED: Final[dict[type[Command], Callable[..., CommandAsked]]] = {
+    Start: StartAsked,
+    Stop: StopAsked,
+    Reboot: RebootAsked,
+    Relabel: RelabelAsked,
+}
+
+
+class HostWorker:
+    """Owner of the guests of one machine. The drivers are its alone; who made them closes them."""
+
+    def __init__(
+        self,
+        means: Means,
+        store: Store,
+        name: str,
+        hypervisor: Hypervisor,
+        fabric: Fabric,
+        images: ImageCache,
+        launches_max: int = 2,
+    ) -> None:
+        self._means, self._store, self._name = means, store, name
+        self._hypervisor, self._fabric = hypervisor, fabric
+        self.tasks = Tasks("host")
+        clock = means.clock
+        self._records = records = Records(store, clock)
+        view = PortView(store.owner.cluster)
+        self._filters = Filters(fabric, view, clock.clock)
+        effects = Effects(
+            hypervisor, fabric, images, self._filters, records.job, clock.clock, means.chance, launches_max
+        )
+        self._actors = Actors(records, effects, hypervisor, clock, self.tasks)
+        self._reconciler = Reconciler(records, hypervisor, fabric, images, clock)
+        self._follower = Follower(means.bus, ["network"], view, room="host")
+        self._desk = Desk(means, store, name)
+        self._subscriptions: list[Subscription] = []
+
+    # --- opening and closing -------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Finds out what the machine can do, goes on with what an earlier process began, and begins to listen.
+
+        Raises Broken if guests can't be run here.
+        """
+        facts = await self._hypervisor.probe()
+        await self._fabric.probe()
+        await self._keep_host(facts)
+        await self._take_up_ports()
+        await self._desk.open()
+        await self._follower.open()
+        await self._listen()
+        self.tasks.start("news", self._hear_news())
+        self.tasks.start("filters", self._filters.follow())
+        self.tasks.start("clearance", Clearance(self._means, self._records, self._actors).get(facts.boot))
+        self.tasks.start("reconcile", periodically(self._means.clock.clock.sleep, PERIOD_S, self._reconcile))
+        for room in (self._desk.tasks, self._follower.tasks):
+            self.tasks.start("watch", _watch(room))
+
+    async def close(self) -> None:
+        """Stops listening and deciding. Guests run on; what is in progress goes on with the next process."""
+        for subscription in self._subscriptions:
+            await subscription.close()
+        await self._follower.close()
+        await self.tasks.close()
+        await self._desk.close()
+
+    async def _keep_host(self, facts: Facts) -> None:
+        known = self._records.known_host()
+        host = _host(self._store, self._name, facts, known)
+        self._actors.machine_restarted = host.boot != facts.boot
+        self._records.keep_host(host, "host started")
+        await self._store.durable()
+
+    async def _take_up_ports(self) -> None:
+        """Before any guest is touched: what nobody owns goes, what is kept is whole, and its filters are followed."""
+        guests = self._records.guests()
+        keep = kept_ports(guests)
+        await self._fabric.sweep(keep)
+        plugged = await self._fabric.plugged()
+        self._filters.adopt(wiring for guest in guests for wiring in guest.ports if wiring.port in plugged & keep)
+        await self._fabric.serve_metadata(MetadataService(self._job_of_port))
+
+    async def _listen(self) -> None:
+        bus, store = self._means.bus, self._store
+        self._subscriptions = [
+            await talk.serve(bus, subjects.ask_host(store.id), HostQuestion, self._answer, group="host"),
+            await talk.hear(bus, subjects.build_host(store.id), Build, self._take_build, group="host"),
+        ]
+
+    def _job_of_port(self, port: str) -> Job | None:
+        guest = self._records.guest_of_port(port)
+        return None if guest is None else self._records.job(guest.id)
+
+    # --- what comes in -------------------------------------------------------------------------------------------
+
+    async def _take_build(self, build: Build) -> None:
+        """The refusal or the guest's record is the answer: it is told when it is on disk."""
+        held, refusal = self._records.guest(build.guest), self._records.refusal(build.guest)
+        match claim(self._records.host(), held, refusal, build, self._means.clock.now()):
+            case Claimed(guest=guest, secret=secret, action=action):
+                self._records.keep_claim(guest, secret, action)
+                self._actors.wake(guest.id)
+            case Refused(refusal=refused):
+                _log.info("build refused", guest=build.guest, reason=refused.fault.message)
+                self._records.keep_refusal(refused)
+            case Known(message=message, secret=fresh):
+                if fresh is not None:
+                    self._records.keep_secret(build.guest, fresh)
+                if message is not None:
+                    self._actors.take(build.guest, message, build.urn)
+            case Dropped(reason=reason, wrong=wrong):
+                log = _log.warning if wrong else _log.debug
+                log("build dropped", guest=build.guest, urn=build.urn, reason=reason)
+
+    async def _answer(self, question: HostQuestion) -> Word:
+        match question:
+            case ConsoleLog():
+                return await self._console(question)
+            case Delete():
+                return await self._delete(question)
+            case Start() | Stop() | Reboot() | Relabel():
+                return await self._command(question)
+
+    async def _command(self, command: Start | Stop | Reboot | Relabel) -> Done:
+        if isinstance(command, Start | Reboot):
+            await self._wait_for_clearance()
+        guest = self._owned(command.guest, command.project)
+        if self._records.action(guest.id, command.urn) is not None:
+            return await self._done(guest.id)  # asked again: it was taken the first time
+        return await self._done(guest.id, self._actors.take(guest.id, _ASKED[type(command)](command), command.urn))
+
+    async def _delete(self, command: Delete) -> Done:
+        asked = DeleteAsked(command)
+        held = self._records.guest(command.guest)
+        if held is None:
+            refusal = refusal_of_unknown(asked, self._records.refusal(command.guest), self._means.clock.now())
+            return await self._done(command.guest, None if refusal is None else self._records.keep_refusal(refusal))
+        self._owned(command.guest, command.project)
+        return await self._done(command.guest, self._actors.take(command.guest, asked, command.urn))
+
+    async def _done(self, guest: str, position: Position | None = None) -> Done:
+        await self._store.durable(position)
+        return self._desk.done(position or self._store.position(), guest)
+
+    async def _console(self, question: ConsoleLog) -> ConsoleOutput:
+        guest = self._owned(question.guest, question.project)
+        raw = await self._hypervisor.console_log(guest.id, CONSOLE_BYTES_MAX)
+        return ConsoleOutput(text=_last_lines(raw.decode("utf-8", "replace"), question.lines))
+
+    def _owned(self, guest: str, project: str) -> Guest:
+        held = self._records.guest(guest)
+        if held is None or project not in ("", held.project):
+            raise NotFound(f"There is no guest {guest}.")
+        return held
+
+    async def _wait_for_clearance(self) -> None:
+        """Waits for the registrar's word, for `CLEARANCE_WAIT_S` at most. Raises Unavailable."""
+        cleared = self._actors.cleared
+        if cleared.is_set() or await within(self._means.clock.clock, CLEARANCE_WAIT_S, cleared.wait()):
+            return
+        raise Unavailable(
+            f"Host {self._name} has just started, and starts no guest before the registrar has been heard. Try again."
+        )
+
+    # --- the world -----------------------------------------------------------------------------------------------
+
+    async def _hear_news(self) -> None:
+        async for news in self._hypervisor.news():
+            try:
+                await self._actors.look_at_power(news.guest)
+            except FreeholdError as error:
+                _log.warning("a guest's power can't be asked for", guest=news.guest, error=error.message)
+
+    async def _reconcile(self) -> None:
+        try:
+            findings = await self._reconciler.look()
+        except FreeholdError as error:
+            _log.error("the machine can't be looked at; trying again", error=error.message)
+            return
+        for guest, message in findings.messages:
+            if isinstance(message, PowerSeen):
+                self._actors.take_power(guest, message)
+            else:
+                self._actors.take(guest, message)
+        for guest in findings.resume:
+            self._actors.wake(guest)
+        for guest in findings.leftovers:
+            self._actors.remove_leftovers(guest)
+
+
+async def _watch(room: Tasks) -> None:
+    await room.broken()
+    if room.failed is not None:
+        raise room.failed
+
+
+def _host(store: Store, name: str, facts: Facts, known: Host | None) -> Host:
+    """The host's record as the machine is now. The boot id stays the old one until the guests have been seen to."""
+    return Host(
+        id=store.id,
+        name=name,
+        cluster=store.owner.cluster,
+        total=Capacity(vcpus=facts.vcpus * VCPUS_PER_CPU, ram_mib=facts.ram_mib, disk_gib=facts.disk_gib),
+        hypervisor=facts.driver,
+        accelerator=facts.accelerator,
+        accelerator_reason=facts.reason,
+        version=facts.version,
+        enabled=known.enabled if known else True,
+        boot=known.boot if known and known.boot else facts.boot,
+    )
+
+
+def _last_lines(text: str, lines: int | None) -> str:
+    if lines is None or lines < 0:
+        return text
+    return "".join(text.splitlines(keepends=True)[-lines:]) if lines else ""
