@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -89,17 +90,17 @@ def _monitor_command(command: str) -> dict[str, object]:
 
 
 @contextlib.asynccontextmanager
-async def boot(image: Path, folder: Path, *extra: str) -> AsyncIterator[Machine]:
+async def boot(image: Path, folder: Path, *extra: str, network: str = "hostname=by-dhcp") -> AsyncIterator[Machine]:
     """The image on an own overlay (-snapshot), with a user network; the process is gone afterwards."""
     console = folder / "console.log"
     console.touch()
-    network = "user,id=net,hostname=by-dhcp,hostfwd=tcp:127.0.0.1:0-:80,hostfwd=tcp:127.0.0.1:0-:22"
+    forwards = "hostfwd=tcp:127.0.0.1:0-:80,hostfwd=tcp:127.0.0.1:0-:22"
     process = await asyncio.create_subprocess_exec(
         "qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,tb-size=64", "-cpu", "max", "-m", "128", "-nodefaults",
         "-no-user-config", "-display", "none", "-snapshot", "-serial", f"file:{console}",
         "-qmp", f"unix:{folder}/qmp.sock,server=on,wait=off",
         "-drive", f"file={image},if=none,id=root,format=qcow2", "-device", "virtio-blk-pci,drive=root,bootindex=1",
-        "-netdev", network, "-device", "virtio-net-pci,netdev=net,romfile=", *extra,
+        "-netdev", f"user,id=net,{network},{forwards}", "-device", "virtio-net-pci,netdev=net,romfile=", *extra,
     )  # fmt: skip
     try:
         yield Machine(process, folder)
@@ -125,6 +126,29 @@ async def test_with_a_config_drive_it_has_its_name_and_runs_user_data(image: Pat
         assert ready.group(1, 2, 3) == ("web-1", "10.0.2.15", "config-drive")
         assert (await machine.page()).endswith("\r\n\r\nhello from web-1\n")
         await machine.see(re.compile("^user-data ran on web-1", re.MULTILINE))
+
+
+METADATA_SERVICE = """
+import sys
+pages = {{"/openstack/latest/meta_data.json": {meta_data!r}, "/openstack/latest/user_data": {user_data!r}}}
+page = pages.get(sys.stdin.readline().split()[1])
+status = "200 OK" if page else "404 Not Found"
+print(f"HTTP/1.0 {{status}}\\r\\nContent-Length: {{len(page or '')}}\\r\\n\\r\\n{{page or ''}}", end="", flush=True)
+"""
+
+
+async def test_the_metadata_service_names_it_where_there_is_no_drive(image: Path, tmp_path: Path) -> None:
+    service = tmp_path / "service.py"
+    user_data = "#!/bin/sh\necho user-data ran on $(hostname)\n"
+    service.write_text(METADATA_SERVICE.format(meta_data='{"hostname": "web-2"}', user_data=user_data))
+    inside = (
+        f"net=169.254.169.0/24,dhcpstart=169.254.169.15,guestfwd=tcp:169.254.169.254:80-cmd:{sys.executable} {service}"
+    )
+    async with boot(image, tmp_path, network=inside) as machine:
+        ready = await machine.see(MARKER)
+        assert ready.group(1, 2, 3) == ("web-2", "169.254.169.15", "metadata")
+        assert (await machine.page()).endswith("hello from web-2\n")
+        await machine.see(re.compile("^user-data ran on web-2", re.MULTILINE))
 
 
 async def test_without_any_source_it_takes_the_name_that_dhcp_gives(image: Path, tmp_path: Path) -> None:
