@@ -85,8 +85,10 @@ def write(root: Path, path: str, text: str) -> None:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Path:
-    """A small house in which every wall holds, with this project's own contracts and settings."""
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small house in which every wall holds, with this project's own contracts and settings, and no exceptions."""
+    monkeypatch.setattr(walls, "LONG_FILES", {})
+    monkeypatch.setattr(walls, "LONG_FUNCTIONS", {})
     for path, text in SMALL_HOUSE.items():
         write(tmp_path, path, text)
     project = (ROOT / "pyproject.toml").read_text()
@@ -173,6 +175,13 @@ PLANTED = [
 def test_wall_catches_a_planted_fault(wall: walls.Wall, path: str, text: str, said: str, house: Path) -> None:
     write(house, path, text)
     assert any(said in complaint for complaint in wall(house)), wall(house)
+
+
+def test_an_exception_ends_when_its_reason_does(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walls, "LONG_FILES", {"freehold/store/database.py": 500})
+    assert walls.file_lengths(house) == [
+        "freehold/store/database.py:1: needs no place in the table of long files any more"
+    ]
 
 
 def test_every_wall_has_a_planted_fault() -> None:
