@@ -21,15 +21,19 @@ class QemuGuest:
         self.process = process
         self.monitor = Monitor(folder)
         self._tell = tell
-        self._seen = Power.RUNNING
+        self._last = Power.RUNNING
+        self._told = Power.RUNNING
         self._reason = ""
 
     async def power(self) -> Power:
         """Its power now; what was seen last if its monitor doesn't answer."""
         try:
-            return (await self.monitor.power())[0]
+            self._last, _ = await self.monitor.power()
         except Unavailable:
-            return resting_power(self.folder) if self.process.gone.is_set() else self._seen
+            run = self.folder.run()
+            if self.process.gone.is_set() or (run is not None and run.powered_off):
+                return resting_power(self.folder)
+        return self._last
 
     async def watch(self, sleep: Callable[[float], Awaitable[None]]) -> None:
         """Tells of every change of power, and finishes a guest that has ended, until its process is gone."""
@@ -45,12 +49,12 @@ class QemuGuest:
 
     async def _look(self) -> None:
         power, word = await self.monitor.power()
+        self._last = power
         if power in (Power.OFF, Power.CRASHED):
             self._mark_end(power, word)
             await self.process.end()
-        elif power is not self._seen:
-            self._seen = power
-            self._tell(News(guest=self.folder.guest, power=power, reason=f"QEMU says: {word}"))
+        else:
+            self._tell_if_new(power, f"QEMU says: {word}")
 
     def _mark_end(self, power: Power, word: str) -> None:
         self._reason = f"QEMU says: {word}"
@@ -63,9 +67,12 @@ class QemuGuest:
         power = resting_power(self.folder)
         if power is Power.OFF:
             self.folder.unmark()
-        if power is not self._seen:
-            reason = self._reason or f"{self.process.how_it_ended()}; {self.folder.complaint()}".removesuffix("; ")
-            self._seen = power
+        reason = self._reason or f"{self.process.how_it_ended()}; {self.folder.complaint()}".removesuffix("; ")
+        self._tell_if_new(power, reason)
+
+    def _tell_if_new(self, power: Power, reason: str) -> None:
+        if power is not self._told:
+            self._told = power
             self._tell(News(guest=self.folder.guest, power=power, reason=reason))
 
     async def _gone_or(self, other: Awaitable[None]) -> None:

@@ -85,15 +85,17 @@ class Monitor:
         """Events that may mean another power, until the connection is lost."""
         client = await self.connect()
         lost = asyncio.ensure_future(_lost(client))
+        heard = asyncio.ensure_future(client.events.get())
         try:
             while True:
-                heard = asyncio.ensure_future(client.events.get())
                 await asyncio.wait((heard, lost), return_when=asyncio.FIRST_COMPLETED)
                 if not heard.done():
-                    heard.cancel()
                     return
-                yield heard.result()
+                event = heard.result()
+                heard = asyncio.ensure_future(client.events.get())
+                yield event
         finally:
+            heard.cancel()
             lost.cancel()
 
     async def close(self) -> None:

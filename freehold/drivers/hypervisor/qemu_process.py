@@ -123,7 +123,7 @@ def _guest_of(pid: int, root: Path) -> str | None:
     ended."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if b"-name" not in words or b"-no-shutdown" not in words:
+        if b"-name" not in words:
             return None
         name = words[words.index(b"-name") + 1].decode(errors="replace")
         folder = os.readlink(f"/proc/{pid}/cwd").removesuffix(" (deleted)")
