@@ -14,12 +14,12 @@ from freehold.vocabulary.network import PortWiring
 _LEASE_S = 86_400
 
 
-def configuration(network: NetworkRecord, folder: Path) -> str:
-    """What a change of needs another start of dnsmasq. `folder`: where its files are."""
+def configuration(network: NetworkRecord, folder: Path, group: str) -> str:
+    """What a change of needs another start of dnsmasq. `folder`: where its files are, `group`: who may read them."""
     lines = [
         "port=0", "no-resolv", "no-hosts", "no-ping", "quiet-dhcp", "bind-interfaces",
         f"interface={ROUTER_LINK}", "except-interface=lo",
-        "user=nobody", "dhcp-authoritative", "dhcp-lease-max=65535", "dhcp-ignore=tag:!known",
+        "user=nobody", f"group={group}", "dhcp-authoritative", "dhcp-lease-max=65535", "dhcp-ignore=tag:!known",
         f"dhcp-hostsfile={folder / 'hosts'}", f"dhcp-optsfile={folder / 'options'}",
         f"dhcp-leasefile={folder / 'leases'}", f"pid-file={folder / 'pid'}",
     ]  # fmt: skip

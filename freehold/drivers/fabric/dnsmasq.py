@@ -1,5 +1,6 @@
 """One dnsmasq process for each network: started, told of changes, found again, stopped. Everything here blocks."""
 
+import grp
 import os
 import pwd
 import select
@@ -99,6 +100,11 @@ class DhcpServer:
         draft.chmod(0o640)
         os.chown(draft, -1, _server_group())
         draft.rename(self._folder / name)
+
+
+def server_group_name() -> str:
+    """The group that the server runs in: it reads its files as a member."""
+    return grp.getgrgid(_server_group()).gr_name
 
 
 def _server_group() -> int:

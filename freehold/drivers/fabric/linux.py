@@ -107,13 +107,14 @@ class LinuxFabric:
         """See Fabric. What is kept is made whole again where something of it is missing."""
         async with self._lock:
             _, networks, records = await self._opened()
+            networks.doubt()
             for port in await self._plugged() - keep:
                 await self._unplug(port)
             for network in [one for one in records.networks if not records.ports_on(one)]:
                 await self._remove_network(network)
             await networks.remove_unknown([*records.ports, *records.networks])
             for record in records.networks.values():
-                await networks.ensure(record, anew=True)
+                await networks.ensure(record)
                 await networks.serve_dhcp(record, records.ports_on(record.id))
                 await self._open_metadata(record.id)
             await self._replace_rules()

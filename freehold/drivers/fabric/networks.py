@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from freehold.drivers.fabric import dhcp, inside, names, namespaces, uplinks
-from freehold.drivers.fabric.dnsmasq import DhcpServer
+from freehold.drivers.fabric.dnsmasq import DhcpServer, server_group_name
 from freehold.drivers.fabric.forwarding import allow_forwarding, release_forwarding
 from freehold.drivers.fabric.links import Links
 from freehold.drivers.fabric.nft import run_nft
@@ -59,9 +59,14 @@ class Networks:
         if network.reachable:
             await self._links.check_routes((one.cidr for one in network.ranges), names.uplink(self._host, network.id))
 
-    async def ensure(self, network: NetworkRecord, *, anew: bool = False) -> None:
-        """Makes all of a network but its DHCP server; with `anew` also if this process has seen it complete."""
-        if self._up.get(network.id) == network and not anew:
+    def doubt(self) -> None:
+        """Forgets what this process has seen complete: somebody may have meddled with it."""
+        self._up.clear()
+        self._tables_there = False
+
+    async def ensure(self, network: NetworkRecord) -> None:
+        """Makes all of a network but its DHCP server, unless this process has seen it complete."""
+        if self._up.get(network.id) == network:
             return
         namespace = names.namespace(self._host, network.id)
         await self._offload(lambda: namespaces.create(namespace))
@@ -79,7 +84,7 @@ class Networks:
         """Makes the network's DHCP server run and know exactly these ports."""
         ports = tuple(ports)
         server, folder = self._server(network.id), self._folder(network.id)
-        configuration = dhcp.configuration(network, folder)
+        configuration = dhcp.configuration(network, folder, server_group_name())
         await self._offload(lambda: server.ensure(configuration, dhcp.hosts(ports), dhcp.options(ports)))
 
     async def remove(self, network: str) -> None:
