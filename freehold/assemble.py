@@ -45,6 +45,8 @@ from freehold.workers.registrar.worker import RegistrarWorker
 from freehold.workers.scheduler.worker import SchedulerWorker
 
 OFFLOAD_THREADS: Final = 8
+BYTES_THREADS: Final = 2
+"""For hashing and writing images, so that commits never wait behind them."""
 REAL_LAUNCHES_AT_ONCE: Final = 2
 SIMULATED_LAUNCHES_AT_ONCE: Final = 64
 
@@ -72,8 +74,9 @@ class Running:
     async def open(self) -> None:
         """Starts everything. Raises FreeholdError with a sentence for the operator."""
         self._settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        offload = ThreadOffload(OFFLOAD_THREADS)
+        offload, self._bytes_offload = ThreadOffload(OFFLOAD_THREADS), ThreadOffload(BYTES_THREADS, "bytes")
         self._stack.callback(offload.close)
+        self._stack.callback(self._bytes_offload.close)
         bus = LocalBus()
         self._stack.push_async_callback(bus.close)
         self._means = Means(bus, HybridClock(SystemClock()), SystemChance(), offload)
@@ -135,7 +138,7 @@ class Running:
         await self._start(registrar)
 
     async def _open_image(self) -> None:
-        images = FolderImageStore(self._settings.state / "images", self._means.offload)
+        images = FolderImageStore(self._settings.state / "images", self._bytes_offload)
         door = DoorAddress("127.0.0.1", 0)
         await self._start(ImageWorker(self._means, await self._store("image.db", "image"), images, door))
 
@@ -159,7 +162,7 @@ class Running:
         self._say("host: probing what this machine can do (the first time takes a few seconds)")
         hypervisor: Hypervisor = QemuHypervisor(state / "guests", means.clock.clock)
         fabric: Fabric = LinuxFabric(store.id, state / "fabric", means.offload)
-        images: ImageCache = HttpImageCache(state / "cache", means.offload)
+        images: ImageCache = HttpImageCache(state / "cache", self._bytes_offload)
         facts = await hypervisor.probe()
         await fabric.probe()
         self._say(f"host: {facts.driver} {facts.version} with {facts.accelerator} ({facts.reason})")

@@ -38,6 +38,8 @@ class Listener:
             log_config=None,
             access_log=False,
             lifespan="off",
+            interface="asgi3",
+            proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=CLOSE_S,
         )

@@ -35,13 +35,9 @@ def cached_demo_image() -> Path:
 
 
 async def _network(client: Client, cidr: str) -> None:
-    network = {
-        "name": "default",
-        "shared": True,
-        "is_default": True,
-        "description": "Reached by address from its hosts",
-    }
-    made = await client.post("/network/v2.0/networks", {"network": network | {"freehold:reachable": True}})
+    network = {"name": "default", "shared": True, "description": "Its hosts reach it by address"}
+    flat = {"provider:network_type": "flat"}
+    made = await client.post("/network/v2.0/networks", {"network": network | flat})
     subnet = {"name": "default", "network_id": made["network"]["id"], "cidr": cidr, "ip_version": 4}
     await client.post("/network/v2.0/subnets", {"subnet": subnet})
 

@@ -27,6 +27,8 @@ from freehold.vocabulary.units import iso_seconds
 
 NOUN: Final = Noun("network", "networks", "Network")
 TUNNEL: Final = "vxlan"
+FLAT: Final = "flat"
+"""A network whose hosts route to it (``Network.reachable``): what Neutron calls a flat provider network."""
 
 _ADMIN_ONLY: Final = ("provider:network_type", "provider:physical_network", "provider:segmentation_id")
 
@@ -75,7 +77,7 @@ def _check(call: Call, network: NetworkIn) -> None:
         }
     )
     kind = given(network.network_type, TUNNEL)
-    if kind not in ("", TUNNEL):
+    if kind not in ("", TUNNEL, FLAT):
         raise BadRequest(f"Networks of type '{kind[:32]}' aren't offered: leave provider:network_type out.")
     asks = bool(given(network.shared, False) or given(network.network_type, "") or given(network.segment, 0))
     if asks and not call.caller.is_admin:
@@ -129,7 +131,7 @@ def shown(call: Call, network: Network, subnets: list[str]) -> Document:
     }
     if call.caller.is_admin:
         document |= {
-            "provider:network_type": TUNNEL,
+            "provider:network_type": FLAT if network.reachable else TUNNEL,
             "provider:physical_network": None,
             "provider:segmentation_id": network.segment,
         }
@@ -178,7 +180,9 @@ async def create(call: Call) -> Answer:
             raise BadRequest(f"There is no availability zone {cluster[:64]}.")
         project = await project_of(call, wanted.tenant_id, wanted.project_id)
         blank = Network(id=new_id(call.cloud.chance), name="", project=project, cluster=cluster)
-        network = msgspec.structs.replace(_changed(blank, wanted), segment=given(wanted.segment, 0))
+        network = msgspec.structs.replace(
+            _changed(blank, wanted), segment=given(wanted.segment, 0), reachable=given(wanted.network_type, "") == FLAT
+        )
         await asking.networks(call, SaveNetwork(network=network, new=True), cluster)
         return network.id
 
