@@ -1,0 +1,275 @@
+"""What every guest network of a machine promises (see freehold/drivers/fabric/interface.py)."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+import pytest
+
+from freehold.drivers.fabric.interface import Fabric, Filter, MetadataAnswer, Pass
+from freehold.drivers.fabric.linux import LinuxFabric
+from freehold.drivers.fabric.simulated import SimulatedFabric
+from freehold.runtime.tasks import ThreadOffload
+from freehold.vocabulary.errors import BadRequest, Conflict
+from freehold.vocabulary.network import Direction, PortWiring, Rule
+from tests.live.tap_guest import TapGuest
+
+
+class Bench(Protocol):
+    """A machine, and what its guests see."""
+
+    fabric: Fabric
+
+    async def restart(self) -> None: ...
+    async def reached(self, port: PortWiring, source: PortWiring) -> bool: ...
+    async def ask_metadata(self, port: PortWiring, path: str) -> tuple[int, str]: ...
+    async def close(self) -> None: ...
+
+
+class SimulatedBench:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._fabric = SimulatedFabric(folder)
+        self.fabric: Fabric = self._fabric
+
+    async def restart(self) -> None:
+        await self.fabric.close()
+        self.fabric = self._fabric = SimulatedFabric(self._folder)
+
+    async def reached(self, port: PortWiring, source: PortWiring) -> bool:
+        return self._fabric.lets_in(port.port, source.addresses[0], "icmp", 8)
+
+    async def ask_metadata(self, port: PortWiring, path: str) -> tuple[int, str]:
+        answer = await self._fabric.ask_metadata(port.port, path)
+        return answer.status, answer.body.decode()
+
+    async def close(self) -> None:
+        await self.fabric.close()
+
+
+class LinuxBench:
+    """Each port asked about gets a guest with its MAC and first address."""
+
+    def __init__(self, folder: Path) -> None:
+        self._host = str(uuid.uuid4())
+        self._folder = folder
+        self._offload = ThreadOffload(2)
+        self._guests: dict[str, TapGuest] = {}
+        self._stack = ExitStack()
+        self.fabric: Fabric = LinuxFabric(self._host, folder, self._offload)
+
+    async def restart(self) -> None:
+        await self.fabric.close()
+        self.fabric = LinuxFabric(self._host, self._folder, self._offload)
+
+    async def reached(self, port: PortWiring, source: PortWiring) -> bool:
+        await self._guest(port)
+        asker = await self._guest(source)
+        return await asyncio.to_thread(asker.pings, port.addresses[0])
+
+    async def ask_metadata(self, port: PortWiring, path: str) -> tuple[int, str]:
+        guest = await self._guest(port)
+        status, body = await asyncio.to_thread(guest.fetch, f"http://169.254.169.254{path}")
+        return status or 503, body  # nobody listens any more
+
+    async def close(self) -> None:
+        self._stack.close()
+        await self.fabric.sweep(frozenset())
+        await self.fabric.close()
+
+    async def _guest(self, port: PortWiring) -> TapGuest:
+        if port.port not in self._guests:
+            tap = await self.fabric.plug(port, "guest")
+            guest = self._stack.enter_context(TapGuest(f"{port.addresses[0].rpartition('.')[2]}", tap, port.mac))
+            await asyncio.to_thread(guest.address, port.addresses[0], port.gateway or "")
+            self._guests[port.port] = guest
+        return self._guests[port.port]
+
+
+@pytest.fixture(params=["simulated", pytest.param("linux", marks=pytest.mark.live)])
+async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
+    made: Bench = SimulatedBench(tmp_path) if request.param == "simulated" else LinuxBench(tmp_path)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def network() -> str:
+    return str(uuid.uuid4())
+
+
+def wiring(network: str, number: int) -> PortWiring:
+    """A port with the address and MAC of that number."""
+    return PortWiring(
+        port=str(uuid.uuid4()),
+        network=network,
+        network_name="net",
+        segment=1,
+        mtu=1450,
+        mac=f"fa:16:3e:00:00:{number:02x}",
+        addresses=(f"10.214.0.{number}",),
+        cidr="10.214.0.0/24",
+        gateway="10.214.0.1",
+    )
+
+
+def rule(direction: Direction, group: str | None = None, cidr: str | None = None, protocol: str | None = None) -> Rule:
+    return Rule(id=str(uuid.uuid4()), direction=direction, remote_group=group, remote_cidr=cidr, protocol=protocol)
+
+
+OUT = Pass(rule=rule(Direction.EGRESS))
+
+
+async def name_of_port(port: str, path: str) -> MetadataAnswer:
+    return MetadataAnswer(status=200, content_type="text/plain", body=f"{port} {path}".encode())
+
+
+async def test_this_machine_can_carry_guest_networks(bench: Bench) -> None:
+    await bench.fabric.probe()
+
+
+async def test_a_plugged_port_is_here_until_it_is_unplugged_however_often(bench: Bench, network: str) -> None:
+    port = wiring(network, 5)
+    assert await bench.fabric.plug(port, "a") == await bench.fabric.plug(port, "a")
+    assert await bench.fabric.plugged() == {port.port}
+    await bench.fabric.unplug(port.port)
+    await bench.fabric.unplug(port.port)
+    assert await bench.fabric.plugged() == frozenset()
+
+
+async def test_each_port_has_a_tap_of_its_own(bench: Bench, network: str) -> None:
+    taps = {await bench.fabric.plug(wiring(network, number), "a") for number in (5, 6, 7)}
+    assert len(taps) == 3
+    assert all(len(tap) <= 15 for tap in taps)
+
+
+async def test_ports_are_found_after_a_restart(bench: Bench, network: str) -> None:
+    ports = [wiring(network, 5), wiring(str(uuid.uuid4()), 5)]
+    for port in ports:
+        await bench.fabric.plug(port, "a")
+    await bench.restart()
+    assert await bench.fabric.plugged() == {port.port for port in ports}
+
+
+async def test_sweep_leaves_only_what_is_to_be_kept(bench: Bench, network: str) -> None:
+    kept, gone, elsewhere = wiring(network, 5), wiring(network, 6), wiring(str(uuid.uuid4()), 6)
+    for port in (kept, gone, elsewhere):
+        await bench.fabric.plug(port, "a")
+    await bench.fabric.sweep(frozenset({kept.port, str(uuid.uuid4())}))
+    assert await bench.fabric.plugged() == {kept.port}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"mac": "fa:16:3e:00:00:05 accept"},
+        {"mac": "01:00:5e:00:00:05"},
+        {"addresses": ("10.214.0.5 }; accept",)},
+        {"addresses": ("10.99.0.5",)},
+        {"addresses": ()},
+        {"cidr": "10.214.0.5/24"},
+        {"gateway": "10.99.0.1"},
+        {"dns": ("name.example",)},
+        {"routes": (("10.0.0.0/8", "hop"),)},
+        {"mtu": 20},
+        {"port": "../../etc"},
+        {"network": "../../etc"},
+    ],
+)
+async def test_a_wiring_that_can_not_be_is_refused_and_leaves_nothing(
+    bench: Bench, network: str, wrong: dict[str, object]
+) -> None:
+    with pytest.raises(BadRequest):
+        await bench.fabric.plug(msgspec.structs.replace(wiring(network, 5), **wrong), "a")
+    assert await bench.fabric.plugged() == frozenset()
+
+
+async def test_two_ports_of_a_network_never_share_an_address_or_mac(bench: Bench, network: str) -> None:
+    first = wiring(network, 5)
+    await bench.fabric.plug(first, "a")
+    for same in ({"addresses": first.addresses}, {"mac": first.mac}):
+        second = msgspec.structs.replace(wiring(network, 6), **same)
+        with pytest.raises(Conflict):
+            await bench.fabric.plug(second, "b")
+    assert await bench.fabric.plugged() == {first.port}
+
+
+async def test_a_name_that_could_end_a_line_is_harmless(bench: Bench, network: str) -> None:
+    await bench.fabric.plug(wiring(network, 5), "a\ndhcp-script=/bin/sh,\x00é")
+
+
+async def test_nothing_comes_in_until_a_filter_says_so_and_only_what_it_says(bench: Bench, network: str) -> None:
+    one, two, three = (wiring(network, number) for number in (5, 6, 7))
+    for port in (one, two, three):
+        await bench.fabric.plug(port, "a")
+    senders = (Filter(port=two.port, rules=(OUT,)), Filter(port=three.port, rules=(OUT,)))
+    await bench.fabric.filter(senders)
+    assert not await bench.reached(one, two)
+    icmp = Pass(rule=rule(Direction.INGRESS, cidr=f"{two.addresses[0]}/32", protocol="icmp"))
+    await bench.fabric.filter((Filter(port=one.port, rules=(OUT, icmp)),))
+    assert await bench.reached(one, two)
+    assert not await bench.reached(one, three)
+    tcp = Pass(rule=rule(Direction.INGRESS, protocol="tcp"))
+    await bench.fabric.filter((Filter(port=one.port, rules=(OUT, tcp)),))
+    assert not await bench.reached(one, two)
+
+
+async def test_a_remote_group_means_its_members_and_an_empty_one_nobody(bench: Bench, network: str) -> None:
+    one, two, three = (wiring(network, number) for number in (5, 6, 7))
+    for port in (one, two, three):
+        await bench.fabric.plug(port, "a")
+    members = rule(Direction.INGRESS, group=str(uuid.uuid4()))
+    out = tuple(Filter(port=port.port, rules=(OUT,)) for port in (two, three))
+    await bench.fabric.filter(
+        (*out, Filter(port=one.port, rules=(Pass(rule=members, remote_addresses=two.addresses),)))
+    )
+    assert await bench.reached(one, two)
+    assert not await bench.reached(one, three)
+    await bench.fabric.filter((Filter(port=one.port, rules=(Pass(rule=members),)),))
+    assert not await bench.reached(one, two)
+
+
+async def test_filters_outlive_a_restart_and_a_repeated_plug(bench: Bench, network: str) -> None:
+    one, two = wiring(network, 5), wiring(network, 6)
+    for port in (one, two):
+        await bench.fabric.plug(port, "a")
+    let_in = Pass(rule=rule(Direction.INGRESS))
+    await bench.fabric.filter((Filter(port=one.port, rules=(let_in,)), Filter(port=two.port, rules=(OUT,))))
+    await bench.restart()
+    await bench.fabric.plug(one, "a")
+    assert await bench.reached(one, two)
+
+
+async def test_a_filter_for_a_port_that_is_not_here_is_nothing_to_do(bench: Bench, network: str) -> None:
+    await bench.fabric.filter((Filter(port=str(uuid.uuid4()), rules=(OUT,)),))
+    assert await bench.fabric.plugged() == frozenset()
+
+
+async def test_a_rule_that_can_not_be_is_refused_and_the_filter_before_stays(bench: Bench, network: str) -> None:
+    one, two = wiring(network, 5), wiring(network, 6)
+    for port in (one, two):
+        await bench.fabric.plug(port, "a")
+    let_in = Filter(port=one.port, rules=(Pass(rule=rule(Direction.INGRESS)),))
+    await bench.fabric.filter((let_in, Filter(port=two.port, rules=(OUT,))))
+    wrong = Pass(rule=rule(Direction.INGRESS, protocol="tcp accept; flush ruleset"))
+    with pytest.raises(BadRequest):
+        await bench.fabric.filter((Filter(port=one.port, rules=(wrong,)),))
+    assert await bench.reached(one, two)
+
+
+async def test_metadata_is_answered_by_the_port_and_not_before_somebody_serves_it(bench: Bench, network: str) -> None:
+    ports = [wiring(network, 5), wiring(network, 6), wiring(str(uuid.uuid4()), 5)]
+    for port in ports[:2]:
+        await bench.fabric.plug(port, "a")
+    assert (await bench.ask_metadata(ports[0], "/latest"))[0] == 503
+    await bench.fabric.serve_metadata(name_of_port)
+    for port in ports[:2]:
+        assert await bench.ask_metadata(port, "/latest") == (200, f"{port.port} /latest")
+    await bench.restart()
+    assert (await bench.ask_metadata(ports[0], "/latest"))[0] == 503
+    await bench.fabric.serve_metadata(name_of_port)
+    assert await bench.ask_metadata(ports[0], "/a") == (200, f"{ports[0].port} /a")
