@@ -119,6 +119,27 @@ class Bench:
         return guest
 
 
+def datagrams(guest: TapGuest, port: int) -> socket.socket:
+    """A UDP socket of a guest's."""
+
+    def bound() -> socket.socket:
+        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        made.bind(("", port))
+        made.settimeout(1)
+        return made
+
+    return namespaces.in_namespace(guest.namespace, bound)
+
+
+def arrives(sender: socket.socket, receiver: socket.socket, address: str, port: int) -> bool:
+    """Whether a datagram reaches the receiver."""
+    sender.sendto(b"hello", (address, port))
+    try:
+        return receiver.recv(100) == b"hello"
+    except TimeoutError:
+        return False
+
+
 class WebServer:
     """A web server in a guest, with nothing on it."""
 
@@ -312,15 +333,17 @@ async def test_ipv6_and_other_ethertypes_do_not_leave_a_guest(bench: Bench, netw
 async def test_without_port_security_a_guest_may_use_other_addresses_but_not_for_metadata(
     bench: Bench, network: str
 ) -> None:
-    free, victim = wiring(network, 5, port_security=False), wiring(network, 6)
-    guest, _ = await bench.guest(free), await bench.guest(victim)
+    free, other, victim = wiring(network, 5, port_security=False), wiring(network, 6), wiring(network, 7)
+    guest, _ = await bench.guest(free), await bench.guest(other)
+    await bench.fabric.plug(victim, "its guest is not running")
     await bench.fabric.serve_metadata(name_of_port)
-    await bench.fabric.filter((lets_in(free), lets_in(victim, PING)))
+    await bench.fabric.filter((lets_in(free), lets_in(other, PING)))
     assert (await asyncio.to_thread(guest.fetch, "http://169.254.169.254/"))[1].startswith(free.port)
     guest.run("ip addr add 10.213.77.66/24 dev eth0")
     assert guest.run("busybox ping -c 1 -W 2 -I 10.213.77.66 10.213.77.6").returncode == 0
-    guest.run("ip addr add 10.213.77.6/24 dev eth0")
-    answer = guest.run("curl -s -m 2 --interface 10.213.77.6 http://169.254.169.254/")
+    guest.run("ip addr add 10.213.77.7/24 dev eth0")
+    command = "curl -s -m 2 --noproxy '*' --interface 10.213.77.7 http://169.254.169.254/"
+    answer = await asyncio.to_thread(guest.run, command)
     assert answer.returncode != 0
     assert victim.port not in answer.stdout
 
@@ -369,8 +392,9 @@ async def test_a_guest_reaches_out_by_translation_and_nobody_reaches_in(
 ) -> None:
     port = wiring(network, 5)
     guest = await bench.guest(port)
-    await bench.fabric.filter((lets_in(port, PING),))
+    await bench.fabric.filter((lets_in(port),))
     assert await asyncio.to_thread(lambda: guest.pings(outside, wait_s=3))
+    await bench.fabric.filter((lets_in(port, PING),))
     assert not await asyncio.to_thread(machine_pings, "10.213.77.5")
 
 
@@ -410,6 +434,43 @@ async def test_the_machines_own_services_and_link_local_addresses_are_not_the_gu
     )
     assert machine_end is not None
     assert not await asyncio.to_thread(guest.pings, machine_end[1])
+
+
+async def test_a_frame_to_the_bridge_itself_does_not_reach_the_machine(
+    bench: Bench, network: str, outside: str
+) -> None:
+    port = wiring(network, 5, reachable=True)
+    guest = await bench.guest(port)
+    await bench.fabric.filter((lets_in(port, PING),))
+    bridge = Path(f"/sys/class/net/{names.bridge(bench.host, network)}/address").read_text().strip()
+    guest.run(f"ip neigh replace 10.213.77.99 lladdr {bridge} dev eth0; ip route add 198.18.99.0/24 via 10.213.77.99")
+    assert not await asyncio.to_thread(guest.pings, "198.18.99.1")
+    assert not await asyncio.to_thread(guest.pings, outside)
+
+
+async def test_a_rule_taken_away_stops_at_once_what_it_had_allowed(bench: Bench, network: str) -> None:
+    one, two = wiring(network, 5), wiring(network, 6)
+    client, server = await bench.guest(one), await bench.guest(two)
+    await bench.fabric.filter((lets_in(one), lets_in(two, ingress("udp", 2000))))
+    with datagrams(client, 1000) as asker, datagrams(server, 2000) as answerer:
+        assert arrives(asker, answerer, "10.213.77.6", 2000)
+        assert arrives(answerer, asker, "10.213.77.5", 1000)
+        await bench.fabric.filter((lets_in(two),))
+        assert not arrives(asker, answerer, "10.213.77.6", 2000)
+        await bench.fabric.filter((lets_in(two, ingress("udp", 2000)),))
+        assert arrives(asker, answerer, "10.213.77.6", 2000)
+
+
+async def test_an_answer_in_one_network_is_a_question_in_another_with_the_same_addresses(bench: Bench) -> None:
+    red, blue = str(uuid.uuid4()), str(uuid.uuid4())
+    ports = [wiring(network, number) for network in (red, blue) for number in (5, 6)]
+    red_client, red_server, blue_client, blue_server = [await bench.guest(port) for port in ports]
+    await bench.fabric.filter((*(lets_in(port) for port in ports), lets_in(ports[1], ingress("udp", 2000))))
+    with datagrams(red_client, 1000) as asker, datagrams(red_server, 2000) as answerer:
+        assert arrives(asker, answerer, "10.213.77.6", 2000)
+        assert arrives(answerer, asker, "10.213.77.5", 1000)
+    with datagrams(blue_client, 1000) as victim, datagrams(blue_server, 2000) as intruder:
+        assert not arrives(intruder, victim, "10.213.77.5", 1000)
 
 
 async def test_a_new_process_finds_ports_serves_metadata_and_keeps_filters(bench: Bench, network: str) -> None:
