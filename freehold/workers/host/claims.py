@@ -14,7 +14,7 @@ from freehold.vocabulary.image import ImageOffer
 from freehold.vocabulary.request import Build
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.units import GIB
-from freehold.workers.host.messages import DELETED, BuildSecret, DeleteAsked, HigherDeedKnown
+from freehold.workers.host.messages import DELETED, NEEDS_IMAGE, BuildSecret, DeleteAsked, HigherDeedKnown
 
 NO_KEY: Final = Secret("")
 
@@ -87,8 +87,7 @@ def _again(held: Guest, deed: Deed, build: Build) -> Outcome:
     if deed.number < held.deed:
         return Dropped(f"deed {held.deed} is held")
     message = HigherDeedKnown(deed) if deed.number > held.deed else None
-    fetching = held.state is GuestState.FETCHING_IMAGE
-    return Known(message, _secret(build) if fetching and build.image is not None else None)
+    return Known(message, _secret(build) if held.state in NEEDS_IMAGE and build.image is not None else None)
 
 
 def _possible(host: Host, build: Build) -> ImageOffer:

@@ -6,7 +6,7 @@ from typing import Final, assert_never
 
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.errors import Fault
-from freehold.vocabulary.guest import Delete, Guest, Power, Reboot, RebootKind, Relabel, Start, Stop
+from freehold.vocabulary.guest import Delete, Guest, GuestState, Power, Reboot, RebootKind, Relabel, Start, Stop
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.word import Word
 
@@ -171,13 +171,17 @@ def _command_came(message: CommandAsked) -> Came:
 DELETED: Final = Fault(code="NotFound", message="The guest was deleted.")
 
 
+NEEDS_IMAGE: Final = frozenset({GuestState.FETCHING_IMAGE, GuestState.MAKING_DISK})
+"""While a guest is in these, the image may have to be fetched, or fetched again."""
+
+
 class BuildSecret(Word, frozen=True, kw_only=True):
     """What of a build stays private to its host (private kind ``build_secret``, key the guest)."""
 
     user_data: Secret | None = None
     admin_password: Secret | None = None
     image_key: Secret | None = None
-    """Until the image is there."""
+    """Until the disk is made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ from freehold.store.database import Change, Store, drop, keep_private, put
 from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.envelope import Position
 from freehold.vocabulary.errors import Broken, Conflict
-from freehold.vocabulary.guest import Action, Guest, GuestState, Refusal
+from freehold.vocabulary.guest import Action, Guest, Refusal
 from freehold.vocabulary.host import NOTHING, Capacity, Host, needed_by
 from freehold.workers.host.lifecycle import Decision
-from freehold.workers.host.messages import BuildSecret, Job
+from freehold.workers.host.messages import NEEDS_IMAGE, BuildSecret, Job
 
 BUILD_SECRET = "build_secret"
 
@@ -124,7 +124,7 @@ class Records:
         after = decision.guest
         self._keep_guest(after)
         changes = [put(after.id, after), *self._actions(before, decision)]
-        if before.state is GuestState.FETCHING_IMAGE and after.state is not before.state:
+        if before.state in NEEDS_IMAGE and after.state not in NEEDS_IMAGE:
             secret = replace(self.secret(after.id), image_key=None)
             changes.append(keep_private(BUILD_SECRET, after.id, encode(secret)))
         return self.store.stage(changes, cause)

@@ -1,0 +1,150 @@
+"""A host whose process or machine ends, and the next one."""
+
+import asyncio
+
+import pytest
+
+from freehold.vocabulary.deed import Deed
+from freehold.vocabulary.errors import Conflict, Unavailable
+from freehold.vocabulary.guest import (
+    GuestState,
+    Power,
+)
+from freehold.vocabulary.request import Intent
+from freehold.workers.host.reconciler import PERIOD_S
+from tests.workers.host.bench import (
+    GUEST,
+    OTHER,
+    PROJECT,
+    Bench,
+    delete,
+    settled,
+    start,
+    stop,
+)
+
+S = GuestState
+
+BUILDING = [
+    ("fetch", S.FETCHING_IMAGE),
+    ("make_disk", S.MAKING_DISK),
+    ("plug", S.WIRING),
+    ("launch", S.LAUNCHING),
+]
+
+
+@pytest.mark.parametrize(("verb", "state"), BUILDING)
+async def test_a_killed_host_goes_on_where_it_was(bench: Bench, verb: str, state: GuestState) -> None:
+    bench.hold(verb)
+    await bench.send(bench.build())
+    assert bench.state() is state
+    bench.intents[GUEST] = Intent(guest=GUEST, deed=bench.build().deed)
+    await bench.kill()
+    await bench.open()
+    await bench.until(lambda: bench.state() is S.RUNNING)
+    held = bench.hypervisor.look(GUEST)
+    assert list(bench.guests()) == [GUEST]
+    assert held is not None and held.boots == 1
+    bench.check()
+
+
+async def test_a_killed_host_finishes_a_delete(bench: Bench) -> None:
+    await bench.running()
+    bench.hold("remove")
+    await bench.ask(delete())
+    await bench.kill()
+    await bench.open()
+    await bench.until(lambda: bench.state() is None)
+    assert bench.refusal().deleted
+    assert bench.hypervisor.look(GUEST) is None
+
+
+async def test_guests_run_on_and_are_not_started_again(bench: Bench) -> None:
+    await bench.running()
+    seq = bench.store.position().seq
+    await bench.kill()
+    await bench.open()
+    await bench.clock.advance(PERIOD_S)
+    held = bench.hypervisor.look(GUEST)
+    assert held is not None and held.boots == 1
+    assert bench.state() is S.RUNNING
+    assert bench.store.position().seq == seq + 1  # the host's own record
+
+
+async def test_a_restarted_machine_runs_what_ran(bench: Bench) -> None:
+    await bench.running()
+    await bench.running(OTHER)
+    await bench.ask(stop(grace_s=0))
+    await bench.until(lambda: bench.state() is S.STOPPED)
+    await bench.kill()
+    bench.hypervisor.restart_machine("second boot")
+    await bench.open()
+    await bench.until(lambda: bench.guest(OTHER).boot_count == 2)
+    held = bench.hypervisor.look(OTHER)
+    assert held is not None and held.boots == 2 and bench.state(OTHER) is S.RUNNING
+    assert bench.state() is S.STOPPED
+    assert bench.host().boot == "second boot"
+
+
+async def test_no_guest_is_started_before_the_registrar_was_asked(bench: Bench) -> None:
+    await bench.running()
+    await bench.kill()
+    assert bench.registrar is not None
+    await bench.registrar.close()
+    bench.hypervisor.restart_machine("second boot")
+    await bench.open()
+    await bench.clock.advance(60)
+    held = bench.hypervisor.look(GUEST)
+    assert held is not None and held.boots == 1
+    assert bench.state() is S.RUNNING, "what it was isn't forgotten while nobody answers"
+    asking = asyncio.create_task(bench.ask(start()))
+    await settled()
+    await bench.clock.advance(4)
+    with pytest.raises(Unavailable):
+        await asking
+    bench.intents[GUEST] = Intent(guest=GUEST, deed=bench.build().deed, delete_urn="delete-9")
+    await bench.open_registrar()
+    await bench.clock.advance(60)
+    assert bench.state() is None
+    assert bench.refusal().deleted
+    assert bench.hypervisor.look(GUEST) is None
+
+
+async def test_a_build_in_its_last_step_waits_for_the_registrar_as_well(bench: Bench) -> None:
+    bench.hold("launch")
+    await bench.send(bench.build())
+    await bench.kill()
+    assert bench.registrar is not None
+    await bench.registrar.close()
+    await bench.open()
+    await bench.clock.advance(60)
+    assert bench.state() is S.LAUNCHING
+    held = bench.hypervisor.look(GUEST)
+    assert held is not None and held.boots == 0
+    bench.intents[GUEST] = Intent(guest=GUEST, deed=bench.build().deed)
+    await bench.open_registrar()
+    await bench.clock.advance(60)
+    assert bench.state() is S.RUNNING
+
+
+async def test_a_guest_given_to_another_host_is_stopped_and_its_disk_kept(bench: Bench) -> None:
+    await bench.running()
+    await bench.kill()
+    elsewhere = Deed(guest=GUEST, project=PROJECT, number=2, host="another", cluster="c", urn="u")
+    bench.intents[GUEST] = Intent(guest=GUEST, deed=elsewhere)
+    await bench.open()
+    await bench.until(lambda: bench.guest().power is Power.OFF)
+    assert bench.state() is S.QUARANTINED
+    held = bench.hypervisor.look(GUEST)
+    assert held is not None and held.power is Power.OFF and held.disk_gib == 10
+    assert await bench.fabric.plugged() == frozenset()
+    with pytest.raises(Conflict):
+        await bench.ask(start())
+
+
+async def test_a_guest_unknown_to_the_registrar_is_left(bench: Bench) -> None:
+    await bench.running()
+    await bench.kill()
+    await bench.open()
+    await bench.clock.advance(PERIOD_S)
+    assert bench.state() is S.RUNNING
