@@ -1,5 +1,6 @@
 """A client of an ASGI application in this process."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -55,7 +56,7 @@ class Client:
         headers: dict[str, str] | None = None,
         chunks: AsyncIterator[bytes] | None = None,
     ) -> Reply:
-        """`body`: bytes as they are, anything else as JSON; `chunks` instead of it, ended by a disconnect if it raises."""
+        """`body`: bytes, or anything else as JSON; `chunks` instead: a ConnectionError from it is a disconnect."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         raw, _, query = path.partition("?")
         sent = {"content-type": "application/json", **self.headers}
@@ -81,7 +82,9 @@ class Client:
             got.append(message)
 
         await self.app(scope, _receiver(content, chunks), send)
-        start = next(message for message in got if message["type"] == "http.response.start")
+        if not got:
+            raise ConnectionError("nothing was answered")
+        start = got[0]
         told = {name.decode(): value.decode() for name, value in start["headers"]}
         return Reply(start["status"], told, b"".join(m.get("body", b"") for m in got))
 
@@ -92,7 +95,7 @@ def _receiver(content: bytes, chunks: AsyncIterator[bytes] | None) -> Any:
     async def receive() -> Message:
         nonlocal done
         if done:
-            return {"type": "http.disconnect"}
+            await asyncio.Event().wait()  # the connection stays open until the answer is there
         if chunks is None:
             done = True
             return {"type": "http.request", "body": content, "more_body": False}

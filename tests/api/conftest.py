@@ -3,10 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 
 from freehold.api.cloud import Cloud
 from freehold.api.server import application
@@ -78,7 +80,10 @@ class Api:
 
 
 @pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[Api]:
+async def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
+    # Hashes at their real price would make every test wait for seconds.
+    cheap = partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr("freehold.workers.registrar.effects.PasswordHasher", cheap)
     async with AsyncExitStack() as stack:
         clock = MovableClock()
         bus, offload = LocalBus(), ThreadOffload(2)

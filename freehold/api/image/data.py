@@ -6,6 +6,7 @@ from typing import Final
 
 import aiohttp
 import msgspec
+from starlette.requests import ClientDisconnect
 
 from freehold.api.asking import DEADLINE_S
 from freehold.api.call import Answer, Call
@@ -39,13 +40,16 @@ async def upload(call: Call) -> Answer:
     headers = {"authorization": f"Bearer {door.key.reveal()}", "content-type": "application/octet-stream"}
     if length is not None:
         headers["content-length"] = str(length)
+    arriving = _Arriving(call.chunks())
     try:
         async with (
             aiohttp.ClientSession(timeout=_TIMEOUT) as session,
-            session.put(door.url, data=_bounded(call.chunks()), headers=headers) as response,
+            session.put(door.url, data=arriving.bounded(), headers=headers) as response,
         ):
             await _check(response)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        if arriving.failure is not None:
+            raise arriving.failure from error
         raise Unavailable(f"The upload of image {image.id} was cut off: try again.") from error
     await call.cloud.view.fresh(["image"])
     return Answer(204)
@@ -62,13 +66,25 @@ def _declared_bytes(call: Call) -> int | None:
     return int(text)
 
 
-async def _bounded(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    sent = 0
-    async for chunk in chunks:
-        sent += len(chunk)
-        if sent > UPLOAD_BYTES_MAX:
-            raise TooLarge(f"An image has at most {UPLOAD_BYTES_MAX} bytes.")
-        yield chunk
+class _Arriving:
+    """The client's bytes on their way to the image worker. `failure`: why they ended early, if it was on this side."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+        self.failure: TooLarge | ClientDisconnect | None = None
+
+    async def bounded(self) -> AsyncIterator[bytes]:
+        """The bytes, up to the limit. What it raises makes the image worker's connection break off."""
+        sent = 0
+        try:
+            async for chunk in self._chunks:
+                sent += len(chunk)
+                if sent > UPLOAD_BYTES_MAX:
+                    raise TooLarge(f"An image has at most {UPLOAD_BYTES_MAX} bytes.")
+                yield chunk
+        except (TooLarge, ClientDisconnect) as error:
+            self.failure = error
+            raise
 
 
 async def _door(call: Call, question: ImageQuestion) -> BytesDoor:

@@ -16,27 +16,28 @@ _COLLECTIONS: Final = (
 )
 
 _EXTENSIONS: Final = {
-    "agent": "Network workers are listed as agents",
-    "availability_zone": "Availability zones are clusters",
-    "binding": "Where a port is plugged, shown to admins",
-    "filter-validation": "Unknown filters are refused",
-    "ip-substring-filtering": "Ports by a part of their address",
-    "net-mtu": "MTU of networks",
-    "net-mtu-writable": "MTU of networks can be given",
-    "network_availability_zone": "Networks belong to a cluster",
-    "pagination": "Lists in pages",
-    "port-security": "Anti-spoofing and security groups can be turned off for a port",
-    "project-id": "project_id beside tenant_id",
-    "provider": "Segments of networks, shown to admins",
-    "quota_details": "Quotas with what is used",
-    "quotas": "Quotas of projects",
-    "security-group": "Security groups",
-    "security-groups-normalized-cidr": "Ranges of rules in canonical form",
-    "sorting": "Lists in an order",
-    "standard-attr-description": "Descriptions",
-    "standard-attr-revisions": "Revision numbers",
-    "standard-attr-timestamp": "Times of creation and change",
+    "agent": ("agent", "Network workers are listed as agents"),
+    "availability_zone": ("Availability Zone", "Availability zones are clusters"),
+    "binding": ("Port Binding", "Where a port is plugged, shown to admins"),
+    "filter-validation": ("Filter parameters validation", "Unknown filters are refused"),
+    "ip-substring-filtering": ("IP address substring filtering", "Ports by a part of their address"),
+    "net-mtu": ("Network MTU", "MTU of networks"),
+    "net-mtu-writable": ("Network MTU (writable)", "MTU of networks can be given"),
+    "network_availability_zone": ("Network Availability Zone", "Networks belong to a cluster"),
+    "pagination": ("Pagination support", "Lists in pages"),
+    "port-security": ("Port Security", "Anti-spoofing and security groups can be turned off for a port"),
+    "project-id": ("project_id field enabled", "project_id beside tenant_id"),
+    "provider": ("Provider Network", "Segments of networks, shown to admins"),
+    "quota_details": ("Quota details management support", "Quotas with what is used"),
+    "quotas": ("Quota management support", "Quotas of projects"),
+    "security-group": ("security-group", "Security groups"),
+    "security-groups-normalized-cidr": ("Normalized CIDR field for security group rules", "Ranges in canonical form"),
+    "sorting": ("Sorting support", "Lists in an order"),
+    "standard-attr-description": ("standard-attr-description", "Descriptions"),
+    "standard-attr-revisions": ("Resource revision numbers", "Revision numbers"),
+    "standard-attr-timestamp": ("Resource timestamps", "Times of creation and change"),
 }
+"""Alias: the name that clients look for, and what it means here. Only what is truly there."""
 
 
 async def index(call: Call) -> Answer:
@@ -55,8 +56,9 @@ def _resource(call: Call, one: str, many: str) -> dict[str, Any]:
 
 
 def _extension(alias: str) -> dict[str, Any]:
+    name, description = _EXTENSIONS[alias]
     more = {"updated": "2026-01-01T00:00:00-00:00", "links": []}
-    return {"alias": alias, "name": alias, "description": _EXTENSIONS[alias], **more}
+    return {"alias": alias, "name": name, "description": description, **more}
 
 
 async def extensions(call: Call) -> Answer:
