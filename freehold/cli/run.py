@@ -38,13 +38,21 @@ def _run(path: Path | None, work: Callable[[Settings], Coroutine[Any, Any, None]
     try:
         settings = config.read(path, **given)
         log.configure(level=settings.log_level, json=settings.log_json)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=_loop_factory(settings)) as runner:
             runner.run(work(settings))
     except FreeholdError as error:
         print(f"freehold: {error.message}", file=sys.stderr)
         raise SystemExit(1) from error
     except KeyboardInterrupt as error:
         raise SystemExit(130) from error
+
+
+def _loop_factory(settings: Settings) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop, but for a process that is a real host: it can't open the netlink sockets that guest networks are made
+    with.
+    """
+    real_host = settings.hypervisor == "qemu" and "host" in settings.roles
+    return None if real_host else uvloop.new_event_loop
 
 
 async def _up(settings: Settings) -> None:

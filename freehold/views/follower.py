@@ -6,9 +6,12 @@ For each owner a sink keeps the position (epoch, sequence, digest) it stands at.
     a gap, or a heartbeat that is ahead         ask the owner for everything since
     other epoch, past the horizon, or a digest  take its complete state and replace its part
     that doesn't fit
-An owner that doesn't answer is asked again when it is next heard, never in a loop of its own.
+An owner that doesn't answer is asked again when it is next heard, never in a loop of its own. What comes while an owner
+is being asked is held and taken after the answer. A record that can't be read here is left out, and said so: one bad
+record doesn't end its readers.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -16,6 +19,7 @@ from freehold.bus import subjects, talk
 from freehold.bus.interface import Bus, Subscription
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks
+from freehold.vocabulary.codec import KINDS, decode_kind
 from freehold.vocabulary.digest import chained
 from freehold.vocabulary.envelope import (
     Complete,
@@ -33,6 +37,8 @@ from freehold.vocabulary.envelope import (
 from freehold.vocabulary.errors import FreeholdError
 
 ASK_DEADLINE_S: Final = 5.0
+HELD_MAX: Final = 1000
+"""Frames and heartbeats held while their owner is asked; if the oldest are lost, that is a gap like any other."""
 
 _log = logger("views")
 
@@ -60,7 +66,8 @@ class Follower:
         self._bus, self._roles, self._sink = bus, tuple(roles), sink
         self.tasks = Tasks(f"{room}.follower")
         self._positions: dict[str, Position] = {}
-        self._catching_up: set[str] = set()
+        self._held: dict[str, deque[Frame | Heartbeat]] = {}
+        """What came of owners that are being asked, in order."""
         self._subscriptions: list[Subscription] = []
         self.resyncs = 0
         """How often a complete state was taken."""
@@ -82,38 +89,56 @@ class Follower:
         await self.tasks.close()
 
     async def _on_frame(self, frame: Frame) -> None:
-        stands = self._positions.get(frame.owner.store)
-        if stands is None or stands.epoch != frame.epoch or not frame.entries or frame.entries[0].seq > stands.seq + 1:
-            self._catch_up(frame.owner)
-        elif frame.owner.store not in self._catching_up:
-            self._take(frame.owner, stands, frame.entries)
+        self._hear(frame)
 
     async def _on_heartbeat(self, heartbeat: Heartbeat) -> None:
         self._sink.heard(heartbeat)
+        self._hear(heartbeat)
+
+    def _hear(self, news: Frame | Heartbeat) -> None:
+        held = self._held.get(news.owner.store)
+        if held is not None:
+            held.append(news)
+        elif isinstance(news, Frame):
+            self._compare_frame(news)
+        else:
+            self._compare_heartbeat(news)
+
+    def _compare_frame(self, frame: Frame) -> None:
+        stands = self._positions.get(frame.owner.store)
+        if stands is None or stands.epoch != frame.epoch or not frame.entries or frame.entries[0].seq > stands.seq + 1:
+            self.catch_up(frame.owner)
+        else:
+            self._take(frame.owner, stands, frame.entries)
+
+    def _compare_heartbeat(self, heartbeat: Heartbeat) -> None:
         stands, told = self._positions.get(heartbeat.owner.store), heartbeat.position
         if stands is None or stands.epoch != told.epoch or stands.seq < told.seq:
-            self._catch_up(heartbeat.owner)
+            self.catch_up(heartbeat.owner)
         elif stands.seq == told.seq and stands.digest != told.digest:
             _log.error("an owner's history differs from what was read of it", store=heartbeat.owner.store, seq=told.seq)
-            self._catch_up(heartbeat.owner)
+            self.catch_up(heartbeat.owner)
 
-    def _take(self, owner: Owner, stands: Position, entries: Sequence[Entry]) -> bool:
-        """Applies those of `entries` that are next. False if their digests don't continue what was read."""
+    def _take(self, owner: Owner, stands: Position, entries: Sequence[Entry]) -> None:
+        """Applies those of `entries` that are next, or asks if their digests don't continue what was read."""
         fresh = [entry for entry in entries if entry.seq > stands.seq]
         if not fresh:
-            return True
+            return
         if not _chains(stands, fresh):
             _log.error("an owner's entries don't continue what was read of it", store=owner.store, seq=fresh[0].seq)
-            self._catch_up(owner)
-            return False
-        position = Position(epoch=stands.epoch, seq=fresh[-1].seq, digest=fresh[-1].digest)
-        self._sink.apply(owner, position, fresh)
-        self._positions[owner.store] = position
-        return True
+            self.catch_up(owner)
+            return
+        self._apply(owner, stands, fresh)
 
-    def _catch_up(self, owner: Owner) -> None:
-        if owner.store not in self._catching_up:
-            self._catching_up.add(owner.store)
+    def _apply(self, owner: Owner, stands: Position, entries: Sequence[Entry]) -> None:
+        position = Position(epoch=stands.epoch, seq=entries[-1].seq, digest=entries[-1].digest)
+        self._sink.apply(owner, position, [entry for entry in entries if _readable(owner, entry)])
+        self._positions[owner.store] = position
+
+    def catch_up(self, owner: Owner) -> None:
+        """Asks an owner for what it has written since, unless it is being asked."""
+        if owner.store not in self._held:
+            self._held[owner.store] = deque(maxlen=HELD_MAX)
             self.tasks.start(f"catch up {owner.role}", self._catch_up_now(owner))
 
     async def _catch_up_now(self, owner: Owner) -> None:
@@ -122,8 +147,9 @@ class Follower:
                 pass
         except FreeholdError as error:
             _log.info("an owner can't be asked now", store=owner.store, role=owner.role, error=error.message)
-        finally:
-            self._catching_up.discard(owner.store)
+            self._held[owner.store].clear()
+        for news in self._held.pop(owner.store):
+            self._hear(news)
 
     async def _next_part(self, owner: Owner) -> bool:
         """Reads the next part of what was missed; True when there is no more."""
@@ -132,13 +158,11 @@ class Follower:
             await self._take_complete(owner)
             return True
         answer = await self._since(owner, stands)
-        if answer.complete_needed or not _chains(stands, answer.entries):
+        if answer.complete_needed or not _continues(stands, answer):
             await self._take_complete(owner)
             return True
         if answer.entries:
-            position = Position(epoch=stands.epoch, seq=answer.entries[-1].seq, digest=answer.entries[-1].digest)
-            self._sink.apply(owner, position, answer.entries)
-            self._positions[owner.store] = position
+            self._apply(owner, stands, answer.entries)
         return self._positions[owner.store].seq >= answer.position.seq
 
     async def _take_complete(self, owner: Owner) -> None:
@@ -155,14 +179,14 @@ class Follower:
                 after = (page.rows[-1].kind, page.rows[-1].key)
         assert first is not None
         position = await self._fold(owner, first, rows)
-        self._sink.replace(owner, position, list(rows.values()))
+        self._sink.replace(owner, position, [row for row in rows.values() if _readable(owner, row)])
         self._positions[owner.store] = position
         self.resyncs += 1
 
     async def _fold(self, owner: Owner, stands: Position, rows: dict[tuple[str, str], Row]) -> Position:
         while True:
             answer = await self._since(owner, stands)
-            if answer.complete_needed:
+            if answer.complete_needed or not _continues(stands, answer):
                 raise FreeholdError(
                     f"{owner.role} {owner.store} changed too much while it was read; it is read again when next heard"
                 )
@@ -177,6 +201,23 @@ class Follower:
 
     async def _since(self, owner: Owner, position: Position) -> Entries:
         return await talk.ask(self._bus, subjects.owner(owner.store), Since(position=position), Entries, ASK_DEADLINE_S)
+
+
+def _continues(stands: Position, answer: Entries) -> bool:
+    """Whether an answer leads on from `stands`; one that doesn't would be asked for without end."""
+    return _chains(stands, answer.entries) and (bool(answer.entries) or answer.position.seq <= stands.seq)
+
+
+def _readable(owner: Owner, told: Entry | Row) -> bool:
+    """False for a record of a kind known here that this version can't read. Kinds not known here are the sink's."""
+    if told.value is None or told.kind not in KINDS:
+        return True
+    try:
+        decode_kind(told.kind, told.value)
+    except ValueError as error:
+        _log.error("a record can't be read", store=owner.store, kind=told.kind, key=told.key, error=str(error))
+        return False
+    return True
 
 
 def _chains(stands: Position, entries: Sequence[Entry]) -> bool:

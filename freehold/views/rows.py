@@ -13,10 +13,11 @@ and not closed cleanly) it is thrown away and built again.
 """
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import lmdb
 
@@ -34,7 +35,13 @@ STORE_BYTES: Final = 36
 KEY_BYTES_MAX: Final = 300
 """LMDB takes keys of 511 bytes; longer record keys are cut and made unique by a hash."""
 
+BATCH_ROWS: Final = 256
+"""Rows read in one transaction."""
+
 _log = logger("views")
+Pairs = Iterator[tuple[bytes, bytes]]
+Walk = Callable[[lmdb.Cursor, bytes, bytes | None], Pairs]
+Table = Any  # py-lmdb's handle of a table has no public type
 
 
 class Seen(Word, frozen=True, kw_only=True):
@@ -93,30 +100,39 @@ class RowFile:
         return None if row is None else bytes(row[STORE_BYTES:])
 
     def list(self, kind: str, project: str | None, after: str, newest_first: bool) -> Iterator[bytes]:
-        """The bytes of a project's (or everybody's) records in order of creation. Raises NotFound for a marker that
-        isn't there.
-        """
+        """The bytes of a project's (or everybody's) records in order of creation. NotFound for an unknown marker."""
         prefix = kind.encode() + b"\0" + (b"" if project is None else project.encode() + b"\0")
-        with self._env.begin() as txn:
-            start = None
-            if after:
-                start = txn.get(_place(kind, after), db=self._places)
-                if start is None or not start.startswith(prefix):
-                    raise NotFound(f"no {kind} {after} to go on after")
-            cursor = txn.cursor(db=self._rows)
-            found = _backward(cursor, prefix, start) if newest_first else _forward(cursor, prefix, start)
-            for value in found:
-                yield bytes(value[STORE_BYTES:])
+        start = None
+        if after:
+            start = self._marked(kind, after)
+            if start is None or not start.startswith(prefix):
+                raise NotFound(f"no {kind} {after} to go on after")
+        walk = _backward if newest_first else _forward
+        for value in self._walked(self._rows, walk, prefix, start):
+            yield value[STORE_BYTES:]
 
     def keyed(self, kind: str, prefix: str) -> Iterator[bytes]:
         """The bytes of the records whose key begins with `prefix`, in key order."""
-        start = kind.encode() + b"\0" + prefix.encode()
-        with self._env.begin() as txn:
-            cursor = txn.cursor(db=self._places)
-            for place in _forward(cursor, start, None):
+        for place in self._walked(self._places, _forward, kind.encode() + b"\0" + prefix.encode(), None):
+            with self._env.begin() as txn:
                 row = txn.get(place, db=self._rows)
-                if row is not None:
-                    yield bytes(row[STORE_BYTES:])
+            if row is not None:
+                yield bytes(row[STORE_BYTES:])
+
+    def _marked(self, kind: str, key: str) -> bytes | None:
+        with self._env.begin() as txn:
+            place = txn.get(_place(kind, key), db=self._places)
+        return None if place is None else bytes(place)
+
+    def _walked(self, table: Table, walk: Walk, prefix: bytes, start: bytes | None) -> Iterator[bytes]:
+        """Values of a range, read in batches: no transaction stays open between two of them, however slow the reader."""
+        while True:
+            with self._env.begin() as txn:
+                batch = list(islice(walk(txn.cursor(db=table), prefix, start), BATCH_ROWS))
+            yield from (value for _, value in batch)
+            if len(batch) < BATCH_ROWS:
+                return
+            start = batch[-1][0]
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
@@ -158,8 +174,8 @@ class RowFile:
     def _owned_by(self, txn: lmdb.Transaction, store: str) -> set[tuple[str, str]]:
         found: set[tuple[str, str]] = set()
         prefix = store.encode() + b"\0"
-        for value in _forward(txn.cursor(db=self._owned), prefix, None):
-            kind, key = decode(bytes(value), tuple[str, str])
+        for _, value in _forward(txn.cursor(db=self._owned), prefix, None):
+            kind, key = decode(value, tuple[str, str])
             found.add((kind, key))
         return found
 
@@ -208,20 +224,22 @@ class RowFile:
             self._put(txn, store, kind, key, value)
 
 
-def _forward(cursor: lmdb.Cursor, prefix: bytes, start: bytes | None) -> Iterator[bytes]:
+def _forward(cursor: lmdb.Cursor, prefix: bytes, start: bytes | None) -> Pairs:
+    """Keys and values that begin with `prefix`, after `start`."""
     found = cursor.set_range(start or prefix)
     if found and start is not None and bytes(cursor.key()) == start:
         found = cursor.next()
     while found and bytes(cursor.key()).startswith(prefix):
-        yield bytes(cursor.value())
+        yield bytes(cursor.key()), bytes(cursor.value())
         found = cursor.next()
 
 
-def _backward(cursor: lmdb.Cursor, prefix: bytes, start: bytes | None) -> Iterator[bytes]:
+def _backward(cursor: lmdb.Cursor, prefix: bytes, start: bytes | None) -> Pairs:
+    """The same from the end, before `start`."""
     end = start or prefix[:-1] + b"\x01"
     found = cursor.prev() if cursor.set_range(end) else cursor.last()
     while found and bytes(cursor.key()).startswith(prefix):
-        yield bytes(cursor.value())
+        yield bytes(cursor.key()), bytes(cursor.value())
         found = cursor.prev()
 
 

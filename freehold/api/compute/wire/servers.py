@@ -58,8 +58,9 @@ class HintsIn(Body, frozen=True, kw_only=True):
     """What the scheduler may be asked. Names that aren't here are refused: internal ones must not come from outside."""
 
     group: Identifier | None = None
-    different_host: Identifier | list[Identifier] | None = None
-    same_host: Identifier | list[Identifier] | None = None
+    different_host: str | list[str] | None = None
+    """No bounds here: msgspec 0.22 corrupts memory for a union of a bounded text and a list of bounded texts."""
+    same_host: str | list[str] | None = None
     query: Any = None
     build_near_host_ip: str | None = None
     cidr: str | None = None
