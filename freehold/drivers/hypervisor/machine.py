@@ -1,7 +1,11 @@
 """What a machine has to give to guests."""
 
 import os
+import socket
 from pathlib import Path
+
+from freehold.drivers.hypervisor.interface import Plan
+from freehold.vocabulary.errors import Broken
 
 
 def vcpus(overcommit: float) -> int:
@@ -22,3 +26,11 @@ def disk_gib(folder: Path) -> int:
     state = os.statvfs(folder)
     taken = sum(path.stat().st_blocks * 512 for path in folder.glob("*/disk.qcow2"))
     return (state.f_bavail * state.f_frsize + taken) >> 30
+
+
+def check_taps(plan: Plan) -> None:
+    """Raises Broken unless every tap is there: QEMU would make one itself, on no bridge and behind no filter."""
+    there = {name for _, name in socket.if_nameindex()}
+    for nic in plan.nics:
+        if nic.tap not in there:
+            raise Broken(f"The tap {nic.tap} of guest {plan.guest} isn't there.")

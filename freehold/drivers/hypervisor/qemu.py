@@ -146,6 +146,7 @@ class QemuHypervisor:
                 return
             if not folder.disk.exists():
                 raise Conflict("The guest has no disk to run from.")
+            machine.check_taps(plan)
             await self._start(found, folder, plan)
 
     async def _runs_already(self, folder: GuestFolder) -> bool:

@@ -51,6 +51,13 @@ def test_files_are_for_the_owner_alone(folder: GuestFolder) -> None:
     assert folder.path.stat().st_mode & 0o777 == 0o700
 
 
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(folder: GuestFolder) -> None:
+    write_whole(folder.config_drive, b"old")
+    with pytest.raises(TypeError):
+        write_whole(folder.config_drive, "no bytes")  # type: ignore[arg-type]
+    assert [path.read_bytes() for path in folder.path.iterdir()] == [b"old"]
+
+
 def test_a_disk_of_unknown_origin_is_not_run(folder: GuestFolder) -> None:
     with pytest.raises(Broken):
         folder.origin()
