@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from freehold.api.call import Answer, Call, Serve
 from freehold.api.faults import HttpRefusal
-from freehold.vocabulary.errors import BadRequest
+from freehold.vocabulary.errors import BadRequest, NotFound
 
 
 class Version(NamedTuple):
@@ -26,23 +26,33 @@ KEYPAIR_TYPE: Final = Version(2, 2)
 SERVER_HOST_FIELDS: Final = Version(2, 3)
 LOCKED: Final = Version(2, 9)
 KEYPAIR_OF_USER: Final = Version(2, 10)
+SERVICE_FORCED_DOWN: Final = Version(2, 11)
 SERVER_GROUP_PROJECT: Final = Version(2, 13)
+SOFT_POLICIES: Final = Version(2, 15)
 HOST_STATUS: Final = Version(2, 16)
 DESCRIPTION: Final = Version(2, 19)
 TAGS: Final = Version(2, 26)
+CPU_INFO_OBJECT: Final = Version(2, 28)
+HYPERVISOR_PAGES: Final = Version(2, 33)
 KEYPAIR_PAGES: Final = Version(2, 35)
 NO_PROXIES: Final = Version(2, 36)
 NETWORKS_REQUIRED: Final = Version(2, 37)
-QUOTA_NARROW: Final = Version(2, 50)
+NO_IMAGE_META: Final = Version(2, 39)
+USAGE_PAGES: Final = Version(2, 40)
 ACTION_UPDATED: Final = Version(2, 51)
 CREATE_TAGS: Final = Version(2, 52)
 UUID_FOR_HYPERVISORS: Final = Version(2, 53)
 FLAVOR_DESCRIPTION: Final = Version(2, 55)
 NO_FILES: Final = Version(2, 57)
+ACTION_PAGES: Final = Version(2, 58)
 FLAVOR_SPECS: Final = Version(2, 61)
+ACTION_HOST: Final = Version(2, 62)
 TRUSTED_CERTS: Final = Version(2, 63)
 GROUP_POLICY: Final = Version(2, 64)
 FLAVOR_EMBEDDED: Final = Version(2, 47)
+ACTION_BEFORE: Final = Version(2, 66)
+SERVICE_CELLS: Final = Version(2, 69)
+INTERFACE_TAG: Final = Version(2, 70)
 CREATE_HOST: Final = Version(2, 74)
 FULL_UPDATE: Final = Version(2, 75)
 QUERY_STRICT: Final = Version(2, 75)
@@ -107,3 +117,19 @@ def negotiated(serve: Serve) -> Serve:
         return await serve(call)
 
     return checked
+
+
+def between(serve: Serve, first: Version = LOWEST, last: Version = HIGHEST) -> Serve:
+    """`serve`, for calls in versions from `first` to `last`; in others there is no such resource."""
+
+    async def gated(call: Call) -> Answer:
+        if not first <= of(call) <= last:
+            raise NotFound("The resource could not be found.")
+        return await serve(call)
+
+    return gated
+
+
+def refuse_unknown(name: str) -> BadRequest:
+    """The error for a field that a call's version hasn't."""
+    return BadRequest(f"Invalid input: Additional properties are not allowed ('{name}' was unexpected)")

@@ -162,13 +162,14 @@ def _by_equal(read: Callable[[Server], object]) -> Callable[[Call, str], Keep]:
 def _by_time(name: str, keep: Callable[[int, int], bool]) -> Callable[[Call, str], Keep]:
     def make(call: Call, value: str) -> Keep:
         del call
-        limit = _milliseconds(name, value)
+        limit = milliseconds(name, value)
         return lambda server: keep(unix_ms(server.updated), limit)
 
     return make
 
 
-def _milliseconds(name: str, value: str) -> int:
+def milliseconds(name: str, value: str) -> int:
+    """An ISO 8601 time of a query (UTC where it names no zone) as milliseconds since 1970. Raises BadRequest."""
     try:
         told = datetime.fromisoformat(value.replace("Z", "+00:00"))
     except ValueError as error:

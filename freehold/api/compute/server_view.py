@@ -126,7 +126,7 @@ def detail(call: Call, server: Server) -> dict[str, Any]:
         "tenant_id": admission.project,
         "user_id": admission.user,
         "metadata": server.labels.metadata,
-        "hostId": _host_id(server),
+        "hostId": host_id(server),
         "image": _image(call, server),
         "flavor": _flavor(call, server, version),
         "created": iso_seconds(admission.created),
@@ -193,7 +193,8 @@ def _for_admins(call: Call, server: Server, version: Version) -> dict[str, Any]:
     return body
 
 
-def _host_id(server: Server) -> str:
+def host_id(server: Server) -> str:
+    """What stands for the host to those who may not know its name: differs from project to project."""
     deed = server.admission.deed
     return "" if deed is None else hashlib.sha224(f"{deed.project}{deed.host}".encode()).hexdigest()
 
@@ -229,13 +230,27 @@ def _launched(server: Server) -> str | None:
 
 
 def _group_names(call: Call, server: Server) -> list[dict[str, str]]:
+    return [{"name": name} for name in sorted(group.name for group in groups_of(call, server))]
+
+
+def ports_of(call: Call, server: Server) -> list[Port]:
+    """A server's ports: those its host was told of, or those that are known to be for it until it has a host."""
+    view, admission = call.cloud.view, server.admission
+    if server.guest is not None:
+        ports = (view.get(Port, wiring.port) for wiring in server.guest.ports)
+        return [port for port in ports if port is not None]
+    every = view.list(Port, admission.project, newest_first=False)
+    return [port for port in every if port.device == admission.guest]
+
+
+def groups_of(call: Call, server: Server) -> list[SecurityGroup]:
+    """The security groups of a server's ports, or those asked for until it has a host."""
     if server.guest is None:
         ids = set(server.admission.spec.security_groups)
     else:
-        ports = (call.cloud.view.get(Port, wiring.port) for wiring in server.guest.ports)
-        ids = {group for port in ports if port is not None for group in port.security_groups}
-    groups = (call.cloud.view.get(SecurityGroup, group) for group in ids)
-    return [{"name": name} for name in sorted(group.name for group in groups if group is not None)]
+        ids = {group for port in ports_of(call, server) for group in port.security_groups}
+    groups = (call.cloud.view.get(SecurityGroup, group) for group in sorted(ids))
+    return [group for group in groups if group is not None]
 
 
 def _fault(fault: Fault, time: int) -> dict[str, Any]:
