@@ -273,8 +273,10 @@ async def test_pages_follow_one_another(api: Api) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=x", "limit=-1", "limit=1e3", "marker=none", "sort=colour", "sort=name:up", "visibility=x"]
-    + ["size_min=x", "os_hidden=perhaps", "marker=%00", "sort_key=x", "size_max=99999999999999999999999"],
+    [
+        *("limit=x", "limit=-1", "limit=1e3", "marker=none", "sort=colour", "sort=name:up", "visibility=x"),
+        *("size_min=x", "os_hidden=perhaps", "marker=%00", "sort_key=x", "size_max=99999999999999999999999"),
+    ],
 )
 async def test_a_query_that_can_t_be_is_400(api: Api, query: str) -> None:
     assert (await api.member.get(f"{V2}/images?{query}")).status == 400

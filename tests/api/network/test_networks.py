@@ -129,7 +129,7 @@ async def test_networks_and_ports_are_changed(api: Api) -> None:
     assert (await api.member.put(path, {})).status == 400
     subnet = (await _subnet(api.member, network["id"])).json["subnet"]
     path = f"{V2}/subnets/{subnet['id']}"
-    body = {"name": "s", "dns_nameservers": ["9.9.9.9"], "gateway_ip": None}
+    body: Any = {"name": "s", "dns_nameservers": ["9.9.9.9"], "gateway_ip": None}
     changed = (await api.member.put(path, {"subnet": body})).json["subnet"]
     assert (changed["name"], changed["dns_nameservers"], changed["gateway_ip"]) == ("s", ["9.9.9.9"], None)
     assert (await api.member.put(path, {"subnet": {"cidr": "10.9.0.0/24"}})).status == 400
@@ -232,8 +232,10 @@ async def test_filters_and_order(api: Api, query: str, names: list[str]) -> None
 
 @pytest.mark.parametrize(
     "query",
-    ["colour=red", "limit=x", "limit=-1", "marker=none", "sort_key=x", "sort_key=name&sort_dir=up"]
-    + ["page_reverse=true", "sort_dir=asc"],
+    [
+        *("colour=red", "limit=x", "limit=-1", "marker=none", "sort_key=x", "sort_key=name&sort_dir=up"),
+        *("page_reverse=true", "sort_dir=asc"),
+    ],
 )
 async def test_a_query_that_can_t_be_is_400(api: Api, query: str) -> None:
     await _network(api.member)
