@@ -169,9 +169,12 @@ class Running:
         await self._open_host(store, host_name(), hypervisor, fabric, images, REAL_LAUNCHES_AT_ONCE)
 
     async def _open_simulated_host(self, number: int) -> None:
-        folder, clock = self._settings.state / "simulated" / str(number), self._means.clock.clock
+        settings, clock = self._settings, self._means.clock.clock
+        folder = settings.state / "simulated" / str(number)
         store = await self._store(f"hosts/{number}.db", "host")
-        hypervisor = SimulatedHypervisor(folder / "guests", clock)
+        hypervisor = SimulatedHypervisor(
+            folder / "guests", clock, ram_mib=settings.simulated_ram_mib, boot_s=settings.simulated_boot_s
+        )
         fabric, images = SimulatedFabric(folder / "fabric"), SimulatedImageCache(clock)
         await self._open_host(store, f"sim-{number}", hypervisor, fabric, images, SIMULATED_LAUNCHES_AT_ONCE)
 

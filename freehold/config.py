@@ -29,6 +29,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """``qemu`` or ``simulated``."""
     hosts: int = 1
     """How many simulated hosts there are."""
+    simulated_ram_mib: int = 256 * 1024
+    """The memory of each simulated host."""
+    simulated_boot_s: float = 0.0
+    """How long a simulated guest takes to be launched."""
     roles: tuple[str, ...] = ROLES
     demo_image: Path | None = None
     """An image file that a new cloud starts with, as a public image."""
@@ -48,6 +52,10 @@ def checked(settings: Settings) -> Settings:
     if settings.hypervisor == "qemu" and settings.hosts != 1:
         raise BadRequest(
             "a machine with the qemu hypervisor is one host; several hosts on one machine are simulated ones"
+        )
+    if settings.simulated_ram_mib < 1 or not 0 <= settings.simulated_boot_s <= 3600:
+        raise BadRequest(
+            "a simulated host has at least 1 MiB of memory, and its guests take 0 to 3600 s to start"
         )
     unknown = set(settings.roles) - set(ROLES)
     if unknown:
