@@ -97,7 +97,7 @@ class LocalBus:
         groups: dict[str, list[_Ear]] = {}
         for ear in ears:
             if ear.group:
-                groups.setdefault(f"{ear.group} {ear.pattern}", []).append(ear)
+                groups.setdefault(ear.group, []).append(ear)
             else:
                 ear.hear(subject, body)
         for members in groups.values():
@@ -118,6 +118,8 @@ class LocalBus:
         done, _ = await asyncio.wait([task], timeout=deadline_s)
         if not done:
             raise NoAnswer(f"no answer on {subject} within {deadline_s:g} s")
+        if task.cancelled():
+            raise NoAnswer(f"the bus was closed before {subject} was answered")
         return task.result()
 
     async def subscribe(self, subject: str, listener: Listener, group: str = "") -> _Ear:

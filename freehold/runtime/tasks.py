@@ -48,6 +48,7 @@ class Tasks:
     def __init__(self, room: str) -> None:
         self._room = room
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._watchers: list[Tasks] = []
         self._broken: asyncio.Event = asyncio.Event()
         self.failed: BaseException | None = None
 
@@ -65,9 +66,21 @@ class Tasks:
         error = task.exception()
         if error is not None:
             _log.error("task failed", task=task.get_name(), exc_info=error)
-            if self.failed is None:
-                self.failed = error
-            self._broken.set()
+            self._fail(error)
+
+    def watch(self, *parts: "Tasks") -> None:
+        """A failure in one of `parts` is one of this room as well."""
+        for part in parts:
+            part._watchers.append(self)
+            if part.failed is not None:
+                self._fail(part.failed)
+
+    def _fail(self, error: BaseException) -> None:
+        if self.failed is None:
+            self.failed = error
+        self._broken.set()
+        for watcher in self._watchers:
+            watcher._fail(error)
 
     async def broken(self) -> None:
         """Waits until a task has failed."""

@@ -22,13 +22,19 @@ from freehold.store.files import OpenFiles, open_files
 from freehold.vocabulary.codec import KINDS, decode, decode_kind, encode, kind_of
 from freehold.vocabulary.digest import chained
 from freehold.vocabulary.envelope import NO_DIGEST, PAGE_ENTRIES_MAX, Entries, Entry, Owner, Page, Position, Row
-from freehold.vocabulary.errors import Broken
+from freehold.vocabulary.errors import Broken, TooLarge
 from freehold.vocabulary.word import Word
 
 R = TypeVar("R", bound=Word)
 
 LOG_TAIL_ENTRIES: Final = 100_000
 """Entries that are kept for readers to catch up from; older ones only while they are the newest of their key."""
+
+COMPACT_ENTRIES: Final = 10_000
+"""Log entries looked at by one step of compaction, so that a commit waits behind one step at most."""
+
+RECORD_BYTES_MAX: Final = 512 * 1024
+"""The largest record: one that doesn't fit into a message could be told to nobody."""
 
 
 class Change(NamedTuple):
@@ -83,6 +89,7 @@ class Store:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._committing: asyncio.Task[None] | None = None
         self._broken: str = ""
+        self._writing = asyncio.Lock()
         self._news = asyncio.Event()
 
     @staticmethod
@@ -156,19 +163,19 @@ class Store:
 
     def stage(self, changes: Iterable[Change], cause: str) -> Position:
         """Takes changes as one transaction, and gives the position at which they will be durable. Raises Broken once a
-        commit has failed.
+        commit has failed, TooLarge (and takes nothing) for a record over `RECORD_BYTES_MAX`.
         """
         if self._broken:
             raise Broken(self._broken)
+        changes = list(changes)
+        private = [change for change in changes if change.private]
+        entries = self._entries([change for change in changes if not change.private], cause)
+        # From here on nothing can fail: a transaction is staged whole or not at all.
         self._tickets += 1
-        entries: list[Entry] = []
-        private: list[Change] = []
         for change in changes:
             self._overlay[(change.private, change.kind, change.key)] = (self._tickets, change.value)
-            if change.private:
-                private.append(change)
-            else:
-                entries.append(self._entry(change, cause))
+        if entries:
+            self._staged_head = Position(epoch=self.epoch, seq=entries[-1].seq, digest=entries[-1].digest)
         self._queue.append(_Staged(entries, private, self._tickets))
         if self._committing is None:
             self._committing = asyncio.get_running_loop().create_task(
@@ -176,12 +183,19 @@ class Store:
             )
         return self._staged_head
 
-    def _entry(self, change: Change, cause: str) -> Entry:
-        head = self._staged_head
-        time, seq = self._clock.now(), head.seq + 1
-        digest = chained(head.digest, seq, time, change.kind, change.key, change.value, cause)
-        self._staged_head = Position(epoch=self.epoch, seq=seq, digest=digest)
-        return Entry(seq, time, change.kind, change.key, change.value, cause, digest)
+    def _entries(self, changes: list[Change], cause: str) -> list[Entry]:
+        """The log entries of `changes`, chained to what was staged before."""
+        seq, digest = self._staged_head.seq, self._staged_head.digest
+        entries = []
+        for kind, key, value, _ in changes:
+            if value is not None and len(value) > RECORD_BYTES_MAX:
+                raise TooLarge(
+                    f"the {kind} {key} would have {len(value)} bytes; at most {RECORD_BYTES_MAX} can be kept"
+                )
+            time, seq = self._clock.now(), seq + 1
+            digest = chained(digest, seq, time, kind, key, value, cause)
+            entries.append(Entry(seq, time, kind, key, value, cause, digest))
+        return entries
 
     async def durable(self, position: Position | None = None) -> None:
         """Waits until everything staged so far (which covers `position`) is on disk. Raises Broken if the disk refused
@@ -207,9 +221,10 @@ class Store:
             while self._queue:
                 group = list(self._queue)
                 self._queue.clear()
-                await self._offload(lambda group=group: _write(self._writer, group))  # type: ignore[misc]
+                async with self._writing:
+                    await self._offload(lambda group=group: _write(self._writer, group))  # type: ignore[misc]
                 self._landed(group)
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was, who waits for the disk must hear that it failed
             self._break(
                 f"the store of the {self.owner.role} can't be written: {error}. Mend the disk and start it again."
             )
@@ -268,7 +283,8 @@ class Store:
             (position.seq, self._durable.seq, limit),
         ).fetchall()
         entries = tuple(Entry(*row) for row in found)
-        gap = entries and (entries[0].seq != position.seq + 1 or entries[-1].seq - entries[0].seq != len(entries) - 1)
+        behind = position.seq < self._durable.seq
+        gap = behind and (not entries or entries[-1].seq != position.seq + len(entries))
         return (
             Entries(position=self._durable, complete_needed=True)
             if gap
@@ -302,26 +318,21 @@ class Store:
         return Entries(position=self._durable, entries=tuple(Entry(*row) for row in found))
 
     async def compact(self, tail: int = LOG_TAIL_ENTRIES) -> None:
-        """Drops log entries behind the tail that a newer entry of the same key has replaced."""
-        horizon = self._durable.seq - tail
-        if horizon <= 0:
-            return
-        sql = (
-            "DELETE FROM log WHERE seq <= ? AND NOT EXISTS "
-            "(SELECT 1 FROM rows WHERE rows.kind = log.kind AND rows.key = log.key AND rows.seq = log.seq)"
-        )
-
-        def run() -> None:
-            self._writer.execute(sql, (horizon,))
-
-        await self._offload(run)
+        """Drops log entries behind the tail that a newer entry of the same key has replaced, and tombstones there. The
+        last entry always stays: the sequence goes on from it. Commits go on between its steps.
+        """
+        horizon = self._durable.seq - max(tail, 1)
+        for first in range(1, horizon + 1, COMPACT_ENTRIES):
+            last = min(first + COMPACT_ENTRIES - 1, horizon)
+            async with self._writing:
+                await self._offload(lambda first=first, last=last: _compact(self._writer, first, last))  # type: ignore[misc]
 
     async def close(self) -> None:
         """Makes what is staged durable and closes the file."""
         if self._committing is not None:
             await asyncio.wait([self._committing])
-
-        await self._offload(self._files.close)
+        async with self._writing:
+            await self._offload(self._files.close)
 
 
 def _kind(shape: type[Word]) -> str:
@@ -346,6 +357,14 @@ def _write(connection: sqlite3.Connection, group: list[_Staged]) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _compact(connection: sqlite3.Connection, first: int, last: int) -> None:
+    connection.execute(
+        "DELETE FROM log WHERE seq BETWEEN ? AND ? AND NOT EXISTS "
+        "(SELECT 1 FROM rows WHERE rows.kind = log.kind AND rows.key = log.key AND rows.seq = log.seq)",
+        (first, last),
+    )
 
 
 def _write_entry(connection: sqlite3.Connection, entry: Entry) -> None:

@@ -26,6 +26,8 @@ R = TypeVar("R", bound=Word)
 
 ROLES: Final = ("registrar", "image", "network", "host")
 SEEN_DEADLINE_S: Final = 5.0
+NUDGE_S: Final = 0.5
+"""How long a write is waited for before its owner is asked: its frame may have been lost."""
 SILENT_AFTER_PERIODS: Final = 3
 """An owner that missed this many heartbeats isn't asked by `fresh`: its part is shown as old as it is."""
 
@@ -138,8 +140,13 @@ class CloudView:
     async def _reached(self, store: str, position: Position) -> None:
         if self._has(store, position):
             return
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(store, []).append((position.seq, future))
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = self._waiting.setdefault(store, [])
+        waiting[:] = [waiter for waiter in waiting if not waiter[1].done()]
+        waiting.append((position.seq, future))
+        done, _ = await asyncio.wait([future], timeout=NUDGE_S)
+        if not done and store in self._owners:
+            self.follower.catch_up(self._owners[store])
         await future
 
     def _has(self, store: str, position: Position) -> bool:

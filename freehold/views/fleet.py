@@ -62,9 +62,15 @@ class Fleet:
 
     def promise(self, guest: str, host: str, wanted: Capacity) -> None:
         """Takes room off a host until it is heard to have, or to refuse, the guest."""
-        self._forget_promise(guest)
+        self.give_back(guest)
         self._promised[guest] = (host, wanted, self._clock.monotonic_s() + PROMISE_S)
         self._take(host, wanted, 1)
+
+    def give_back(self, guest: str) -> None:
+        """Ends a promise, if there is one."""
+        promised = self._promised.pop(guest, None)
+        if promised is not None:
+            self._take(promised[0], promised[1], -1)
 
     def host(self, store: str) -> Host | None:
         """A host's record."""
@@ -111,9 +117,9 @@ class Fleet:
             if kind == "host" and value is not None:
                 self._put(owner.store, decode(value, Host))
             elif kind == "guest" and value is not None:
-                self._forget_promise(decode(value, Guest).id)
+                self._heard_of(decode(value, Guest).id, owner.store)
             elif kind == "refusal" and value is not None:
-                self._forget_promise(decode(value, Refusal).guest)
+                self._heard_of(decode(value, Refusal).guest, owner.store)
             elif kind == "admission":
                 self._place(key, None if value is None else decode(value, Admission))
 
@@ -146,10 +152,9 @@ class Fleet:
             for column, amount in zip(self._free, (wanted.vcpus, wanted.ram_mib, wanted.disk_gib), strict=True):
                 column[row] -= sign * amount
 
-    def _forget_promise(self, guest: str) -> None:
-        promised = self._promised.pop(guest, None)
-        if promised is not None:
-            self._take(promised[0], promised[1], -1)
+    def _heard_of(self, guest: str, store: str) -> None:
+        if guest in self._promised and self._promised[guest][0] == store:
+            self.give_back(guest)
 
     def _let_go(self) -> None:
         now = self._clock.monotonic_s()
@@ -157,7 +162,7 @@ class Fleet:
             guest = next(iter(self._promised))
             if self._promised[guest][2] > now:
                 return
-            self._forget_promise(guest)
+            self.give_back(guest)
 
     def _grow(self) -> None:
         """Twice the room for hosts."""

@@ -7,7 +7,7 @@ from freehold.bus import subjects, talk
 from freehold.bus.interface import BODY_BYTES_MAX, Bus, Subscription
 from freehold.runtime.chance import Chance
 from freehold.runtime.clock import HybridClock
-from freehold.runtime.tasks import Offload, Tasks
+from freehold.runtime.tasks import Offload, Tasks, periodically
 from freehold.store.database import Store
 from freehold.vocabulary.envelope import (
     FRAME_ENTRIES_MAX,
@@ -29,6 +29,9 @@ from freehold.vocabulary.word import Word
 
 HEARTBEAT_PERIOD_S: Final = 5.0
 FRAME_BYTES_MAX: Final = BODY_BYTES_MAX // 2
+COMPACT_PERIOD_S: Final = 60.0
+COMPACT_GROWTH_MIN: Final = 10_000
+"""Entries that must have come since the last compaction to make the next worth its reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +45,16 @@ class Means:
 
 
 class Desk:
-    """An owner's voice: frames after commits, heartbeats, and answers about its log."""
+    """An owner's voice: frames after commits, heartbeats, and answers about its log, which it keeps short.
+
+    Its tasks fail when the store does: a worker has its own `tasks` watch them.
+    """
 
     def __init__(self, means: Means, store: Store, name: str) -> None:
         self._means, self._store, self._name = means, store, name
         self.tasks = Tasks(f"{store.owner.role}.desk")
         self._told = store.position()
+        self._compacted_at = 0
         self._subscriptions: list[Subscription] = []
 
     async def open(self) -> None:
@@ -60,6 +67,7 @@ class Desk:
         ]
         self.tasks.start("tell", self._tell())
         self.tasks.start("heartbeat", self._beat())
+        self.tasks.start("compact", periodically(self._means.clock.clock.sleep, COMPACT_PERIOD_S, self._compact))
 
     async def close(self) -> None:
         """Falls silent."""
@@ -104,6 +112,12 @@ class Desk:
         while True:
             await self._say_heartbeat()
             await self._means.clock.clock.sleep(HEARTBEAT_PERIOD_S * self._means.chance.uniform(0.8, 1.2))
+
+    async def _compact(self) -> None:
+        stands = self._store.position().seq
+        if stands - self._compacted_at >= COMPACT_GROWTH_MIN:
+            await self._store.compact()
+            self._compacted_at = stands
 
     async def _greet(self, _hello: Hello) -> None:
         await self._say_heartbeat()

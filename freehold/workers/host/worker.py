@@ -94,6 +94,7 @@ class HostWorker:
         self._reconciler = Reconciler(records, hypervisor, fabric, images, clock)
         self._follower = Follower(means.bus, ["network"], view, room="host")
         self._desk = Desk(means, store, name)
+        self.tasks.watch(self._desk.tasks, self._follower.tasks)
         self._subscriptions: list[Subscription] = []
 
     # --- opening and closing -------------------------------------------------------------------------------------
@@ -114,8 +115,6 @@ class HostWorker:
         self.tasks.start("filters", self._filters.follow())
         self.tasks.start("clearance", Clearance(self._means, self._records, self._actors).get(facts.boot))
         self.tasks.start("reconcile", periodically(self._means.clock.clock.sleep, PERIOD_S, self._reconcile))
-        for room in (self._desk.tasks, self._follower.tasks):
-            self.tasks.start("watch", _watch(room))
 
     async def close(self) -> None:
         """Stops listening and deciding. Guests run on; what is in progress goes on with the next process."""
@@ -247,12 +246,6 @@ class HostWorker:
             self._actors.wake(guest)
         for guest in findings.leftovers:
             self._actors.remove_leftovers(guest)
-
-
-async def _watch(room: Tasks) -> None:
-    await room.broken()
-    if room.failed is not None:
-        raise room.failed
 
 
 def _host(store: Store, name: str, facts: Facts, known: Host | None) -> Host:

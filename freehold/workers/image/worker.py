@@ -50,6 +50,7 @@ class ImageWorker:
         self._reconciler = Reconciler(self._records, self._effects, self.transfers, means.clock)
         self._subscriptions: list[Subscription] = []
         self.tasks = Tasks("image")
+        self.tasks.watch(self._desk.tasks)
 
     async def open(self) -> None:
         """Mends what the last process left, opens the door, and then hears questions and builds."""
@@ -62,7 +63,6 @@ class ImageWorker:
             await talk.serve(bus, subjects.ASK_IMAGE, ImageQuestion, self._answer, GROUP),
             await talk.hear(bus, subjects.BUILD_IMAGE, Build, self._take_build, GROUP),
         ]
-        self.tasks.start("watch desk", self._watch_desk())
         self.tasks.start("reconcile", self._reconcile())
 
     async def close(self) -> None:
@@ -142,11 +142,6 @@ class ImageWorker:
         sleep = self._means.clock.clock.sleep
         await sleep(RECONCILE_PERIOD_S)
         await periodically(sleep, RECONCILE_PERIOD_S, self._reconciler.look)
-
-    async def _watch_desk(self) -> None:
-        await self._desk.tasks.broken()
-        if self._desk.tasks.failed is not None:
-            raise self._desk.tasks.failed
 
     def _now(self) -> int:
         return self._means.clock.now()

@@ -37,6 +37,7 @@ class NetworkWorker:
         self._subscriptions: list[Subscription] = []
         self._cluster = store.owner.cluster
         self.tasks = Tasks("network")
+        self.tasks.watch(self._desk.tasks, self._follower.tasks)
 
     async def open(self) -> None:
         """Hears hosts, builds and questions, and checks the records."""
@@ -47,8 +48,6 @@ class NetworkWorker:
             await talk.serve(bus, subjects.ask_network(self._cluster), NetworkQuestion, self._answer, GROUP),
             await talk.hear(bus, subjects.build_network(self._cluster), Build, self._take_build, GROUP),
         ]
-        for name, room in (("desk", self._desk.tasks), ("follower", self._follower.tasks)):
-            self.tasks.start(f"watch {name}", self._watch(room))
         self.tasks.start("reconcile", periodically(self._means.clock.clock.sleep, RECONCILE_PERIOD_S, self._reconcile))
 
     async def close(self) -> None:
@@ -86,8 +85,3 @@ class NetworkWorker:
 
     def _draft(self) -> Draft:
         return Draft(self._records.holdings, self._means.clock.now(), self._means.chance.bytes)
-
-    async def _watch(self, room: Tasks) -> None:
-        await room.broken()
-        if room.failed is not None:
-            raise room.failed

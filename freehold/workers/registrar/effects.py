@@ -9,6 +9,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc import jws
+from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
 from freehold.bus import subjects, talk
@@ -113,7 +114,7 @@ class Signer:
         try:
             payload = jws.deserialize_compact(token.reveal(), self._key, algorithms=["Ed25519"]).payload
             found = json.loads(payload)
-        except ValueError:
+        except (JoseError, ValueError):
             return None
         return found if isinstance(found, dict) else None
 

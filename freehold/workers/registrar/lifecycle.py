@@ -101,6 +101,8 @@ def refusal_seen(admission: Admission, refusal: Refusal, host: str, now: int) ->
     """The admission after a host's refusal was seen; None when it has ended and nothing is left to wait for."""
     if admission.deed is None or admission.deed.host != host or refusal.deed < admission.deed.number:
         return admission
+    if not may_hold(admission):  # told again: it has had its effect
+        return admission
     refused = replace(admission, refused_deed=admission.deed.number, updated=now)
     if admission.delete_urn:
         return None
@@ -142,6 +144,11 @@ def delete_asked(admission: Admission, urn: str, now: int) -> Admission | None:
     if not may_hold(admission):
         return None
     return admission if admission.delete_urn else replace(admission, delete_urn=urn, updated=now)
+
+
+def ended(request: Request, now: int, fault: Fault | None = None) -> Request:
+    """The request having ended without another stage of its own: its guest is gone."""
+    return request if request.finished is not None else replace(request, finished=now, fault=fault)
 
 
 def staged(request: Request, stage: Stage, now: int, fault: Fault | None = None) -> Request:

@@ -98,12 +98,16 @@ class Reconciler:
         await effects.send_build(self._means, number)
 
     async def _expire(self, admission: Admission, now: int) -> None:
-        position = self._records.moved(admission, lifecycle.expired(admission, now), "deadline")
+        position = self._records.moved(admission, lifecycle.expired(admission, now), "deadline", now)
         self.wake(admission.guest)
         await self._records.store.durable(position)
 
     def _carry(self, admission: Admission) -> None:
-        if admission.guest in self._carrying or len(self._carrying) >= CARRIED_AT_ONCE_MAX:
+        if admission.guest in self._carrying:
+            return
+        if len(self._carrying) >= CARRIED_AT_ONCE_MAX:  # not a try: its turn comes when others are done
+            self._tries[admission.guest] -= 1
+            self._schedule(admission.guest, TICK_S)
             return
         self._carrying.add(admission.guest)
         self._tasks.start("carry delete", self._carry_now(admission))

@@ -5,17 +5,20 @@ Usage is the sum of the admissions, kept in step with each staged change; there 
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from freehold.store.database import Change, Store, drop, keep_private, put
 from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.envelope import Position
-from freehold.vocabulary.request import Admission, Build, Idempotency, Request, Stage
+from freehold.vocabulary.errors import Fault
+from freehold.vocabulary.request import Admission, Build, Idempotency, Request
 from freehold.vocabulary.tenant import Quota, Resource
 from freehold.vocabulary.word import Word
 from freehold.workers.registrar import lifecycle
 
 R = TypeVar("R", bound=Word)
+
+DELETED_FIRST: Final = Fault(code="Conflict", message="The guest was deleted before its request had ended.")
 
 
 class Records:
@@ -71,7 +74,9 @@ class Records:
             changes.append(keep_private("idempotency", f"{builds[0].project}/{key}", encode(used_for)))
         return self.store.stage(changes, builds[0].urn)
 
-    def moved(self, before: Admission, after: Admission | None, cause: str, more: Iterable[Change] = ()) -> Position:
+    def moved(
+        self, before: Admission, after: Admission | None, cause: str, now: int, more: Iterable[Change] = ()
+    ) -> Position:
         """An admission's next state (None: it is gone) with what follows from it: its request's stage, and its message
         when that has ended.
         """
@@ -79,28 +84,26 @@ class Records:
         if after is None:
             self._count(before, -1)
             changes += [drop("admission", before.guest), keep_private("build", before.guest, None)]
-            changes += self._request_ended(before)
+            changes += self._requests_ended(before, now)
         else:
             changes.append(put(after.guest, after))
-            changes += self._request_moved(before, after)
+            changes += self._request_moved(before, after, now)
             if after.stage in lifecycle.ENDED or after.delete_urn:
                 changes.append(keep_private("build", after.guest, None))
         return self.store.stage(changes, cause)
 
-    def _request_moved(self, before: Admission, after: Admission) -> list[Change]:
+    def _request_moved(self, before: Admission, after: Admission, now: int) -> list[Change]:
         request = self.request(after.urn)
         if request is None or before.stage is after.stage:
             return []
-        now = after.updated
         return [put(request.urn, lifecycle.staged(request, after.stage, now, after.fault))]
 
-    def _request_ended(self, before: Admission) -> list[Change]:
+    def _requests_ended(self, before: Admission, now: int) -> list[Change]:
         changes = []
-        for urn in {before.urn, before.delete_urn} - {""}:
-            request = self.request(urn)
+        for urn, fault in ((before.urn, DELETED_FIRST), (before.delete_urn, None)):
+            request = self.request(urn) if urn else None
             if request is not None and request.finished is None:
-                stage = Stage.ACTIVE if urn == before.delete_urn else Stage.FAILED
-                changes.append(put(urn, lifecycle.staged(request, stage, request.created)))
+                changes.append(put(urn, lifecycle.ended(request, now, fault)))
         return changes
 
     def _count(self, admission: Admission, sign: int) -> None:

@@ -5,6 +5,8 @@ it.
 from collections.abc import Callable
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from freehold.store.database import Change, Store, drop, keep_private
 from freehold.vocabulary.codec import KINDS, decode
 from freehold.vocabulary.errors import BadRequest, Conflict, NotFound
@@ -34,8 +36,11 @@ _NAMED_WITHIN: Final[dict[str, Callable[[Any], tuple[str, ...]]]] = {
 """Kinds whose names are taken once, and within what."""
 
 
-def saved(store: Store, kind: str, key: str, raw: bytes, new: bool) -> TenantRecord:
-    """The record to put. Raises BadRequest, NotFound or Conflict if it can't be."""
+def saved(store: Store, kind: str, key: str, raw: bytes, new: bool, new_secret: bool = False) -> TenantRecord:
+    """The record to put. Raises BadRequest, NotFound or Conflict if it can't be.
+
+    A user's generation is counted here, from the record that stands: an asker's may be late.
+    """
     if kind not in SAVED_KINDS:
         raise BadRequest(f"{kind} isn't kept by the registrar")
     record: Any = decode(raw, KINDS[kind])
@@ -46,7 +51,15 @@ def saved(store: Store, kind: str, key: str, raw: bytes, new: bool) -> TenantRec
         raise NotFound(f"no {_said(kind)} {key}")
     _check_name(store, kind, key, record)
     _check_references(store, record)
+    if isinstance(standing, User):
+        record = replace(record, generation=_generation(standing, record, new_secret))
     return record  # type: ignore[no-any-return]
+
+
+def _generation(standing: User, record: User, new_secret: bool) -> int:
+    """A new password, or being disabled, makes the tokens of before void."""
+    disabled = standing.enabled and not record.enabled
+    return standing.generation + 1 if new_secret or disabled else standing.generation
 
 
 def _check_name(store: Store, kind: str, key: str, record: Any) -> None:

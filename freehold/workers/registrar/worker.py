@@ -10,7 +10,7 @@ from freehold.bus.interface import Subscription
 from freehold.runtime.chance import new_id, new_urn
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks
-from freehold.store.database import Store, keep_private, put
+from freehold.store.database import Store, drop, keep_private, put
 from freehold.views.follower import Follower
 from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.deed import Deed
@@ -69,6 +69,7 @@ class RegistrarWorker:
         self._follower = Follower(means.bus, ["host"], self, "registrar")
         self._passwords = Passwords(means)
         self._signer: Signer | None = None
+        self.tasks.watch(self.desk.tasks, self._follower.tasks)
         self._subscriptions: list[Subscription] = []
 
     async def open(self) -> None:
@@ -106,9 +107,8 @@ class RegistrarWorker:
                 return IntentList(intents=tuple(self._intent(guest) for guest in guests))
             case SignIn() | SignInByCredential() | SignInAgain():
                 return await self._sign_in(question)
-            case Revoke(audit_id=audit_id, expires=expires):
-                record = Revocation(audit_id=audit_id, expires=expires)
-                return self.desk.done(await self._store.commit([put(audit_id, record)], "revoke"), audit_id)
+            case Revoke():
+                return await self._revoke(question)
             case SaveTenant():
                 return await self._save(question)
             case ChangePassword():
@@ -121,10 +121,12 @@ class RegistrarWorker:
         if not 0 < len(asked.builds) <= GUESTS_AT_ONCE_MAX:
             raise BadRequest(f"ask for 1 to {GUESTS_AT_ONCE_MAX} guests at once")
         project = asked.builds[0].project
-        again = self._asked_before(project, asked)
-        if again is not None:
+        if any(build.project != project for build in asked.builds):
+            raise BadRequest("guests that are asked for at once belong to one project")
+        used_for = self._asked_before(project, asked)
+        if used_for is not None:
             await self._store.durable()
-            return again
+            return self._admitted(used_for, self._store.position(), again=True)
         more: dict[Resource, int] = {}
         for build in asked.builds:
             for resource, amount in lifecycle.wanted(build).items():
@@ -138,18 +140,18 @@ class RegistrarWorker:
         await self._store.durable(position)
         for guest in guests:
             self._reconciler.wake(guest)
-        return Admitted(urn=builds[0].urn, guests=guests, store=self._store.id, position=position)
+        return self._admitted(used_for, position)
 
-    def _asked_before(self, project: str, asked: Admit) -> Admitted | None:
+    def _admitted(self, used_for: Idempotency, position: Position, again: bool = False) -> Admitted:
+        return Admitted(urn=used_for.urn, guests=used_for.guests, store=self._store.id, position=position, again=again)
+
+    def _asked_before(self, project: str, asked: Admit) -> Idempotency | None:
         if not asked.idempotency_key:
             return None
         used_for = self.records.idempotency(project, asked.idempotency_key)
-        if used_for is None:
-            return None
-        if used_for.body_digest != asked.body_digest:
+        if used_for is not None and used_for.body_digest != asked.body_digest:
             raise Conflict("this idempotency key was used for another request; use a new key for a new request")
-        position = self._store.position()
-        return Admitted(urn=used_for.urn, guests=used_for.guests, store=self._store.id, position=position, again=True)
+        return used_for
 
     def _with_ids(self, build: Build, deadline_s: float) -> Build:
         now = self._means.clock.now()
@@ -163,9 +165,10 @@ class RegistrarWorker:
 
     async def _record_deed(self, deed: Deed) -> Deed:
         admission = self.records.admission(deed.guest)
-        after = lifecycle.deed_recorded(admission, deed, self._means.clock.now())
+        now = self._means.clock.now()
+        after = lifecycle.deed_recorded(admission, deed, now)
         if admission is not None and after is not admission:
-            self.records.moved(admission, after, deed.urn)
+            self.records.moved(admission, after, deed.urn, now)
         await self._store.durable()
         assert after.deed is not None
         return after.deed
@@ -173,9 +176,10 @@ class RegistrarWorker:
     async def _give_up(self, given_up: GiveUp) -> Done:
         admission = self.records.admission(given_up.guest)
         if admission is not None and admission.urn == given_up.urn:
-            after = lifecycle.given_up(admission, given_up.deed, given_up.fault, self._means.clock.now())
+            now = self._means.clock.now()
+            after = lifecycle.given_up(admission, given_up.deed, given_up.fault, now)
             if after is not admission:
-                self.records.moved(admission, after, given_up.urn)
+                self.records.moved(admission, after, given_up.urn, now)
                 self._reconciler.wake(admission.guest)
         await self._store.durable()
         return self.desk.done(self._store.position(), given_up.guest)
@@ -186,13 +190,12 @@ class RegistrarWorker:
             raise NotFound(f"Instance {asked.guest} could not be found.")
         now, urn = self._means.clock.now(), new_urn(self._means.chance)
         after = lifecycle.delete_asked(admission, urn, now)
-        position = self._store.position()
         if after is not admission:
             request = _delete_request(admission, asked.user, urn, now, ended=after is None)
-            position = self.records.moved(admission, after, urn, [put(urn, request)])
+            self.records.moved(admission, after, urn, now, [put(urn, request)])
         self._reconciler.wake(asked.guest)
-        await self._store.durable(position)
-        return self.desk.done(position, urn if after is None else after.delete_urn)
+        await self._store.durable()
+        return self.desk.done(self._store.position(), urn if after is None else after.delete_urn)
 
     def _intent(self, guest: str) -> Intent:
         admission = self.records.admission(guest)
@@ -203,26 +206,31 @@ class RegistrarWorker:
     # --- tenancy and tokens ---
     async def _save(self, asked: SaveTenant) -> Done:
         secret = None if asked.secret is None else await self._passwords.hashed(asked.secret)
-        record = tenancy.saved(self._store, asked.kind, asked.key, asked.record, asked.new)
+        record = tenancy.saved(self._store, asked.kind, asked.key, asked.record, asked.new, secret is not None)
         changes = [put(asked.key, record)]
         if secret is not None and isinstance(record, User):
-            if not asked.new:
-                record = replace(record, generation=record.generation + 1)
-            changes = [put(asked.key, record), keep_private("password", asked.key, secret)]
+            changes.append(keep_private("password", asked.key, secret))
         elif secret is not None and isinstance(record, ApplicationCredential):
             changes.append(keep_private("credential_secret", asked.key, secret))
         return self.desk.done(await self._store.commit(changes, f"save {asked.kind}"), asked.key)
 
     async def _change_password(self, asked: ChangePassword) -> Done:
-        if not await self._passwords.right(self._store.read_private("password", asked.user), asked.old):
+        kept = self._store.read_private("password", asked.user)
+        if not await self._passwords.right(kept, asked.old):
             raise signin.refused()
         secret = await self._passwords.hashed(asked.new)
         user = self._store.read_as(User, asked.user)
-        if user is None:
+        if user is None or not user.enabled or self._store.read_private("password", asked.user) != kept:
             raise signin.refused()
         changes = [put(user.id, replace(user, generation=user.generation + 1))]
         changes.append(keep_private("password", user.id, secret))
         return self.desk.done(await self._store.commit(changes, "change password"), user.id)
+
+    async def _revoke(self, asked: Revoke) -> Done:
+        now_s = self._means.clock.clock.unix_ms() // 1000
+        over = [drop("revocation", old.audit_id) for old in self._store.scan(Revocation) if old.expires <= now_s]
+        record = Revocation(audit_id=asked.audit_id, expires=asked.expires)
+        return self.desk.done(await self._store.commit([*over, put(asked.audit_id, record)], "revoke"), asked.audit_id)
 
     async def _sign_in(self, question: SignIn | SignInByCredential | SignInAgain) -> Token:
         assert self._signer is not None
@@ -293,30 +301,32 @@ class RegistrarWorker:
         moved = False
         for kind, value in news:
             if value is not None and kind == "guest":
-                moved |= self._guest_seen(decode(value, Guest))
+                moved |= self._guest_seen(decode(value, Guest), owner.store)
             elif value is not None and kind == "refusal":
                 moved |= self._refusal_seen(decode(value, Refusal), owner.store)
         if moved:
             self._store.stage([keep_private("position", owner.store, encode(position))], "news")
 
-    def _guest_seen(self, guest: Guest) -> bool:
+    def _guest_seen(self, guest: Guest, host: str) -> bool:
         admission = self.records.admission(guest.id)
-        if admission is None:
+        if admission is None or guest.host != host:  # a host speaks for itself alone
             return False
-        after = lifecycle.guest_seen(admission, guest, self._means.clock.now())
+        now = self._means.clock.now()
+        after = lifecycle.guest_seen(admission, guest, now)
         if after is admission:
             return False
-        self.records.moved(admission, after, guest.urn)
+        self.records.moved(admission, after, guest.urn, now)
         return True
 
     def _refusal_seen(self, refusal: Refusal, host: str) -> bool:
         admission = self.records.admission(refusal.guest)
         if admission is None:
             return False
-        after = lifecycle.refusal_seen(admission, refusal, host, self._means.clock.now())
+        now = self._means.clock.now()
+        after = lifecycle.refusal_seen(admission, refusal, host, now)
         if after is admission:
             return False
-        self.records.moved(admission, after, refusal.urn)
+        self.records.moved(admission, after, refusal.urn, now)
         self._reconciler.wake(refusal.guest)
         return True
 

@@ -9,7 +9,7 @@ from freehold.runtime.tasks import Tasks
 from freehold.views.fleet import Fleet
 from freehold.views.follower import Follower
 from freehold.vocabulary.envelope import Done
-from freehold.vocabulary.errors import Conflict, NotFound, Unavailable
+from freehold.vocabulary.errors import FreeholdError, NotFound
 from freehold.vocabulary.guest import ConsoleLog, ConsoleOutput, HostQuestion
 from freehold.vocabulary.request import Build
 from freehold.vocabulary.word import Word
@@ -30,6 +30,7 @@ class SchedulerWorker:
         self.tasks = Tasks("scheduler")
         self.fleet = Fleet(means.clock)
         self._follower = Follower(means.bus, ["host", "registrar"], self.fleet, "scheduler")
+        self.tasks.watch(self._follower.tasks)
         self._subscriptions: list[Subscription] = []
 
     async def open(self) -> None:
@@ -64,8 +65,9 @@ class SchedulerWorker:
     async def _place(self, place: Place) -> None:
         try:
             deed = await effects.record_deed(self._means, place.deed)
-        except (Conflict, Unavailable) as error:
+        except FreeholdError as error:
             _log.info("no deed", guest=place.build.guest, why=error.message)
+            self.fleet.give_back(place.build.guest)
             return
         if deed.host != place.deed.host:
             self.fleet.promise(place.build.guest, deed.host, wanted(place.build))
