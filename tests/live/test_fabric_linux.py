@@ -204,13 +204,14 @@ async def test_a_second_port_is_served_by_the_same_dhcp_server_and_a_third_can_h
     bench: Bench, network: str
 ) -> None:
     first = await bench.guest(wiring(network, 5), address=False)
+    assert (await asyncio.to_thread(first.dhcp, bench.folder))["ip"] == "10.213.77.5"
     conf = f"/run/freehold/{short(bench.host)}/{short(network)}"
     process = Path(conf, "pid").read_text()
     port = wiring(network, 6)
     second = await bench.guest(port, address=False)
-    assert Path(conf, "pid").read_text() == process
     assert (await asyncio.to_thread(second.dhcp, bench.folder))["ip"] == "10.213.77.6"
     assert (await asyncio.to_thread(first.dhcp, bench.folder))["ip"] == "10.213.77.5"
+    assert Path(conf, "pid").read_text() == process
     await bench.fabric.unplug(port.port)
     third = await bench.guest(wiring(network, 7, addresses=("10.213.77.6",)), address=False)
     assert (await asyncio.to_thread(third.dhcp, bench.folder))["ip"] == "10.213.77.6"

@@ -28,13 +28,12 @@ class DhcpServer:
         self._folder = folder
         self._configuration = folder / "conf"
 
-    def ensure(self, configuration: str, hosts: str, options: str) -> None:
+    def ensure(self, configuration: str, hosts: str) -> None:
         """Makes the server run with this configuration and serve these hosts. Raises Broken if it can't start."""
         self._make_folder()
         gone = set(self._read("hosts").splitlines()) - set(hosts.splitlines())
         reconfigured = self._read("conf") != configuration
         self._write("hosts", hosts)
-        self._write("options", options)
         process = self.running()
         if process is not None and not gone and not reconfigured:
             _send(process, signal.SIGHUP)

@@ -16,9 +16,13 @@ from freehold.vocabulary.network import PortWiring
 
 
 def network_of(wiring: PortWiring, known: NetworkRecord | None, slot: int) -> NetworkRecord:
-    """What this host must carry so that `wiring` works: what is known of its network already, and its own subnet."""
+    """What this host must carry so that `wiring` works: what is known of its network already, and its own subnet.
+
+    Where wirings of one subnet differ, the newest is right for all of them.
+    """
     others = [one for one in known.ranges if one.cidr != wiring.cidr] if known is not None else []
-    ranges = sorted([*others, Range(cidr=wiring.cidr, gateway=wiring.gateway)], key=lambda one: one.cidr)
+    own = Range(cidr=wiring.cidr, gateway=wiring.gateway, dns=wiring.dns, routes=wiring.routes)
+    ranges = sorted([*others, own], key=lambda one: one.cidr)
     return NetworkRecord(id=wiring.network, slot=slot, mtu=wiring.mtu, reachable=wiring.reachable, ranges=tuple(ranges))
 
 
@@ -85,7 +89,7 @@ class Networks:
         ports = tuple(ports)
         server, folder = self._server(network.id), self._folder(network.id)
         configuration = dhcp.configuration(network, folder, server_group_name())
-        await self._offload(lambda: server.ensure(configuration, dhcp.hosts(ports), dhcp.options(ports)))
+        await self._offload(lambda: server.ensure(configuration, dhcp.hosts(ports)))
 
     async def remove(self, network: str) -> None:
         """Takes a network down, but for its rules; also one that is only half there."""

@@ -25,6 +25,8 @@ class Range(Word, frozen=True, kw_only=True):
 
     cidr: str
     gateway: str | None
+    dns: tuple[str, ...] = ()
+    routes: tuple[tuple[str, str], ...] = ()
 
 
 class NetworkRecord(Word, frozen=True, kw_only=True):
