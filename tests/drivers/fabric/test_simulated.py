@@ -1,0 +1,40 @@
+"""What the simulated fabric has for tests beyond the family's promises."""
+
+import uuid
+
+import pytest
+
+from freehold.drivers.fabric.interface import Filter, Pass
+from freehold.drivers.fabric.simulated import SimulatedFabric
+from freehold.vocabulary.errors import Unavailable
+from freehold.vocabulary.network import Direction, PortWiring, Rule
+
+WIRING = PortWiring(
+    port=str(uuid.uuid4()), network=str(uuid.uuid4()), network_name="net", segment=1, mtu=1450,
+    mac="fa:16:3e:00:00:05", addresses=("10.0.0.5",), cidr="10.0.0.0/24", gateway="10.0.0.1",
+)  # fmt: skip
+
+
+async def test_plug_fails_while_a_test_says_so() -> None:
+    fabric = SimulatedFabric()
+    fabric.fail_plug = Unavailable("not now")
+    with pytest.raises(Unavailable):
+        await fabric.plug(WIRING, "web")
+    assert await fabric.plugged() == frozenset()
+    fabric.fail_plug = None
+    await fabric.plug(WIRING, "web")
+    assert fabric.wiring(WIRING.port) == WIRING
+
+
+async def test_it_tells_what_a_filter_lets_in() -> None:
+    fabric = SimulatedFabric()
+    await fabric.plug(WIRING, "web")
+    assert not fabric.lets_in(WIRING.port, "10.0.0.9", "tcp", 80)
+    rule = Rule(
+        id="r", direction=Direction.INGRESS, protocol="tcp", port_first=80, port_last=81, remote_cidr="10.0.0.0/30"
+    )
+    await fabric.filter((Filter(port=WIRING.port, rules=(Pass(rule=rule),)),))
+    assert fabric.lets_in(WIRING.port, "10.0.0.1", "tcp", 81)
+    assert not fabric.lets_in(WIRING.port, "10.0.0.1", "tcp", 82)
+    assert not fabric.lets_in(WIRING.port, "10.0.0.1", "udp", 81)
+    assert not fabric.lets_in(WIRING.port, "10.0.0.9", "tcp", 81)
