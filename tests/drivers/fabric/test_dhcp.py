@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import msgspec
+
 from freehold.drivers.fabric.dhcp import configuration, host_label, hosts
 from freehold.drivers.fabric.records import NetworkRecord, PortRecord, Range
 from freehold.vocabulary.network import PortWiring
@@ -50,13 +52,12 @@ def test_a_port_is_offered_its_first_address() -> None:
 
 
 def test_a_port_without_dhcp_is_not_answered() -> None:
-    wiring = PortWiring(**{**{name: getattr(WIRING, name) for name in WIRING.__struct_fields__}, "dhcp": False})
+    wiring = msgspec.structs.replace(WIRING, dhcp=False)
     assert hosts([PortRecord(wiring=wiring, hostname="web", mark=1)]) == ""
 
 
 def test_a_host_name_becomes_one_label() -> None:
     assert host_label("Web Server.example.org") == "web-server"
     assert host_label("a\nb,c=d") == "a-b-c-d"
-    assert host_label("-" * 70 + "x") == "guest" or len(host_label("-" * 70 + "x")) <= 63
     assert host_label("ü") == "guest"
     assert len(host_label("x" * 300)) == 63

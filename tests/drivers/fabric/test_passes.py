@@ -1,5 +1,6 @@
 """Security group rules as nftables matches."""
 
+import msgspec
 import pytest
 
 from freehold.drivers.fabric.interface import Pass
@@ -8,8 +9,8 @@ from freehold.vocabulary.errors import BadRequest
 from freehold.vocabulary.network import Direction, Rule
 
 
-def one(direction: Direction = Direction.INGRESS, members: tuple[str, ...] = (), **words: object) -> list[str]:
-    rule = Rule(id="r", direction=direction, **words)  # type: ignore[arg-type]
+def one(words: dict[str, object], direction: Direction = Direction.INGRESS, members: tuple[str, ...] = ()) -> list[str]:
+    rule = msgspec.structs.replace(Rule(id="r", direction=direction), **words)
     return list(matches((Pass(rule=rule, remote_addresses=members),), direction))
 
 
@@ -31,21 +32,21 @@ def one(direction: Direction = Direction.INGRESS, members: tuple[str, ...] = (),
     ],
 )
 def test_what_a_rule_matches(words: dict[str, object], match: str) -> None:
-    assert one(**words) == [f"meta nfproto ipv4{match}"]
+    assert one(words) == [f"meta nfproto ipv4{match}"]
 
 
 def test_the_remote_of_an_egress_rule_is_the_destination() -> None:
-    assert one(Direction.EGRESS, remote_cidr="10.1.0.0/16") == ["meta nfproto ipv4 ip daddr 10.1.0.0/16"]
+    assert one({"remote_cidr": "10.1.0.0/16"}, Direction.EGRESS) == ["meta nfproto ipv4 ip daddr 10.1.0.0/16"]
 
 
 def test_a_remote_group_is_the_set_of_its_ipv4_members_each_once() -> None:
     members = ("10.0.0.9", "10.0.0.8", "10.0.0.9", "fd00::1")
-    assert one(members=members, remote_group="g") == ["meta nfproto ipv4 ip saddr { 10.0.0.8, 10.0.0.9 }"]
+    assert one({"remote_group": "g"}, members=members) == ["meta nfproto ipv4 ip saddr { 10.0.0.8, 10.0.0.9 }"]
 
 
 @pytest.mark.parametrize("words", [{"remote_group": "g"}, {"ethertype": "IPv6"}, {"remote_cidr": "fd00::/8"}])
 def test_a_rule_that_means_nobody_here_matches_nothing(words: dict[str, object]) -> None:
-    assert one(**words) == []
+    assert one(words) == []
 
 
 def test_a_rule_of_the_other_direction_is_left_out() -> None:
@@ -66,7 +67,7 @@ def test_a_rule_of_the_other_direction_is_left_out() -> None:
 )
 def test_a_rule_that_can_not_be_is_refused(words: dict[str, object]) -> None:
     with pytest.raises(BadRequest):
-        one(**words)
+        one(words)
 
 
 def test_protocols_have_names_and_numbers() -> None:

@@ -3,6 +3,7 @@
 import uuid
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from freehold.drivers.fabric.interface import Filter
@@ -31,7 +32,9 @@ def test_records_are_read_again(tmp_path: Path) -> None:
     assert again.networks == {NETWORK: network}
     again.drop_port(port.wiring.port)
     again.drop_network(NETWORK)
-    assert Records(tmp_path).ports == Records(tmp_path).networks == {}
+    emptied = Records(tmp_path)
+    assert not emptied.ports
+    assert not emptied.networks
 
 
 def test_a_damaged_record_is_dropped_and_a_draft_is_not_read(tmp_path: Path) -> None:
@@ -70,8 +73,6 @@ def test_a_port_does_not_move_to_another_network_while_it_is_plugged() -> None:
     records = Records(None)
     port = wiring(5)
     records.save_port(records.port_for(port, "web"))
-    moved = PortWiring(
-        **{**{name: getattr(port, name) for name in port.__struct_fields__}, "network": str(uuid.uuid4())}
-    )
+    moved = msgspec.structs.replace(port, network=str(uuid.uuid4()))
     with pytest.raises(Conflict, match="another network"):
         records.port_for(moved, "web")

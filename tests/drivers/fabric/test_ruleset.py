@@ -10,7 +10,7 @@ from freehold.drivers.fabric.records import NetworkRecord, PortRecord
 from freehold.drivers.fabric.ruleset import Ruleset
 from freehold.vocabulary.network import Direction, PortWiring, Rule
 
-HOST, NETWORK, PORT = (str(uuid.UUID(int=number << 70 | number)) for number in (1, 2, 3))
+HOST, NETWORK, PORT = (str(uuid.UUID(int=number << 96 | number)) for number in (1, 2, 3))
 TAP = names.tap(PORT)
 
 

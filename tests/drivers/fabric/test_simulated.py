@@ -2,6 +2,7 @@
 
 import uuid
 
+import msgspec
 import pytest
 
 from freehold.drivers.fabric.interface import Filter, Pass
@@ -30,9 +31,8 @@ async def test_it_tells_what_a_filter_lets_in() -> None:
     fabric = SimulatedFabric()
     await fabric.plug(WIRING, "web")
     assert not fabric.lets_in(WIRING.port, "10.0.0.9", "tcp", 80)
-    rule = Rule(
-        id="r", direction=Direction.INGRESS, protocol="tcp", port_first=80, port_last=81, remote_cidr="10.0.0.0/30"
-    )
+    ports = Rule(id="r", direction=Direction.INGRESS, protocol="tcp", port_first=80, port_last=81)
+    rule = msgspec.structs.replace(ports, remote_cidr="10.0.0.0/30")
     await fabric.filter((Filter(port=WIRING.port, rules=(Pass(rule=rule),)),))
     assert fabric.lets_in(WIRING.port, "10.0.0.1", "tcp", 81)
     assert not fabric.lets_in(WIRING.port, "10.0.0.1", "tcp", 82)
