@@ -76,6 +76,7 @@ class RowFile:
         with env.begin(write=True) as txn:
             for name, value in ((b"layout", LAYOUT), (b"boot", self._boot), (b"clean", b"0")):
                 txn.put(name, value, db=self._meta)
+        env.sync(True)  # before the first write: or a power cut might find that write, and `clean` from before it
         return env
 
     def _opened(self) -> lmdb.Environment:
@@ -262,7 +263,7 @@ def _owned_key(store: str, kind: str, key: str) -> bytes:
 
 def _row_key(kind: str, key: str, record: Word) -> bytes:
     project = str(getattr(record, "project", "")).encode()[:64]
-    created = int(getattr(record, "created", 0)).to_bytes(8, "big")
+    created = max(0, int(getattr(record, "created", 0))).to_bytes(8, "big")
     return kind.encode() + b"\0" + project + b"\0" + created + _bounded(key)
 
 

@@ -1,0 +1,85 @@
+"""Words and errors arrive as what they were sent as."""
+
+import asyncio
+
+import pytest
+
+from freehold.bus import talk
+from freehold.bus.local import LocalBus
+from freehold.vocabulary.codec import encode
+from freehold.vocabulary.envelope import Done, Hello, Position, Since, Stands
+from freehold.vocabulary.errors import BadRequest, Broken, Conflict, QuotaExceeded
+from tests.owners import project, until
+
+WHERE = Position(epoch="e", seq=3)
+
+
+async def answering(bus: LocalBus, error: Exception | None = None) -> None:
+    async def handler(question: Since | Stands) -> Position:
+        if error is not None:
+            raise error
+        return question.position if isinstance(question, Since) else WHERE
+
+    await talk.serve(bus, "q", Since | Stands, handler, "g")
+
+
+async def test_a_question_and_its_answer() -> None:
+    bus = LocalBus()
+    await answering(bus)
+    assert await talk.ask(bus, "q", Stands(), Position) == WHERE
+    assert await talk.ask(bus, "q", Since(position=Position(epoch="x")), Position) == Position(epoch="x")
+    await bus.close()
+
+
+@pytest.mark.parametrize("error", [QuotaExceeded("used up"), Conflict("taken")])
+async def test_an_error_is_raised_as_the_same_class(error: Conflict) -> None:
+    bus = LocalBus()
+    await answering(bus, error)
+    with pytest.raises(type(error), match=error.message):
+        await talk.ask(bus, "q", Stands(), Position)
+    await bus.close()
+
+
+async def test_a_bug_is_told_as_broken_without_its_insides() -> None:
+    bus = LocalBus()
+    await answering(bus, RuntimeError("password=hunter2"))
+    with pytest.raises(Broken) as raised:
+        await talk.ask(bus, "q", Stands(), Position)
+    assert "hunter2" not in raised.value.message
+    await bus.close()
+
+
+async def test_a_question_that_is_none_is_refused() -> None:
+    bus = LocalBus()
+    await answering(bus)
+    with pytest.raises(BadRequest):
+        await talk.ask(bus, "q", Hello(), Position)
+    await bus.close()
+
+
+async def test_an_answer_of_another_shape_is_broken() -> None:
+    bus = LocalBus()
+    await answering(bus)
+    with pytest.raises(Broken):
+        await talk.ask(bus, "q", Stands(), Done)
+    await bus.close()
+
+
+async def test_what_cant_be_read_or_taken_is_dropped_and_the_next_is_heard() -> None:
+    bus, heard = LocalBus(), asyncio.Queue[str]()
+
+    async def handler(word: Position) -> None:
+        if word.epoch == "bad":
+            raise Conflict("not now")
+        if word.epoch == "bug":
+            raise RuntimeError("a bug")
+        heard.put_nowait(word.epoch)
+
+    await talk.hear(bus, "a", Position, handler)
+    await bus.publish("a", b"\xc1")
+    await bus.publish("a", encode(project("p")))
+    for epoch in ("bad", "bug", "good"):
+        await talk.say(bus, "a", Position(epoch=epoch))
+    await until(lambda: not heard.empty())
+    assert heard.get_nowait() == "good"
+    await bus.close()
