@@ -21,6 +21,7 @@ from freehold.cli.credentials import read_admin
 GUEST_DEADLINE_S = 120.0
 POLL_S = 0.02
 FLAVOR = "1"
+GREETING = "hello from "
 
 
 def say(line: str) -> None:
@@ -28,18 +29,21 @@ def say(line: str) -> None:
 
 
 async def answered(session: aiohttp.ClientSession, url: str, deadline: float) -> str:
-    """The HTTP answer of a guest, asked again until it comes."""
+    """The HTTP answer of a guest, asked again until it comes. Anything else that answers there isn't the guest."""
     while time.monotonic() < deadline:
         try:
             async with session.get(url, timeout=aiohttp.ClientTimeout(total=1.0)) as answer:
-                return (await answer.text()).strip()
+                text = (await answer.text()).strip()
+                if text.startswith(GREETING):
+                    return text
         except (aiohttp.ClientError, TimeoutError):
-            await asyncio.sleep(POLL_S)
+            pass  # nobody there yet
+        await asyncio.sleep(POLL_S)
     raise SystemExit(f"demo: {url} didn't answer within {GUEST_DEADLINE_S:g} s")
 
 
 async def by_the_cloud(client: Client, session: aiohttp.ClientSession) -> tuple[str, str, str, float]:
-    """Boots a guest through the API: its id, its address, its HTTP answer, and the seconds from POST to that answer."""
+    """Boots a guest through the API: its id, address and HTTP answer, and the seconds from POST to that answer."""
     images = (await client.get("/image/v2/images?name=demo"))["images"]
     networks = (await client.get("/network/v2.0/networks?name=default"))["networks"]
     await allowed(client)
@@ -82,6 +86,18 @@ async def addressed(client: Client, guest: str, deadline: float) -> str:
     raise SystemExit("demo: the guest got no address")
 
 
+def bare_command(accelerator: str, folder: str, disk: Path, port: int) -> list[str]:
+    """What a person would type to boot the image: same machine, memory and accelerator as the cloud's guest."""
+    forward = f"user,id=n0,hostname=bare,hostfwd=tcp:127.0.0.1:{port}-:80"
+    return [
+        *("qemu-system-x86_64", "-machine", "q35", "-accel", accelerator),
+        *("-cpu", "host" if accelerator == "kvm" else "max", "-m", "128", "-smp", "1"),
+        *("-nodefaults", "-no-user-config", "-display", "none", "-serial", f"file:{folder}/console.log"),
+        *("-drive", f"file={disk},if=virtio,format=qcow2"),
+        *("-netdev", forward, "-device", "virtio-net-pci,netdev=n0,romfile="),
+    ]
+
+
 async def by_hand(client: Client, session: aiohttp.ClientSession, image: str) -> float:
     """Boots the same image by a bare QEMU command line, same machine and accelerator: seconds to its HTTP answer."""
     accelerator = (await client.get("/freehold/v1/hosts"))["hosts"][0]["accelerator"]
@@ -92,34 +108,8 @@ async def by_hand(client: Client, session: aiohttp.ClientSession, image: str) ->
         disk = Path(folder) / "disk.qcow2"
         make = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", image, "-F", "qcow2", str(disk), "1G"]
         subprocess.run(make, check=True)
-        cpu = "host" if accelerator == "kvm" else "max"
         began = time.monotonic()
-        qemu = subprocess.Popen(
-            [
-                "qemu-system-x86_64",
-                "-machine",
-                f"q35,accel={accelerator}",
-                "-cpu",
-                cpu,
-                "-m",
-                "128",
-                "-smp",
-                "1",
-                "-nodefaults",
-                "-no-user-config",
-                "-display",
-                "none",
-                "-serial",
-                f"file:{folder}/console.log",
-                "-drive",
-                f"file={disk},if=virtio,format=qcow2",
-                "-netdev",
-                f"user,id=n0,hostfwd=tcp:127.0.0.1:{port}-:80",
-                "-device",
-                "virtio-net-pci,netdev=n0,romfile=",
-            ],
-            start_new_session=True,
-        )
+        qemu = subprocess.Popen(bare_command(accelerator, folder, disk, port), start_new_session=True)
         try:
             await answered(session, f"http://127.0.0.1:{port}/", began + GUEST_DEADLINE_S)
             return time.monotonic() - began
