@@ -1,0 +1,184 @@
+"""An owner's voice: told only when durable, in frames that fit, and never silent unseen."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from freehold.bus import subjects, talk
+from freehold.bus.interface import BODY_BYTES_MAX
+from freehold.runtime.tasks import Tasks
+from freehold.store.database import RECORD_BYTES_MAX, Change, Store, put
+from freehold.vocabulary.codec import encode
+from freehold.vocabulary.envelope import (
+    FRAME_ENTRIES_MAX,
+    Complete,
+    Entries,
+    Frame,
+    Heartbeat,
+    Hello,
+    Page,
+    Position,
+    Since,
+    Stands,
+    Told,
+)
+from freehold.vocabulary.errors import Broken
+from freehold.vocabulary.tenant import Project
+from freehold.workers import base
+from freehold.workers.base import Desk
+from tests.owners import HandClock, kept, means_of, project, store_at, turns, until
+
+T = TypeVar("T")
+
+
+class Spoken:
+    """A desk, and all it says. The disk waits while `disk` is not set."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.clock, self.disk = folder, HandClock(), asyncio.Event()
+        self.disk.set()
+        self.means = means_of(clock=self.clock, offload=self._offload)
+        self.frames: list[Frame] = []
+        self.beats: list[Heartbeat] = []
+
+    async def _offload(self, work: Callable[[], T]) -> T:
+        await self.disk.wait()
+        return work()
+
+    async def open(self) -> None:
+        self.store = await store_at(self.folder / "s.db", self.means, "host")
+
+        async def frame(frame: Frame) -> None:
+            self.frames.append(frame)
+
+        async def beat(beat: Heartbeat) -> None:
+            self.beats.append(beat)
+
+        await talk.hear(self.means.bus, subjects.events_of("host"), Frame, frame)
+        await talk.hear(self.means.bus, subjects.heartbeats_of("host"), Heartbeat, beat)
+        self.desk = Desk(self.means, self.store, "box")
+        await self.desk.open()
+
+    @property
+    def told(self) -> list[int]:
+        return [entry.seq for frame in self.frames for entry in frame.entries]
+
+    async def ask(self, question: Since | Complete | Stands | Told, answer: type[T]) -> T:
+        return await talk.ask(self.means.bus, subjects.owner(self.store.id), question, answer)
+
+    async def close(self) -> None:
+        self.disk.set()
+        await self.desk.close()
+        await self.store.close()
+        await self.means.bus.close()
+
+
+@pytest.fixture
+async def spoken(tmp_path: Path) -> AsyncIterator[Spoken]:
+    made = Spoken(tmp_path)
+    await made.open()
+    yield made
+    await made.close()
+
+
+def large(key: str, size: int) -> Change:
+    return put(key, Project(id=key, name="x", description="d" * size))
+
+
+async def test_nothing_is_told_before_it_is_durable(spoken: Spoken) -> None:
+    spoken.disk.clear()
+    spoken.store.stage([put("a", project("a"))], "t")
+    await talk.say(spoken.means.bus, subjects.HELLO, Hello())
+    await until(lambda: len(spoken.beats) == 2)
+    assert (await spoken.ask(Stands(), Position)).seq == 0
+    assert not (await spoken.ask(Since(position=spoken.store.position()), Entries)).entries
+    assert not (await spoken.ask(Complete(), Page)).rows
+    assert not spoken.told and all(beat.position.seq == 0 for beat in spoken.beats)
+    spoken.disk.set()
+    await until(lambda: spoken.told == [1])
+
+
+async def test_frames_have_at_most_a_hundred_entries(spoken: Spoken) -> None:
+    await spoken.store.commit([put(f"{n}", project(f"{n}")) for n in range(250)], "t")
+    await until(lambda: len(spoken.told) == 250)
+    assert [len(frame.entries) for frame in spoken.frames] == [100, 100, 50]
+    assert spoken.told == list(range(1, 251)) and FRAME_ENTRIES_MAX == 100
+
+
+async def test_frames_and_answers_fit_into_a_message(spoken: Spoken) -> None:
+    await spoken.store.commit([large(f"{n}", RECORD_BYTES_MAX - 100) for n in range(5)], "t")
+    await until(lambda: len(spoken.told) == 5)
+    assert all(len(encode(frame)) <= BODY_BYTES_MAX for frame in spoken.frames)
+    zero = Position(epoch=spoken.store.epoch)
+    assert 0 < len((await spoken.ask(Since(position=zero), Entries)).entries) < 5
+    found: list[str] = []
+    more = True
+    while more:
+        page = await spoken.ask(Complete(after=("project", found[-1]) if found else ("", "")), Page)
+        found, more = found + [row.key for row in page.rows], page.more
+    assert found == [key for _, key in kept(spoken.store)]
+
+
+async def test_it_beats_at_once_then_by_the_clock_with_jitter(spoken: Spoken) -> None:
+    await until(lambda: len(spoken.beats) == 1)
+    await spoken.store.commit([put("a", project("a"))], "t")
+    for count in range(2, 6):
+        spoken.clock.move(base.HEARTBEAT_PERIOD_S * 1.2)
+        await until(lambda count=count: len(spoken.beats) == count)  # type: ignore[misc]
+    beat = spoken.beats[-1]
+    assert (beat.position, beat.name, beat.owner) == (spoken.store.position(), "box", spoken.store.owner)
+    spoken.clock.move(base.HEARTBEAT_PERIOD_S * 0.7)
+    await turns()
+    assert len(spoken.beats) == 5
+
+
+async def test_a_reader_that_says_hello_is_greeted(spoken: Spoken) -> None:
+    await until(lambda: len(spoken.beats) == 1)
+    await talk.say(spoken.means.bus, subjects.HELLO, Hello())
+    await until(lambda: len(spoken.beats) == 2)
+
+
+async def test_it_tells_what_it_knows_of_an_id(spoken: Spoken) -> None:
+    await spoken.store.commit([put("a", project("a"))], "urn:1")
+    assert [e.key for e in (await spoken.ask(Told(about="urn:1"), Entries)).entries] == ["a"]
+
+
+async def test_a_store_that_breaks_ends_the_worker(spoken: Spoken) -> None:
+    worker = Tasks("worker")
+    worker.watch(spoken.desk.tasks)
+    spoken.store._writer.execute("PRAGMA query_only=1")
+    with pytest.raises(Broken):
+        await spoken.store.commit([put("a", project("a"))], "t")
+    await asyncio.wait_for(worker.broken(), 5)
+    assert isinstance(worker.failed, Broken) and not spoken.told
+
+
+async def test_the_log_is_kept_short(spoken: Spoken, monkeypatch: pytest.MonkeyPatch) -> None:
+    compacted: list[int] = []
+
+    async def compact(store: Store) -> None:
+        compacted.append(store.position().seq)
+
+    monkeypatch.setattr(Store, "compact", compact)
+    monkeypatch.setattr(base, "COMPACT_GROWTH_MIN", 10)
+    for count in range(4):
+        await spoken.store.commit([put("a", project("a"))] * 5, "t")
+        spoken.clock.move(base.COMPACT_PERIOD_S)
+        await turns()
+        assert len(compacted) == (count + 1) // 2
+    assert compacted == [10, 20]
+
+
+async def test_a_closed_desk_is_silent(tmp_path: Path) -> None:
+    spoken = Spoken(tmp_path)
+    await spoken.open()
+    await until(lambda: spoken.beats)
+    await spoken.desk.close()
+    await spoken.store.commit([put("a", project("a"))], "t")
+    spoken.clock.move(60)
+    await turns()
+    assert not spoken.frames and len(spoken.beats) == 1
+    await spoken.close()
