@@ -1,1 +1,1 @@
-"""The `freehold` command: one file a command. It starts things through `assemble`, and asks a running cloud over HTTP."""
+"""The `freehold` command. It starts things through `assemble`, and asks a running cloud over HTTP."""
