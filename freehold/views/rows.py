@@ -126,7 +126,7 @@ class RowFile:
         return None if place is None else bytes(place)
 
     def _walked(self, table: Table, walk: Walk, prefix: bytes, start: bytes | None) -> Iterator[bytes]:
-        """The bytes of a project's (or everybody's) records in order of creation. Raises NotFound for a strange marker."""
+        """Values of a range, in batches: no transaction stays open between two, however slow the reader."""
         while True:
             with self._env.begin() as txn:
                 batch = list(islice(walk(txn.cursor(db=table), prefix, start), BATCH_ROWS))
