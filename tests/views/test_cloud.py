@@ -1,0 +1,148 @@
+"""The API's view: own writes are read, questions are shared and never older than who asks, age is known."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from freehold.bus import subjects, talk
+from freehold.store.database import Store, put
+from freehold.views.cloud import CloudView
+from freehold.vocabulary.envelope import Done, Frame, Heartbeat, OwnerQuestion, Position, Since, Stands
+from freehold.vocabulary.tenant import Project
+from freehold.vocabulary.word import Word
+from tests.owners import HandClock, means_of, project, store_at, turns, until
+
+
+class Around:
+    """A view and a registrar told of by hand. While `go` is not set, a question waits after it was read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.clock = folder, HandClock()
+        self.means = means_of(clock=self.clock)
+        self.go = asyncio.Event()
+        self.go.set()
+        self.stands_asked = 0
+
+    async def open(self) -> None:
+        self.store: Store = await store_at(self.folder / "s.db", self.means)
+        self.view = CloudView(self.means.bus, self.means.clock, self.folder / "view", "boot")
+        await talk.serve(self.means.bus, subjects.owner(self.store.id), OwnerQuestion, self._answer, "owner")
+        await self.view.open()
+        await self.beat()
+
+    async def _answer(self, question: OwnerQuestion) -> Word:
+        if isinstance(question, Since):
+            return self.store.since(question.position)
+        if isinstance(question, Stands):
+            self.stands_asked += 1
+            position = self.store.position()
+            await self.go.wait()
+            return position
+        return self.store.complete(("", ""))
+
+    async def put(self, key: str, tell: bool = True) -> Done:
+        before = self.store.position()
+        position = await self.store.commit([put(key, project(key))], "t")
+        if tell:
+            entries = self.store.since(before).entries
+            frame = Frame(owner=self.store.owner, epoch=self.store.epoch, entries=entries)
+            await talk.say(self.means.bus, subjects.events(self.store.owner), frame)
+        return Done(store=self.store.id, position=position, key=key)
+
+    async def beat(self) -> None:
+        beat = Heartbeat(owner=self.store.owner, position=self.store.position(), time=1, name="r")
+        await talk.say(self.means.bus, subjects.heartbeats(self.store.owner), beat)
+        await turns()
+
+    async def close(self) -> None:
+        self.go.set()
+        await self.view.close()
+        await self.store.close()
+        await self.means.bus.close()
+
+
+@pytest.fixture
+async def around(tmp_path: Path) -> AsyncIterator[Around]:
+    made = Around(tmp_path)
+    await made.open()
+    yield made
+    await made.close()
+
+
+def has(view: CloudView, key: str) -> Callable[[], bool]:
+    return lambda: view.get(Project, key) is not None
+
+
+async def test_seen_waits_for_the_write(around: Around) -> None:
+    done = await around.put("a", tell=False)
+    waiting = asyncio.create_task(around.view.seen(done))
+    await turns()
+    assert not waiting.done() and not has(around.view, "a")()
+    await around.beat()
+    await asyncio.wait_for(waiting, 5)
+    assert has(around.view, "a")()
+    await asyncio.wait_for(around.view.seen(done), 1)
+
+
+async def test_a_write_whose_frame_was_lost_is_asked_for(around: Around) -> None:
+    await around.put("first")
+    await until(has(around.view, "first"))
+    await asyncio.wait_for(around.view.seen(await around.put("lost", tell=False), deadline_s=10), 5)
+    assert has(around.view, "lost")()
+
+
+async def test_seen_goes_on_without_at_the_deadline(around: Around) -> None:
+    never = Done(store="s" * 36, position=Position(epoch="e", seq=9))
+    await asyncio.wait_for(around.view.seen(never, deadline_s=0.01), 5)
+
+
+async def test_fresh_has_all_that_was_written_before(around: Around) -> None:
+    await around.put("a", tell=False)
+    await asyncio.wait_for(around.view.fresh(["registrar"]), 5)
+    assert has(around.view, "a")()
+
+
+async def test_those_who_wait_share_questions_but_none_older_than_they(around: Around) -> None:
+    around.go.clear()
+    early = asyncio.create_task(around.view.fresh(["registrar"]))
+    await until(lambda: around.stands_asked == 1)  # read by the owner, not yet answered
+    await around.put("a", tell=False)
+    late = [asyncio.create_task(around.view.fresh(["registrar"])) for _ in range(20)]
+    await turns()
+    assert around.stands_asked == 1
+    around.go.set()
+    await asyncio.wait_for(early, 5)
+    await asyncio.wait_for(asyncio.gather(*late), 5)
+    assert has(around.view, "a")(), "answered by a question from before it came"
+    assert around.stands_asked == 2
+
+
+async def test_an_owner_that_is_silent_isnt_waited_for(around: Around) -> None:
+    around.go.clear()
+    around.clock.move(60)
+    await asyncio.wait_for(around.view.fresh(["registrar"]), 1)
+    await asyncio.wait_for(around.view.fresh(["network"]), 1)
+    assert around.stands_asked == 0
+
+
+async def test_it_knows_how_old_its_knowledge_is(around: Around) -> None:
+    around.clock.move(7)
+    (seen,) = around.view.owners()
+    assert (seen.owner, seen.name, seen.age_s) == (around.store.owner, "r", 7)
+
+
+async def test_a_new_process_goes_on_from_the_file(around: Around) -> None:
+    await around.put("a")
+    await until(has(around.view, "a"))
+    await around.view.close()
+    around.view = CloudView(around.means.bus, around.means.clock, around.folder / "view", "boot")
+    assert has(around.view, "a")() and around.view.owners()[0].age_s is None
+    await around.view.open()
+    await around.put("b", tell=False)
+    await around.beat()
+    await until(has(around.view, "b"))
+    assert around.view.follower.resyncs == 0
+    assert [p.id for p in around.view.list(Project)] == ["b", "a"]
+    assert [p.id for p in around.view.keyed(Project, "a")] == ["a"]

@@ -1,0 +1,229 @@
+"""The file under the API's view: order, pages, deeds, and what survives a restart."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from freehold.views.rows import RowFile
+from freehold.vocabulary.codec import decode, encode
+from freehold.vocabulary.envelope import Entry, Owner, Position, Row
+from freehold.vocabulary.errors import NotFound
+from freehold.vocabulary.guest import Guest
+from freehold.vocabulary.tenant import KeyPair
+from freehold.vocabulary.word import Word
+from tests.owners import a_guest
+
+A, B = (Owner(store=f"{n}" * 36, role="host", cluster="c") for n in "ab")
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Iterator[RowFile]:
+    made = RowFile(tmp_path / "view", "boot")
+    yield made
+    made.close()
+
+
+class Teller:
+    """Tells a file of an owner's changes, with the next sequence."""
+
+    def __init__(self, rows: RowFile) -> None:
+        self.rows, self.seq = rows, 0
+
+    def put(self, owner: Owner, kind: str, key: str, record: Word | None) -> None:
+        self.seq += 1
+        entry = Entry(self.seq, 1, kind, key, None if record is None else encode(record), "t", b"")
+        self.rows.apply(owner, Position(epoch="e", seq=self.seq), [entry])
+
+    def guest(self, owner: Owner, key: str, deed: int = 1, project: str = "p", created: int = 0) -> None:
+        self.put(owner, "guest", key, a_guest(key, owner.store, deed, project=project, created=created))
+
+
+def listed(rows: RowFile, project: str | None = "p", after: str = "", newest_first: bool = False) -> list[str]:
+    return [decode(value, Guest).id for value in rows.list("guest", project, after, newest_first)]
+
+
+def shown(rows: RowFile, key: str) -> tuple[str, int] | None:
+    value = rows.get("guest", key)
+    return None if value is None else (decode(value, Guest).host, decode(value, Guest).deed)
+
+
+def test_rows_are_in_order_of_creation_within_a_project(rows: RowFile) -> None:
+    tell = Teller(rows)
+    for key, project, created in (("x", "p", 3), ("a", "p", 7), ("m", "p", 5), ("other", "q", 4), ("z", "pp", 1)):
+        tell.guest(A, key, project=project, created=created)
+    assert listed(rows) == ["x", "m", "a"]
+    assert listed(rows, newest_first=True) == ["a", "m", "x"]
+    assert listed(rows, None) == ["x", "m", "a", "z", "other"]
+    assert listed(rows, None, newest_first=True) == ["other", "z", "a", "m", "x"]
+    assert listed(rows, after="m") == ["a"] and listed(rows, after="m", newest_first=True) == ["x"]
+    assert listed(rows, "nobody") == []
+
+
+@pytest.mark.parametrize(("project", "after"), [("p", "unknown"), ("q", "mine"), (None, "unknown")])
+def test_a_marker_that_isnt_there_is_not_found(rows: RowFile, project: str | None, after: str) -> None:
+    Teller(rows).guest(A, "mine")
+    with pytest.raises(NotFound):
+        listed(rows, project, after)
+
+
+@settings(max_examples=30)
+@given(
+    created=st.lists(st.integers(0, 300), min_size=1, max_size=40),
+    size=st.integers(1, 7),
+    newest_first=st.booleans(),
+    goes=st.sets(st.integers(0, 39)),
+)
+def test_pages_neither_skip_nor_double_what_was_there_throughout(
+    tmp_path_factory: pytest.TempPathFactory, created: list[int], size: int, newest_first: bool, goes: set[int]
+) -> None:
+    rows = RowFile(tmp_path_factory.mktemp("v") / "view", "boot")
+    tell = Teller(rows)
+    for number, time in enumerate(created):
+        tell.guest(A, f"{number}", created=time)
+    found: list[str] = []
+    while True:
+        page = listed(rows, after=found[-1] if found else "", newest_first=newest_first)[:size]
+        if not page:
+            break
+        found += page
+        for number in {number for number in goes if f"{number}" != found[-1] and number < len(created)}:
+            tell.put(A, "guest", f"{number}", None)  # others come and go between pages
+        tell.guest(A, f"new{len(found)}", created=len(found) * 37 % 300)
+    stayed = [f"{number}" for number in range(len(created)) if number not in goes]
+    seen = [key for key in found if key in stayed]
+    order = {f"{number}": (time, f"{number}") for number, time in enumerate(created)}
+    assert seen == sorted(stayed, key=lambda key: order[key], reverse=newest_first)
+    assert len(found) == len(set(found))
+    rows.close()
+
+
+def test_a_list_longer_than_a_batch_is_whole(rows: RowFile) -> None:
+    tell = Teller(rows)
+    keys = [f"{number:04}" for number in range(600)]
+    for number, key in enumerate(keys):
+        tell.guest(A, key, created=number)
+    assert listed(rows) == keys and listed(rows, newest_first=True) == keys[::-1]
+
+
+def test_a_record_that_changes_its_place_is_there_once(rows: RowFile) -> None:
+    tell = Teller(rows)
+    tell.guest(A, "g", created=1)
+    tell.guest(A, "g", created=9)
+    assert listed(rows) == ["g"]
+
+
+def test_the_record_under_the_highest_deed_is_shown(rows: RowFile) -> None:
+    tell = Teller(rows)
+    tell.guest(A, "g", deed=1)
+    tell.guest(B, "g", deed=2)
+    assert shown(rows, "g") == (B.store, 2)
+    tell.guest(A, "g", deed=1)  # a late word of the old host
+    assert shown(rows, "g") == (B.store, 2) and listed(rows) == ["g"]
+    tell.put(A, "guest", "g", None)  # and its end
+    assert shown(rows, "g") == (B.store, 2)
+
+
+def test_when_the_highest_goes_the_next_is_shown(rows: RowFile) -> None:
+    tell = Teller(rows)
+    tell.guest(B, "g", deed=2)
+    tell.guest(A, "g", deed=1)
+    assert shown(rows, "g") == (B.store, 2)
+    tell.put(B, "guest", "g", None)
+    assert shown(rows, "g") == (A.store, 1) and listed(rows) == ["g"]
+    tell.put(A, "guest", "g", None)
+    assert shown(rows, "g") is None and listed(rows) == []
+
+
+def test_a_shadowed_host_that_gets_a_higher_deed_is_shown(rows: RowFile) -> None:
+    tell = Teller(rows)
+    tell.guest(A, "g", deed=1)
+    tell.guest(B, "g", deed=2)
+    tell.guest(A, "g", deed=3)
+    assert shown(rows, "g") == (A.store, 3)
+    tell.put(A, "guest", "g", None)
+    assert shown(rows, "g") == (B.store, 2)
+
+
+def test_a_complete_state_drops_what_is_absent_of_that_owner_alone(rows: RowFile) -> None:
+    tell = Teller(rows)
+    for owner, key in ((A, "gone"), (A, "kept"), (B, "others")):
+        tell.guest(owner, key)
+    tell.guest(A, "both", deed=1)
+    tell.guest(B, "both", deed=2)
+    new = [Row("guest", key, 1, encode(a_guest(key, A.store))) for key in ("kept", "new")]
+    rows.replace(A, Position(epoch="f", seq=4), new)
+    assert listed(rows) == ["both", "kept", "new", "others"]
+    rows.replace(B, Position(epoch="f", seq=4), [])
+    assert listed(rows) == ["kept", "new"], "what A no longer has came back from the shadow"
+
+
+def test_keyed_gives_a_prefix_in_key_order(rows: RowFile) -> None:
+    tell = Teller(rows)
+    for key in ("u/b", "u/a", "uu/c", "t/z"):
+        user, name = key.split("/")
+        tell.put(A, "key_pair", key, KeyPair(user=user, name=name, public_key="k", fingerprint="f"))
+    assert [decode(value, KeyPair).name for value in rows.keyed("key_pair", "u/")] == ["a", "b"]
+
+
+def test_long_keys_are_told_apart(rows: RowFile) -> None:
+    tell = Teller(rows)
+    for end in "xy":
+        name = "n" * 600 + end
+        tell.put(A, "key_pair", f"u/{name}", KeyPair(user="u", name=name, public_key=end, fingerprint="f"))
+    assert len(list(rows.keyed("key_pair", "u/"))) == 2
+    tell.put(A, "key_pair", "u/" + "n" * 600 + "x", None)
+    (left,) = rows.keyed("key_pair", "u/")
+    assert decode(left, KeyPair).public_key == "y"
+
+
+def test_unknown_kinds_are_passed_over_but_counted(rows: RowFile) -> None:
+    entry = Entry(1, 1, "kind of tomorrow", "k", b"?", "t", b"")
+    rows.apply(A, Position(epoch="e", seq=1), [entry])
+    assert rows.positions()[A.store].position.seq == 1
+
+
+def test_a_negative_time_is_no_reason_to_stop(rows: RowFile) -> None:
+    Teller(rows).guest(A, "g", created=-5)
+    assert listed(rows) == ["g"]
+
+
+@pytest.mark.parametrize("clean", [True, False])
+@pytest.mark.parametrize("boot", ["boot", "after a power cut"])
+def test_what_survives_a_restart(tmp_path: Path, clean: bool, boot: str) -> None:
+    rows = RowFile(tmp_path / "view", "boot")
+    Teller(rows).guest(A, "g")
+    if clean:
+        rows.close()
+    else:
+        rows._env.close()  # the process was killed
+    again = RowFile(tmp_path / "view", boot)
+    survived = clean or boot == "boot"
+    assert listed(again) == (["g"] if survived else [])
+    assert set(again.positions()) == ({A.store} if survived else set())
+    again.close()
+
+
+def test_a_second_power_cut_is_seen_too(tmp_path: Path) -> None:
+    RowFile(tmp_path / "view", "1").close()
+    rows = RowFile(tmp_path / "view", "2")
+    Teller(rows).guest(A, "g")
+    rows._env.close()
+    again = RowFile(tmp_path / "view", "3")
+    assert listed(again) == []
+    again.close()
+
+
+@pytest.mark.parametrize("damage", [b"", b"nonsense" * 4096])
+def test_a_damaged_file_is_built_again(tmp_path: Path, damage: bytes) -> None:
+    rows = RowFile(tmp_path / "view", "boot")
+    Teller(rows).guest(A, "g")
+    rows.close()
+    (tmp_path / "view" / "data.mdb").write_bytes(damage)
+    again = RowFile(tmp_path / "view", "boot")
+    assert listed(again) == [] and not again.positions()
+    Teller(again).guest(A, "h")
+    assert listed(again) == ["h"]
+    again.close()
