@@ -54,12 +54,12 @@ def _check_name(call: Call) -> None:
             raise BadRequest(f"the action '{name}' isn't served by this cloud")
 
 
-async def _start(call: Call, server: Server, _: None) -> Answer:
+async def _start(call: Call, server: Server, _: object) -> Answer:
     await _command(call, server, "start", lambda who: Start(**who))
     return Answer(202)
 
 
-async def _stop(call: Call, server: Server, _: None) -> Answer:
+async def _stop(call: Call, server: Server, _: object) -> Answer:
     await _command(call, server, "stop", lambda who: Stop(**who))
     return Answer(202)
 
@@ -82,7 +82,7 @@ def _lines(length: int | str | None) -> int | None:
     if length is None or length in (-1, "-1", ""):
         return None
     text = str(length)
-    if not (text.isascii() and text.isdigit() and int(text[:9]) <= CONSOLE_LINES_MAX):
+    if not (text.isascii() and text.isdigit() and len(text) < 7 and int(text) <= CONSOLE_LINES_MAX):
         raise BadRequest(f"Invalid input for field/attribute length. Value: {text[:32]}.")
     return int(text)
 

@@ -97,7 +97,9 @@ async def show(call: Call) -> Answer:
     server, key, version = await server_of(call), call.params["request_id"], mv.of(call)
     for action in _actions(call, server):
         if key in (request_id(action.urn), action.urn):
-            body = _shown(action, version) | {"events": [_event(call, server, action, version)]}
+            body = _shown(action, version)
+            if call.caller.is_admin or version >= mv.ACTION_EVENTS:
+                body["events"] = [_event(call, server, action, version)]
             return Answer(body={"instanceAction": body})
     raise NotFound(f"Action for request_id {key[:64]} on instance {server.admission.guest} not found")
 

@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import re
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from typing import Any, Final
 
 from msgspec import UNSET
@@ -15,12 +16,12 @@ from freehold.api.compute.links import links
 from freehold.api.compute.wire.servers import BlockDeviceIn, CreateBody, HintsIn, NetworkIn, ServerIn
 from freehold.api.reading import every, find
 from freehold.bus import subjects, talk
-from freehold.vocabulary.errors import BadRequest, Conflict, Forbidden
+from freehold.vocabulary.errors import BadRequest, Conflict, Forbidden, QuotaExceeded
 from freehold.vocabulary.guest import GuestSpec, Labels
 from freehold.vocabulary.host import Host
 from freehold.vocabulary.image import Image, ImageStatus, Visibility
 from freehold.vocabulary.network import Network, NetworkWanted, Port, SecurityGroup, Subnet
-from freehold.vocabulary.request import Admit, Admitted, Build
+from freehold.vocabulary.request import Admission, Admit, Admitted, Build
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.tenant import Flavor, KeyPair, Quota, ServerGroup
 from freehold.vocabulary.units import GIB
@@ -30,6 +31,7 @@ USER_DATA_BYTES_MAX: Final = 64 * 1024
 IDEMPOTENCY_KEY_LENGTH_MAX: Final = 255
 NETWORKS_MAX: Final = 16
 PASSWORD_BYTES: Final = 9
+TAGS_MAX: Final = 50
 
 
 async def create(call: Call) -> Answer:
@@ -42,7 +44,7 @@ async def create(call: Call) -> Answer:
     build = await _build(call, server, body.hints or body.hints_old or server.hints, password)
     builds = _several(build, *_counts(server))
     admitted = await _admit(call, builds)
-    return _answer(call, server, admitted, password)
+    return _answer(call, server, admitted, (server.admin_password or "") if admitted.again else password)
 
 
 def _check_version(server: ServerIn, version: mv.Version) -> None:
@@ -69,10 +71,16 @@ def _check_version(server: ServerIn, version: mv.Version) -> None:
         ("host", server.host),
         ("hypervisor_hostname", server.hypervisor_hostname),
         ("block_device_mapping", server.block_devices),
+        ("accessIPv4", server.access_v4),
+        ("accessIPv6", server.access_v6),
     )
     for name, value in unserved:
         if value:
             raise BadRequest(f"'{name}' isn't supported by this cloud; leave it out")
+    if not server.name.strip():
+        raise BadRequest("Invalid input for field/attribute name: it can't be blank.")
+    if len(server.tags or ()) > TAGS_MAX:
+        raise BadRequest(f"The number of tags exceeded the per-server limit {TAGS_MAX}")
 
 
 async def _build(call: Call, server: ServerIn, hints: HintsIn | None, password: str) -> Build:
@@ -191,12 +199,29 @@ async def _groups(call: Call, server: ServerIn) -> tuple[str, ...]:
 
 
 async def _server_group(call: Call, hints: HintsIn | None) -> str:
-    if hints is None or not hints.group:
+    if hints is None:
+        return ""
+    unserved = [name for name in hints.__struct_fields__ if name != "group" and getattr(hints, name)]
+    if unserved:
+        raise BadRequest(f"the scheduler hint '{unserved[0]}' isn't served by this cloud; leave it out")
+    if not hints.group:
         return ""
     group = await find(call, ServerGroup, hints.group)
     if group is None or not call.caller.owns(group.project):
         raise BadRequest(f"Instance group {hints.group[:64]} could not be found.")
+    if not group.policy.startswith("soft-"):  # the scheduler doesn't look at groups: what must hold can't be promised
+        raise BadRequest(
+            f"the policy '{group.policy}' can't be kept by this cloud yet; use one that begins with 'soft-'"
+        )
+    await _check_room(call, group)
     return group.id
+
+
+async def _check_room(call: Call, group: ServerGroup) -> None:
+    quota = await find(call, Quota, group.project) or Quota(project=group.project)
+    members = sum(1 for one in await every(call, Admission, group.project) if one.spec.server_group == group.id)
+    if 0 <= quota.server_group_members <= members:
+        raise QuotaExceeded("Quota exceeded, too many servers in group")
 
 
 def _labels(call: Call, server: ServerIn) -> Labels:
@@ -204,9 +229,7 @@ def _labels(call: Call, server: ServerIn) -> Labels:
     if 0 <= quota.metadata_items < len(server.metadata):
         raise Forbidden(f"Maximum number of metadata items exceeds {quota.metadata_items}")
     tags = tuple(dict.fromkeys(server.tags or ()))
-    return Labels(
-        name=server.name.strip() or server.name, description=server.description, metadata=server.metadata, tags=tags
-    )
+    return Labels(name=server.name.strip(), description=server.description, metadata=server.metadata, tags=tags)
 
 
 def _hostname(name: str) -> str:
@@ -267,7 +290,8 @@ async def _network(call: Call, wanted: NetworkIn) -> NetworkWanted:
         port = await find(call, Port, wanted.port)
         if port is None or not call.caller.owns(port.project):
             raise BadRequest(f"Port {wanted.port[:64]} could not be found.")
-        if port.device:
+        # The device of a request that is sent again may be the guest it made: the registrar knows, by its key.
+        if port.device and "idempotency-key" not in call.headers:
             raise Conflict(f"Port {port.id} is still in use.")
         return NetworkWanted(network=port.network, port=port.id)
     if wanted.uuid is UNSET:
@@ -275,8 +299,20 @@ async def _network(call: Call, wanted: NetworkIn) -> NetworkWanted:
     network = await find(call, Network, wanted.uuid)
     if network is None or not (network.shared or call.caller.owns(network.project)):
         raise BadRequest(f"Network {wanted.uuid[:64]} could not be found.")
-    address = "" if wanted.fixed_ip is UNSET else wanted.fixed_ip
+    address = "" if wanted.fixed_ip is UNSET else await _address_on(call, network, wanted.fixed_ip)
     return NetworkWanted(network=network.id, address=address)
+
+
+async def _address_on(call: Call, network: Network, text: str) -> str:
+    """An address as it is kept. Raises BadRequest unless it is within a subnet of the network."""
+    subnets = [subnet for subnet in await every(call, Subnet) if subnet.network == network.id]
+    try:
+        address = IPv4Address(text)
+    except AddressValueError as error:
+        raise BadRequest(f"Invalid input for field/attribute fixed_ip. Value: {text}.") from error
+    if not any(address in IPv4Network(subnet.cidr) for subnet in subnets):
+        raise BadRequest(f"Fixed IP {address} is not a valid ip address for network {network.id}.")
+    return str(address)
 
 
 def _counts(server: ServerIn) -> tuple[int, int]:
@@ -318,6 +354,7 @@ def _answer(call: Call, server: ServerIn, admitted: Admitted, password: str) -> 
         "links": links(call, "servers", first),
         "OS-DCF:diskConfig": "MANUAL",
         "security_groups": groups,
-        "adminPass": password,
     }
+    if password:  # the one made for an earlier request with the same key isn't kept here
+        body["adminPass"] = password
     return Answer(202, {"server": body}, {"location": f"{call.base_url}/v2.1/servers/{first}"})

@@ -10,12 +10,21 @@ from freehold.api.call import Answer, Call
 from freehold.api.compute import server_view
 from freehold.api.compute.server_view import Server
 from freehold.api.paging import Wanted, next_link, ordered, wanted
-from freehold.vocabulary.errors import BadRequest, NotFound
+from freehold.vocabulary.errors import BadRequest, Forbidden, NotFound
 from freehold.vocabulary.host import Host
 from freehold.vocabulary.request import Admission
 from freehold.vocabulary.units import iso_seconds, unix_ms
 
 PATTERN_LENGTH_MAX: Final = 255
+REPEATS_MAX: Final = 1
+OPTIONALS_MAX: Final = 3
+ALTERNATIVES_MAX: Final = 20
+SEARCHED_LENGTH_MAX: Final = 255
+"""What of a text a pattern is searched in."""
+
+_ENDS_THAT_ALL_FIT: Final = re.compile(r"^\^?\.\*(?![?+])|(?<!\\)\.\*\$?$")
+_ESCAPES_AND_CLASSES: Final = re.compile(r"\\[^1-9xuUN]|\[\^?\]?[^\]\[]*\]")
+
 SORTED_MAX: Final = 100_000
 """A list in another order than that of creation is sorted in memory, and refused above this."""
 
@@ -109,9 +118,11 @@ def _sorted(call: Call, keeps: list[Keep], keys: list[tuple[str, bool]], page: W
 
 def _project(call: Call) -> str | None:
     query = call.query
-    if call.caller.is_admin and (query.flag("all_tenants") or query.flag("all_projects")):
-        return query.one("project_id") or query.one("tenant_id") or None
-    return call.caller.project
+    if not (query.flag("all_tenants") or query.flag("all_projects")):
+        return call.caller.project
+    if not call.caller.is_admin:
+        raise Forbidden("Policy doesn't allow os_compute_api:servers:index:get_all_tenants to be performed.")
+    return query.one("project_id") or query.one("tenant_id") or None
 
 
 def _sort_keys(call: Call) -> list[tuple[str, bool]]:
@@ -137,20 +148,38 @@ def filters(call: Call) -> list[Keep]:
 
 
 def _pattern(value: str, name: str) -> re.Pattern[str]:
-    """A regular expression of a client's: short, and without repeats of repeats, which could take for ever."""
-    if len(value) > PATTERN_LENGTH_MAX or re.search(r"[*+}]\)?[*+{]|\([^)]*[*+}][^)]*\)[*+{]|\\[1-9]", value):
-        raise BadRequest(f"the pattern of '{name}' is too long or too costly")
+    """A regular expression of a client's. Raises BadRequest for what isn't one, or could take long to search by."""
+    core = _ENDS_THAT_ALL_FIT.sub("", value)
+    if len(value) > PATTERN_LENGTH_MAX or _is_costly(core):
+        raise BadRequest(
+            f"the pattern of '{name}' is too long or too costly: use at most one group, not repeated, and one repeat"
+        )
     try:
-        return re.compile(value, re.IGNORECASE)
+        return re.compile(core, re.IGNORECASE)
     except (re.error, OverflowError, RecursionError) as error:
         raise BadRequest(f"the pattern of '{name}' isn't a regular expression: {error}") from error
+
+
+def _is_costly(pattern: str) -> bool:
+    """Whether backtracking could multiply: repeats of groups, several repeats, groups in a row, back references.
+
+    What is left takes at most the square of a name's length, in steps.
+    """
+    plain = _ESCAPES_AND_CLASSES.sub("x", pattern)
+    return (
+        len(re.findall(r"[*+{]", plain)) > REPEATS_MAX
+        or plain.count("?") > OPTIONALS_MAX
+        or plain.count("(") > 1
+        or plain.count("|") > ALTERNATIVES_MAX
+        or re.search(r"\)[*+?{]|\(\?|\\", plain) is not None
+    )
 
 
 def _by_pattern(name: str, read: Callable[[Server], Iterable[str]]) -> Callable[[Call, str], Keep]:
     def make(call: Call, value: str) -> Keep:
         del call
         pattern = _pattern(value, name)
-        return lambda server: any(pattern.search(text) for text in read(server))
+        return lambda server: any(pattern.search(text[:SEARCHED_LENGTH_MAX]) for text in read(server))
 
     return make
 
@@ -178,6 +207,19 @@ def milliseconds(name: str, value: str) -> int:
         ) from error
     told = told if told.tzinfo is not None else told.replace(tzinfo=UTC)
     return int(told.timestamp() * 1000)
+
+
+def _by_deleted(call: Call, value: str) -> Keep:
+    """Servers that are gone aren't kept: an admin who asks for them gets none."""
+    del value
+    none = call.caller.is_admin and call.query.flag("deleted") is True
+    return lambda server: not none
+
+
+def _by_locked(call: Call, value: str) -> Keep:
+    del value
+    locked = call.query.flag("locked")
+    return lambda server: server.labels.locked is locked
 
 
 def _by_status(call: Call, value: str) -> Keep:
@@ -226,6 +268,8 @@ _FILTERS: Final[dict[str, Callable[[Call, str], Keep]]] = {
     "hostname": _by_equal(lambda server: server.admission.hostname),
     "description": _by_pattern("description", lambda server: [server.labels.description or ""]),
     "host": _by_host,
+    "deleted": _by_deleted,
+    "locked": _by_locked,
     "node": _by_host,
     "tags": _by_tags(lambda wanted, has: wanted <= has),
     "tags-any": _by_tags(lambda wanted, has: bool(wanted & has)),

@@ -1,17 +1,14 @@
 """Tags of a server, from 2.26."""
 
-from typing import Final
-
 import msgspec
 from msgspec.structs import replace
 
 from freehold.api.call import Answer, Call
+from freehold.api.compute.server_create import TAGS_MAX
 from freehold.api.compute.server_view import Server
 from freehold.api.compute.servers import relabel, server_of
 from freehold.api.compute.wire.servers import Tag, TagsBody
 from freehold.vocabulary.errors import BadRequest, NotFound
-
-TAGS_MAX: Final = 50
 
 
 async def index(call: Call) -> Answer:

@@ -42,10 +42,14 @@ async def update(call: Call) -> Answer:
         raise BadRequest("Invalid input: Additional properties are not allowed ('description' was unexpected)")
     if body.hostname is not UNSET:
         raise BadRequest("the host name of a running server can't be changed by this cloud; leave 'hostname' out")
+    if body.access_v4 or body.access_v6:
+        raise BadRequest("accessIPv4 and accessIPv6 aren't supported by this cloud; leave them out")
     server = await server_of(call)
     labels = server.labels
     if body.name is not UNSET:
-        labels = replace(labels, name=body.name)
+        if not body.name.strip():
+            raise BadRequest("Invalid input for field/attribute name: it can't be blank.")
+        labels = replace(labels, name=body.name.strip())
     if body.description is not UNSET:
         labels = replace(labels, description=body.description)
     await relabel(call, server, labels)

@@ -158,7 +158,7 @@ class ConsoleIn(Body, frozen=True, kw_only=True):
 class ActionBody(Body, frozen=True, kw_only=True):
     """POST /servers/{id}/action: one of these."""
 
-    start: UnsetType | None = field(name="os-start", default=UNSET)
-    stop: UnsetType | None = field(name="os-stop", default=UNSET)
+    start: Any = field(name="os-start", default=UNSET)
+    stop: Any = field(name="os-stop", default=UNSET)
     reboot: RebootIn | UnsetType = UNSET
     console: ConsoleIn | UnsetType = field(name="os-getConsoleOutput", default=UNSET)
