@@ -22,7 +22,7 @@ SYSTEM_PROJECT: Final = "system"
 
 TOKEN_BYTES_MAX: Final = 4096
 CACHED_TOKENS_MAX: Final = 10_000
-ALGORITHMS: Final = ["EdDSA", "Ed25519"]
+ALGORITHMS: Final = ["Ed25519"]
 
 _REFUSAL: Final = "The request you have made requires authentication."
 

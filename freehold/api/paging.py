@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 from urllib.parse import urlencode
 
 from freehold.api.call import Call
-from freehold.vocabulary.errors import BadRequest, NotFound
+from freehold.vocabulary.errors import BadRequest
 
 T = TypeVar("T")
 
@@ -35,18 +35,6 @@ def cut(rows: Iterable[T], page: Wanted, id_of: Callable[[T], str]) -> tuple[lis
     if page.marker and all(id_of(row) != page.marker for row in rest):
         raise BadRequest(f"marker [{page.marker[:64]}] not found")
     found = list(islice(rest, page.limit + 1))
-    return found[: page.limit], len(found) > page.limit
-
-
-def after_marker(rows: Callable[[], Iterable[T]], page: Wanted, keep: Callable[[T], bool]) -> tuple[list[T], bool]:
-    """The page's rows that `keep` lets through, where the view does the marker (`view.list(…, after=page.marker)`).
-
-    Raises BadRequest for an unknown marker.
-    """
-    try:
-        found = list(islice((row for row in rows() if keep(row)), page.limit + 1))
-    except NotFound as error:
-        raise BadRequest(f"marker [{page.marker[:64]}] not found") from error
     return found[: page.limit], len(found) > page.limit
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from freehold.api import asking
 from freehold.api.call import Answer, Call
+from freehold.api.caller import SYSTEM_PROJECT
 from freehold.api.faults import HttpRefusal
 from freehold.api.image import patch
 from freehold.api.image.fields import TAGS_MAX, applied, changeable, shown
@@ -50,6 +51,8 @@ async def create(call: Call) -> Answer:
     identifier = document.get("id") or new_id(call.cloud.chance)
     blank = Image(id="", name="", project=call.caller.project, created=now, updated=now)
     image = msgspec.structs.replace(applied(blank, document), id=identifier)
+    if image.project == SYSTEM_PROJECT:
+        raise BadRequest("Say with 'owner' which project the image is for.")
     _check_allowed(call, blank, image)
     await asking.images(call, CreateImage(image=image))
     return Answer(201, shown(image), {"location": f"{call.base_url}/v2/images/{image.id}"})

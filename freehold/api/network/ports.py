@@ -20,7 +20,7 @@ from freehold.api.network.frame import (
     refuse_fields,
     with_fields,
 )
-from freehold.api.reading import every, find, not_found, one
+from freehold.api.reading import every, not_found, one
 from freehold.api.wire import Identifier, NameOrNothing, Text
 from freehold.runtime.chance import new_id
 from freehold.vocabulary.errors import BadRequest, NotFound
@@ -242,9 +242,3 @@ async def delete(call: Call) -> Answer:
     port, network = await _owned(call)
     await asking.networks(call, DeleteOf(kind="port", id=port.id), network.cluster)
     return Answer(204)
-
-
-async def exists(call: Call, key: str) -> bool:
-    """Whether there is such a port for the caller."""
-    port = await find(call, Port, key)
-    return port is not None and call.caller.owns(port.project)

@@ -1,0 +1,157 @@
+"""The small cloud of the API's tests with a scheduler and two simulated hosts, so that servers come up."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from freehold.drivers.fabric.simulated import SimulatedFabric
+from freehold.drivers.hypervisor.simulated import SimulatedHypervisor
+from freehold.drivers.imagefetch.simulated import SimulatedImageCache
+from freehold.runtime.tasks import ThreadOffload
+from freehold.store.database import Store
+from freehold.workers.base import Means
+from freehold.workers.host.worker import HostWorker
+from freehold.workers.scheduler.worker import SchedulerWorker
+from tests.api.asgi import Client, Reply
+from tests.api.conftest import Api
+
+V21 = "/compute/v2.1"
+PATIENCE_S = 20.0
+
+
+@dataclass
+class Compute:
+    """The cloud, with an image and a network that everybody may use. `member` speaks 2.96, `oldest` 2.1."""
+
+    api: Api
+    member: Client
+    other: Client
+    admin: Client
+    image: str
+    network: str
+    hypervisors: list[SimulatedHypervisor]
+
+    @property
+    def oldest(self) -> Client:
+        return self.api.member
+
+    def at(self, version: str, client: Client | None = None) -> Client:
+        """A client (the member unless said otherwise) in another microversion."""
+        return _in_version(client or self.member, version)
+
+    def wanted(self, **more: Any) -> dict[str, Any]:
+        """The body of a create."""
+        server = {"name": "web", "flavorRef": "1", "imageRef": self.image, "networks": [{"uuid": self.network}]}
+        return {"server": server | more}
+
+    async def create(self, client: Client | None = None, **more: Any) -> str:
+        """Asks for a server; gives its id."""
+        reply = await (client or self.member).post(f"{V21}/servers", self.wanted(**more))
+        assert reply.status == 202, reply.body
+        return str(reply.json["server"]["id"])
+
+    async def server(self, guest: str, client: Client | None = None) -> Any:
+        """A server as it is shown."""
+        reply = await (client or self.member).get(f"{V21}/servers/{guest}")
+        assert reply.status == 200, reply.body
+        return reply.json["server"]
+
+    async def settled(self, guest: str, status: str = "ACTIVE") -> Any:
+        """Waits until a server has a status and nothing is under way; gives it."""
+        return await self.until(
+            lambda: self.server(guest), lambda s: s["status"] == status and s["OS-EXT-STS:task_state"] is None
+        )
+
+    async def running(self, **more: Any) -> str:
+        """A server that is ACTIVE."""
+        guest = await self.create(**more)
+        await self.settled(guest)
+        return guest
+
+    async def gone(self, guest: str) -> None:
+        """Waits until a server is found no more."""
+        await self.until(lambda: self.member.get(f"{V21}/servers/{guest}"), lambda reply: reply.status == 404)
+
+    async def act(self, guest: str, action: str, given: Any = None, client: Client | None = None) -> Reply:
+        """Does something to a server."""
+        return await (client or self.member).post(f"{V21}/servers/{guest}/action", {action: given})
+
+    @staticmethod
+    async def until(ask: Callable[[], Awaitable[Any]], holds: Callable[[Any], bool]) -> Any:
+        """Asks until the answer holds; gives it."""
+        answer: Any = None
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while not holds(answer := await ask()):
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            raise AssertionError(f"not within {PATIENCE_S} s; it stands at {answer}") from None
+        return answer
+
+
+def _in_version(client: Client, version: str) -> Client:
+    return Client(client.app, {**client.headers, "openstack-api-version": f"compute {version}"})
+
+
+@pytest.fixture
+async def compute(api: Api, tmp_path: Path) -> AsyncIterator[Compute]:
+    async with AsyncExitStack() as stack:
+        offload = ThreadOffload(2)
+        stack.callback(offload.close)
+        means = Means(api.cloud.bus, api.cloud.clock, api.cloud.chance, offload)
+        scheduler = SchedulerWorker(means)
+        await scheduler.open()
+        stack.push_async_callback(scheduler.close)
+        hypervisors = [await _open_host(means, tmp_path / f"host{n}", f"host{n}", stack) for n in range(2)]
+        yield Compute(
+            api=api,
+            member=_in_version(api.member, "2.96"),
+            other=_in_version(api.other, "2.96"),
+            admin=_in_version(api.admin, "2.96"),
+            image=await _image(api),
+            network=await _network(api),
+            hypervisors=hypervisors,
+        )
+
+
+async def _open_host(means: Means, path: Path, name: str, stack: AsyncExitStack) -> SimulatedHypervisor:
+    path.mkdir()
+    store = await Store.open(
+        path / "host.db",
+        role="host",
+        cluster="default",
+        clock=means.clock,
+        chance=means.chance,
+        offload=means.offload,
+    )
+    stack.push_async_callback(store.close)
+    clock = means.clock.clock
+    hypervisor = SimulatedHypervisor(path / "guests", clock, vcpus=16, ram_mib=16384, disk_gib=200)
+    fabric, images = SimulatedFabric(path / "fabric"), SimulatedImageCache(clock)
+    host = HostWorker(means, store, name, hypervisor, fabric, images, 8)
+    await host.open()
+    stack.push_async_callback(host.close)
+    return hypervisor
+
+
+async def _image(api: Api) -> str:
+    record = {"name": "tiny", "disk_format": "raw", "container_format": "bare", "visibility": "public"}
+    made = await api.admin.post("/image/v2/images", record)
+    image = str(made.json["id"])
+    content = {"content-type": "application/octet-stream"}
+    reply = await api.admin.ask("PUT", f"/image/v2/images/{image}/file", bytes(1 << 20), content)
+    assert reply.status == 204, reply.body
+    return image
+
+
+async def _network(api: Api) -> str:
+    made = await api.admin.post("/network/v2.0/networks", {"network": {"name": "shared", "shared": True}})
+    network = str(made.json["network"]["id"])
+    subnet = {"network_id": network, "cidr": "10.20.0.0/24", "ip_version": 4}
+    assert (await api.admin.post("/network/v2.0/subnets", {"subnet": subnet})).status == 201
+    return network
