@@ -9,16 +9,35 @@ from freehold.api.call import Answer, Call
 from freehold.bus import subjects, talk
 from freehold.views.cloud import OwnerSeen
 from freehold.vocabulary.codec import KINDS, decode_kind
+from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Entries, Entry, Owner, Told
-from freehold.vocabulary.errors import FreeholdError, NotFound
+from freehold.vocabulary.errors import Fault, FreeholdError, NotFound
+from freehold.vocabulary.host import Capacity
 from freehold.vocabulary.request import Admission
 from freehold.vocabulary.units import iso_millis
 
 DEADLINE_S: Final = 3.0
 ID_LENGTH_MAX: Final = 128
 
-_TELLING: Final = ("state", "stage", "status", "power", "deed", "number", "host", "attempts", "finished", "fault")
+_TELLING: Final = (
+    "action",
+    "state",
+    "stage",
+    "stages",
+    "status",
+    "power",
+    "deed",
+    "number",
+    "host",
+    "attempts",
+    "addresses",
+    "used",
+    "finished",
+    "fault",
+)
 """Fields of a record that say what happened; the rest is in the record itself."""
+
+_TIMES: Final = frozenset({"finished"})
 
 
 async def show(call: Call) -> Answer:
@@ -69,11 +88,25 @@ def _told(entry: Entry) -> str:
     if entry.kind not in KINDS or entry.value is None:
         return "written"
     record: Any = decode_kind(entry.kind, entry.value)
-    parts = [f"{name}={_short(getattr(record, name))}" for name in _TELLING if getattr(record, name, None)]
+    parts = [f"{name}={_short(name, getattr(record, name))}" for name in _TELLING if getattr(record, name, None)]
     return " ".join(parts) or "written"
 
 
-def _short(value: Any) -> str:
-    message = getattr(value, "message", None)
-    number = getattr(value, "number", None)
-    return str(message if message is not None else number if number is not None else value)
+def _short(name: str, value: Any) -> str:
+    """A field's value for a reader: the last of the stages, a deed's number, a fault's message, a time as people write
+    it.
+    """
+    match value:
+        case Fault(message=message):
+            return message
+        case Deed(number=number):
+            return str(number)
+        case Capacity():
+            return f"{value.vcpus} vCPUs/{value.ram_mib} MiB/{value.disk_gib} GiB"
+        case tuple() if name == "stages":
+            return str(value[-1][0])
+        case tuple():
+            return ",".join(str(getattr(one, "address", one)) for one in value)
+        case int() if name in _TIMES:
+            return iso_millis(value)
+    return str(value)
