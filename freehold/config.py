@@ -54,9 +54,7 @@ def checked(settings: Settings) -> Settings:
             "a machine with the qemu hypervisor is one host; several hosts on one machine are simulated ones"
         )
     if settings.simulated_ram_mib < 1 or not 0 <= settings.simulated_boot_s <= 3600:
-        raise BadRequest(
-            "a simulated host has at least 1 MiB of memory, and its guests take 0 to 3600 s to start"
-        )
+        raise BadRequest("a simulated host has at least 1 MiB of memory, and its guests take 0 to 3600 s to start")
     unknown = set(settings.roles) - set(ROLES)
     if unknown:
         raise BadRequest(f"roles has {', '.join(sorted(unknown))}; there are {', '.join(ROLES)}")

@@ -61,7 +61,7 @@ class Cloud:
 
     # --- the process -----------------------------------------------------------------------------------------------
 
-    async def launch(self) -> None:
+    async def launch(self) -> asyncio.subprocess.Process:
         """Starts the process, and doesn't wait for it."""
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
@@ -71,13 +71,12 @@ class Cloud:
                 cwd=ROOT,
                 env=os.environ | {"FREEHOLD_CACHE": str(self.state / "no-cache")},
             )
+        return self.process
 
     async def start(self) -> None:
         """Starts the process and waits until it says that it is ready. Signs in, the first time."""
         said = self._ready_lines()
-        await self.launch()
-        assert self.process is not None
-        process = self.process
+        process = await self.launch()
 
         async def ready() -> bool:
             assert process.returncode is None, f"it ended with {process.returncode}: {self.last_lines()}"
@@ -220,7 +219,7 @@ class Cloud:
 
         async def so() -> bool:
             shown.update(await self.server(guest))
-            return shown["status"] == status
+            return bool(shown["status"] == status)
 
         await until(so, within_s, lambda: f"{guest} should be {status}, and is {shown}\n{self.last_lines()}")
         return shown

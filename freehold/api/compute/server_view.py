@@ -9,7 +9,7 @@ from freehold.api.compute import microversion as mv
 from freehold.api.compute.links import bookmark, links
 from freehold.api.compute.microversion import Version
 from freehold.vocabulary.errors import Fault
-from freehold.vocabulary.guest import Guest, GuestState, Labels
+from freehold.vocabulary.guest import Action, Guest, GuestState, Labels
 from freehold.vocabulary.host import Host
 from freehold.vocabulary.network import Port, SecurityGroup
 from freehold.vocabulary.request import Admission, Stage
@@ -43,6 +43,7 @@ _BY_STATE: Final[dict[GuestState, Shown]] = {
     GuestState.REFUSING: Shown("BUILD", "building", "scheduling", NO_STATE),
 }
 _STARTING: Final = Shown("SHUTOFF", "stopped", "powering-on", SHUTDOWN)
+_RESTARTING: Final = Shown("HARD_REBOOT", "active", "rebooting_hard", RUNNING)
 _SPAWNING: Final = Shown("BUILD", "building", "spawning", NO_STATE)
 _FAILED: Final = Shown("ERROR", "error", None, NO_STATE)
 _BY_STAGE: Final[dict[Stage, str]] = {Stage.ADMITTED: "scheduling", Stage.SCHEDULED: "networking"}
@@ -56,6 +57,10 @@ class Server:
 
     admission: Admission
     guest: Guest | None
+    doing: str = ""
+    """The action that the guest's state in progress belongs to, where the state alone doesn't say: ``start``,
+    ``reboot``.
+    """
 
     @property
     def labels(self) -> Labels:
@@ -78,7 +83,14 @@ def joined(call: Call, admission: Admission) -> Server:
     guest = call.cloud.view.get(Guest, admission.guest)
     deed = admission.deed
     ours = guest is not None and deed is not None and (guest.deed, guest.host) == (deed.number, deed.host)
-    return Server(admission, guest if ours else None)
+    return Server(admission, guest if ours else None, _doing(call, guest) if ours and guest is not None else "")
+
+
+def _doing(call: Call, guest: Guest) -> str:
+    if guest.launched is None or guest.state not in (GuestState.WIRING, GuestState.LAUNCHING):
+        return ""
+    action = call.cloud.view.get(Action, f"{guest.id}/{guest.working_for}")
+    return "" if action is None else action.action
 
 
 def shown(server: Server) -> Shown:
@@ -97,7 +109,9 @@ def _stands(server: Server) -> Shown:
         return Shown("BUILD", "building", _BY_STAGE.get(admission.stage, "spawning"), NO_STATE)
     if guest.state in _BY_STATE:
         return _BY_STATE[guest.state]
-    return _SPAWNING if guest.launched is None else _STARTING
+    if guest.launched is None:
+        return _SPAWNING
+    return _RESTARTING if server.doing == "reboot" else _STARTING
 
 
 def addresses(call: Call, server: Server) -> dict[str, list[dict[str, Any]]]:
