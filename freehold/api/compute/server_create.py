@@ -242,16 +242,17 @@ def _hostname(name: str) -> str:
 
 
 def _user_data(encoded: str | None) -> Secret | None:
+    """User data as it travels: base64, for it may be any bytes. The host decodes it."""
     if not encoded:
         return None
+    packed = "".join(encoded.split())
     try:
-        raw = base64.b64decode(encoded, validate=False)
-        text = raw.decode()
-    except (binascii.Error, UnicodeDecodeError, ValueError) as error:
-        raise BadRequest("Invalid input for field/attribute user_data: it must be base64 of UTF-8 text.") from error
+        raw = base64.b64decode(packed, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise BadRequest("Invalid input for field/attribute user_data: it must be base64.") from error
     if len(raw) > USER_DATA_BYTES_MAX:
         raise BadRequest(f"user_data has {len(raw)} bytes; at most {USER_DATA_BYTES_MAX} can be given")
-    return Secret(text)
+    return Secret(packed)
 
 
 def _yes(name: str, value: bool | str | None) -> bool:
