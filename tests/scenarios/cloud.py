@@ -178,7 +178,12 @@ class Cloud:
 
     async def new_image(self, content: bytes | None = None, name: str = "small") -> str:
         """Uploads an image (of zeros, unless told otherwise) that everybody may use; gives its id."""
-        record = {"name": name, "disk_format": "raw", "container_format": "bare", "visibility": "public"}
+        record = {
+            "name": name,
+            "disk_format": "qcow2" if (content or b"").startswith(b"QFI\xfb") else "raw",
+            "container_format": "bare",
+            "visibility": "public",
+        }
         image = (await self.well("POST", "/image/v2/images", record))["id"]
         await self.well("PUT", f"/image/v2/images/{image}/file", content or bytes(MIB))
         return str(image)
