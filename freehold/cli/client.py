@@ -40,6 +40,10 @@ class Client:
         """The body of the answer to a POST of JSON."""
         return await self._call("POST", path, json=body)
 
+    async def delete(self, path: str) -> None:
+        """Deletes what is at the path. Raises NotFound if there is nothing."""
+        await self._call("DELETE", path)
+
     async def put(self, path: str, data: aiohttp.Payload) -> Any:
         """The answer to a PUT of bytes."""
         return await self._call("PUT", path, data=data)
