@@ -47,7 +47,7 @@ class Tasks:
 
     def __init__(self, room: str) -> None:
         self._room = room
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[Any], None] = {}  # in order: what is cancelled first is the same in every run
         self._watchers: list[Tasks] = []
         self._broken: asyncio.Event = asyncio.Event()
         self.failed: BaseException | None = None
@@ -55,12 +55,12 @@ class Tasks:
     def start(self, name: str, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         """Runs `work` in the background until it ends or `close` is called."""
         task = asyncio.get_running_loop().create_task(work, name=f"{self._room}.{name}")
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(self._ended)
         return task
 
     def _ended(self, task: "asyncio.Task[Any]") -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if task.cancelled():
             return
         error = task.exception()

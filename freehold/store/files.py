@@ -55,12 +55,20 @@ def open_files(path: Path, new_store: str, new_epoch: str) -> OpenFiles:
     try:
         writer = _connect(path)
         path.chmod(0o600)
-        writer.executescript(_TABLES)
-        _found(writer, new_store, new_epoch)
-        return OpenFiles(writer, _connect(path), lock, _meta(writer, "store"), _head(writer))
+        store, head = take_up(writer, new_store, new_epoch)
+        return OpenFiles(writer, _connect(path), lock, store, head)
     except BaseException:
         os.close(lock)
         raise
+
+
+def take_up(connection: sqlite3.Connection, new_store: str, new_epoch: str) -> tuple[str, Position]:
+    """Makes the tables of a store where there are none: its id, and where its log stands. Raises Conflict if a later
+    version wrote it.
+    """
+    connection.executescript(_TABLES)
+    _found(connection, new_store, new_epoch)
+    return _meta(connection, "store"), _head(connection)
 
 
 def _locked(path: Path) -> int:

@@ -394,7 +394,7 @@ async def test_a_guest_reaches_out_by_translation_and_nobody_reaches_in(
     port = wiring(network, 5)
     guest = await bench.guest(port)
     await bench.fabric.filter((lets_in(port),))
-    assert await asyncio.to_thread(lambda: guest.pings(outside, wait_s=3))
+    assert await asyncio.to_thread(lambda: guest.pings(outside, count=5, wait_s=3))
     await bench.fabric.filter((lets_in(port, PING),))
     assert not await asyncio.to_thread(machine_pings, "10.213.77.5")
 

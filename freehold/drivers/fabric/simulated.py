@@ -16,14 +16,15 @@ from freehold.vocabulary.network import Direction, PortWiring, Rule
 
 
 class SimulatedFabric:
-    """See Fabric. `folder`: where it remembers over a restart; without one it remembers nothing.
+    """See Fabric. `folder`: where it remembers over a restart; without one it remembers nothing, unless it is handed
+    the `records` of the driver before it.
 
     For tests: `fail_plug` is raised by `plug` while it is set, `wiring` and `lets_in` tell what is in force, and
     `ask_metadata` asks as a guest.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self._records = Records(folder)
+    def __init__(self, folder: Path | None = None, records: Records | None = None) -> None:
+        self._records = records or Records(folder)
         self._metadata: Metadata | None = None
         self.fail_plug: FreeholdError | None = None
 

@@ -46,7 +46,8 @@ class SimulatedHypervisor:
     """See the module.
 
     `folder`: where guests are kept; None: in memory only. `boot_s`: how long a launch takes; `shutdown_s`: how long a
-    guest takes to power off when asked. Both pass on the clock that is handed in. Nothing waits on it for 0.
+    guest takes to power off when asked. Both pass on the clock that is handed in. Nothing waits on it for 0. `guests`:
+    what is on the machine already, shared with the drivers before and after this one.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class SimulatedHypervisor:
         boot_s: float = 0.0,
         shutdown_s: float = 0.0,
         boot: str = "simulated",
+        guests: "dict[str, SimulatedGuest] | None" = None,
     ) -> None:
         self._folder = folder
         self._clock = clock
@@ -80,7 +82,7 @@ class SimulatedHypervisor:
         self._failures: defaultdict[str, deque[FreeholdError]] = defaultdict(deque)
         self._news = Newsroom()
         self._tasks = Tasks("hypervisor")
-        self._guests = _load(folder)
+        self._guests = _load(folder) if guests is None else guests
 
     # --- the interface ---------------------------------------------------------------------------------------------
 

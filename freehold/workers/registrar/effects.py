@@ -24,6 +24,7 @@ from freehold.workers.registrar.signin import Grant
 
 TOKEN_LIFE_S = 3600
 REMEMBERED_MAX = 10_000
+SALT_BYTES = 16
 ASK_HOST_DEADLINE_S = 5.0
 
 
@@ -35,15 +36,16 @@ class Passwords:
     each time; the digest covers the stored hash, so a changed password forgets it.
     """
 
-    def __init__(self, means: Means) -> None:
+    def __init__(self, means: Means, hasher: PasswordHasher) -> None:
         self._means = means
-        self._hasher = PasswordHasher()
+        self._hasher = hasher
         self._key = means.chance.bytes(32)
         self._right: dict[bytes, None] = {}
 
     async def hashed(self, password: Secret) -> bytes:
         """The hash to keep."""
-        return (await self._means.offload(lambda: self._hasher.hash(password.reveal()))).encode()
+        salt = self._means.chance.bytes(SALT_BYTES)
+        return (await self._means.offload(lambda: self._hasher.hash(password.reveal(), salt=salt))).encode()
 
     async def right(self, kept: bytes | None, password: Secret) -> bool:
         """Whether `password` is the one that `kept` was made from. Takes as long when there is none."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from argon2 import PasswordHasher
 from msgspec.structs import replace
 
 from freehold.bus import subjects, talk
@@ -60,14 +61,16 @@ _log = logger("registrar")
 class RegistrarWorker:
     """See the package. Also the `Sink` that follows hosts."""
 
-    def __init__(self, means: Means, store: Store, name: str = "registrar") -> None:
+    def __init__(
+        self, means: Means, store: Store, name: str = "registrar", hasher: PasswordHasher | None = None
+    ) -> None:
         self._means, self._store = means, store
         self.tasks = Tasks("registrar")
         self.records = Records(store)
         self.desk = Desk(means, store, name)
         self._reconciler = Reconciler(means, self.records, self.tasks)
         self._follower = Follower(means.bus, ["host"], self, "registrar")
-        self._passwords = Passwords(means)
+        self._passwords = Passwords(means, hasher or PasswordHasher())
         self._signer: Signer | None = None
         self.tasks.watch(self.desk.tasks, self._follower.tasks)
         self._subscriptions: list[Subscription] = []

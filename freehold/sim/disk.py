@@ -1,0 +1,107 @@
+"""A disk with stores on it: commits take time, may fail, and a store may be put back to an old copy.
+
+The store is the real one, over SQLite in memory. What was staged and not committed when its process is killed is lost;
+what was committed stays, whether or not the process lived to hear of it.
+"""
+
+import asyncio
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Final, TypeVar
+
+from freehold.runtime.chance import Chance, new_id
+from freehold.runtime.clock import HybridClock
+from freehold.sim.process import Process
+from freehold.store.database import Store
+from freehold.store.files import OpenFiles, take_up
+from freehold.vocabulary.envelope import Owner, Position
+
+T = TypeVar("T")
+
+SYNC_S: Final = (0.0005, 0.004)
+
+
+@dataclass(frozen=True, slots=True)
+class _KeptOpen(OpenFiles):
+    """Files in memory, which outlive the process that has them open."""
+
+    def close(self) -> None:
+        """Leaves them for the next process."""
+
+
+class StoreFile:
+    """One store's file. `before` and `after` are asked around every commit whether the process is to die there."""
+
+    def __init__(self, name: str, random: Random, faults: Counter[str]) -> None:
+        self.name = name
+        self._random, self._faults = random, faults
+        self.connection = _empty()
+        self.copies: list[bytes] = []
+        self.failing = 0.0
+        """How likely a commit is to fail."""
+        self.commits = 0
+        self.at_commit: Callable[[str, Process], bool] | None = None
+        """Asked with ``before`` and ``after`` a commit; True: the process has been killed there."""
+
+    def open(self, *, role: str, cluster: str, process: Process, clock: HybridClock, chance: Chance) -> Store:
+        """The production store over this file."""
+        store, head = take_up(self.connection, new_id(chance), new_id(chance))
+        files = _KeptOpen(self.connection, self.connection, -1, store, head)
+
+        async def offload(work: Callable[[], T]) -> T:
+            return await self._offloaded(process, work)
+
+        return Store(Owner(store=store, role=role, cluster=cluster), files, clock, offload)
+
+    async def _offloaded(self, process: Process, work: Callable[[], T]) -> T:
+        await asyncio.sleep(self._random.uniform(*SYNC_S))
+        if self.at_commit is not None and self.at_commit("before", process):
+            await _never()
+        if self.failing and self._random.random() < self.failing:
+            self._faults["commit failed"] += 1
+            if self._random.random() < 0.5:
+                raise sqlite3.OperationalError("database or disk is full")
+            raise sqlite3.OperationalError("disk I/O error")
+        result = work()
+        self.commits += 1
+        if self.at_commit is not None and self.at_commit("after", process):
+            await _never()
+        await asyncio.sleep(0)
+        return result
+
+    def position(self) -> Position:
+        """Where the durable log stands, as the disk has it."""
+        row = self.connection.execute("SELECT value FROM meta WHERE name = 'epoch'").fetchone()
+        head = self.connection.execute("SELECT seq, digest FROM log ORDER BY seq DESC LIMIT 1").fetchone()
+        epoch = "" if row is None else str(row[0])
+        return Position(epoch=epoch) if head is None else Position(epoch=epoch, seq=head[0], digest=head[1])
+
+    def rows(self) -> list[tuple[str, str, bytes]]:
+        """Every durable public row: (kind, key, value), in order."""
+        return self.connection.execute("SELECT kind, key, value FROM rows ORDER BY kind, key").fetchall()
+
+    def copy(self) -> None:
+        """Takes a copy that the store may be put back to."""
+        self.copies.append(self.connection.serialize())
+
+    def put_back(self, copy: bytes) -> None:
+        """The disk shows an old state, as after a restored snapshot. Nobody may have the store open."""
+        self._faults["store put back"] += 1
+        self.connection = _empty()
+        self.connection.deserialize(copy)
+
+    def delete(self) -> None:
+        """The file is gone."""
+        self._faults["store deleted"] += 1
+        self.connection = _empty()
+
+
+def _empty() -> sqlite3.Connection:
+    return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+
+
+async def _never() -> None:
+    await asyncio.get_running_loop().create_future()

@@ -1,0 +1,63 @@
+"""A machine: a clock that may be wrong, a disk, and what survives the processes that run on it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from freehold.drivers.fabric.records import PortRecord
+from freehold.drivers.fabric.records import Records as FabricRecords
+from freehold.drivers.hypervisor.simulated import SimulatedGuest
+from freehold.vocabulary.guest import Power
+
+START_UNIX_MS: Final = 1_780_000_000_000
+"""When every run begins: a day in 2026, the same for all."""
+
+
+class SimClock:
+    """See freehold.runtime.clock.Clock: virtual time, with a wall clock that is `offset_ms` off."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.offset_ms = 0
+
+    def unix_ms(self) -> int:
+        """See Clock."""
+        return START_UNIX_MS + self.offset_ms + int(self._loop.time() * 1000)
+
+    def monotonic_s(self) -> float:
+        """See Clock."""
+        return self._loop.time()
+
+    async def sleep(self, seconds: float) -> None:
+        """See Clock."""
+        await asyncio.sleep(seconds)
+
+
+class Guests(dict[str, SimulatedGuest]):
+    """What is on a machine of each guest, whoever drives it. `kept` is told (guest, before, after) of each change."""
+
+    def __init__(self, kept: Callable[[str, SimulatedGuest | None, SimulatedGuest | None], None]) -> None:
+        super().__init__()
+        self._kept = kept
+
+    def __setitem__(self, guest: str, held: SimulatedGuest) -> None:
+        before = self.get(guest)
+        super().__setitem__(guest, held)
+        self._kept(guest, before, held)
+
+    def running(self) -> list[str]:
+        """The guests that run."""
+        return [guest for guest, held in self.items() if held.power is Power.RUNNING]
+
+
+class Ports(FabricRecords):
+    """What is plugged on a machine. `plugged` is told of each port."""
+
+    def __init__(self, plugged: Callable[[PortRecord], None]) -> None:
+        super().__init__(None)
+        self._plugged = plugged
+
+    def save_port(self, record: PortRecord) -> None:
+        """See Records."""
+        super().save_port(record)
+        self._plugged(record)

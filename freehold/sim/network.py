@@ -1,0 +1,270 @@
+"""The bus between processes that may each be cut off, with a fate for every message: lost, doubled, late.
+
+Each process has an `Endpoint`; what it sends to another (or to itself) is decided message by message. Every process
+sits at a place; places can be cut from each other. A subscription of a process that was killed stays for a while, as a
+broker notices late, and what is sent there is lost.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Final
+
+from freehold.bus.interface import BODY_BYTES_MAX, Answerer, Listener
+from freehold.bus.local import matches
+from freehold.sim.process import Process
+from freehold.vocabulary.errors import NoAnswer, TooLarge
+
+LATENCY_S: Final = (0.0002, 0.002)
+BACKLOG_MAX: Final = 10_000
+
+
+@dataclass(slots=True)
+class Weather:
+    """How likely each fate of a message is, and how late a late one may be."""
+
+    lost: float = 0.0
+    doubled: float = 0.0
+    late: float = 0.0
+    late_s_max: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class _Ear:
+    """One subscription to publications."""
+
+    endpoint: "Endpoint"
+    pattern: str
+    listener: Listener
+    group: str
+    backlog: deque[tuple[str, bytes]] = field(default_factory=lambda: deque(maxlen=BACKLOG_MAX))
+    busy: bool = False
+    closed: bool = False
+
+    def hear(self, subject: str, body: bytes) -> None:
+        if self.closed:
+            return
+        self.backlog.append((subject, body))
+        if not self.busy:
+            self.busy = True
+            self.endpoint.process.start(self._drain())
+
+    async def _drain(self) -> None:
+        while self.backlog and not self.closed:
+            subject, body = self.backlog.popleft()
+            try:
+                await self.listener(subject, body)
+            except Exception as error:  # noqa: BLE001 - told to the world, which judges it
+                self.endpoint.network.broken(f"a listener of {self.endpoint.process.name} on {subject}", error)
+        self.busy = False
+
+    async def close(self) -> None:
+        """See Subscription."""
+        self.closed = True
+        self.endpoint.network.forget(self)
+
+
+@dataclass(slots=True, eq=False)
+class _Mouth:
+    """One answerer of questions."""
+
+    endpoint: "Endpoint"
+    pattern: str
+    answerer: Answerer
+    closed: bool = False
+
+    async def close(self) -> None:
+        """See Subscription."""
+        self.closed = True
+        self.endpoint.network.forget(self)
+
+
+class Network:
+    """See the module. `faults` counts what was done to messages; `broken` is told of what code raised."""
+
+    def __init__(self, random: Random, faults: Counter[str], broken: Callable[[str, BaseException], None]) -> None:
+        self._random, self._faults = random, faults
+        self.broken = broken
+        self.weather = Weather()
+        self._cuts: dict[tuple[str, str], None] = {}
+        self._ears: dict[_Ear, None] = {}
+        self._mouths: dict[_Mouth, None] = {}
+        self._heard_by: dict[str, tuple[list[_Ear], list[list[_Ear]]]] = {}
+        self._answered_by: dict[str, list[_Mouth]] = {}
+        self.watchers: list[Callable[[Process, str, bytes], None]] = []
+        """Told of every publication as it is sent."""
+        self.sent = 0
+
+    # --- cuts ------------------------------------------------------------------------------------------------------
+
+    def cut(self, one: str, other: str) -> None:
+        """Nothing passes between two places any more."""
+        self._cuts[min(one, other), max(one, other)] = None
+
+    def mend(self, one: str, other: str) -> None:
+        """Ends a cut."""
+        self._cuts.pop((min(one, other), max(one, other)), None)
+
+    def mend_all(self) -> None:
+        """Ends all cuts."""
+        self._cuts.clear()
+
+    def connected(self, one: str, other: str) -> bool:
+        """Whether messages pass between two places."""
+        return not self._cuts or (min(one, other), max(one, other)) not in self._cuts
+
+    # --- what endpoints do -----------------------------------------------------------------------------------------
+
+    def publish(self, sender: "Endpoint", subject: str, body: bytes) -> None:
+        self.sent += 1
+        for watcher in self.watchers:
+            watcher(sender.process, subject, body)
+        single, groups = self._listeners(subject)
+        for ear in single:
+            self._carry(sender.place, ear.endpoint, ear.hear, subject, body)
+        for members in groups:
+            ear = members[self._random.randrange(len(members))] if len(members) > 1 else members[0]
+            self._carry(sender.place, ear.endpoint, ear.hear, subject, body)
+
+    async def ask(self, sender: "Endpoint", subject: str, body: bytes, deadline_s: float) -> bytes:
+        self.sent += 1
+        mouths = self._answerers(subject)
+        if not mouths:
+            await asyncio.sleep(self._latency_s())
+            raise NoAnswer(f"nobody answers on {subject}")
+        mouth = mouths[self._random.randrange(len(mouths))] if len(mouths) > 1 else mouths[0]
+        answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        def reply(raw: bytes) -> None:
+            if not answered.done():
+                answered.set_result(raw)
+
+        def come(subject: str, body: bytes) -> None:
+            if not mouth.closed:
+                mouth.endpoint.process.start(self._answer(mouth, subject, body, sender, reply))
+
+        self._carry(sender.place, mouth.endpoint, come, subject, body)
+        try:
+            return await asyncio.wait_for(answered, deadline_s)
+        except TimeoutError:
+            raise NoAnswer(f"no answer on {subject} within {deadline_s:g} s") from None
+
+    async def _answer(
+        self, mouth: _Mouth, subject: str, body: bytes, asker: "Endpoint", reply: Callable[[bytes], None]
+    ) -> None:
+        try:
+            raw = await mouth.answerer(subject, body)
+        except Exception as error:  # noqa: BLE001 - told to the world, which judges it
+            self.broken(f"an answerer of {mouth.endpoint.process.name} on {subject}", error)
+            return
+        self._carry(mouth.endpoint.place, asker, reply, raw)
+
+    def _carry(self, origin: str, to: "Endpoint", arrive: Callable[..., None], *args: Any) -> None:
+        """Brings one message to one receiver, or not, or twice, or late."""
+        process = to.process
+        if self._cuts and not self.connected(origin, to.place):
+            self._faults["message cut off"] += 1
+            return
+        weather, random = self.weather, self._random
+        delay_s = self._latency_s()
+        if weather.lost:
+            draw = random.random()
+            if draw < weather.lost:
+                self._faults["message lost"] += 1
+                return
+            draw -= weather.lost
+            if draw < weather.doubled:
+                self._faults["message doubled"] += 1
+                process.call_later(random.uniform(0.0, weather.late_s_max), arrive, *args)
+            elif draw < weather.doubled + weather.late:
+                self._faults["message late"] += 1
+                delay_s = random.uniform(0.0, weather.late_s_max)
+        if process.alive:
+            process.call_later(delay_s, arrive, *args)
+
+    def _latency_s(self) -> float:
+        return self._random.uniform(*LATENCY_S)
+
+    # --- tables ----------------------------------------------------------------------------------------------------
+
+    def add_ear(self, ear: _Ear) -> None:
+        self._ears[ear] = None
+        self._heard_by.clear()
+
+    def add_mouth(self, mouth: _Mouth) -> None:
+        self._mouths[mouth] = None
+        self._answered_by.clear()
+
+    def forget(self, subscription: _Ear | _Mouth) -> None:
+        """Takes a subscription out of the tables."""
+        if isinstance(subscription, _Ear):
+            self._ears.pop(subscription, None)
+            self._heard_by.clear()
+        else:
+            self._mouths.pop(subscription, None)
+            self._answered_by.clear()
+
+    def forget_process(self, process: Process) -> None:
+        """The broker has noticed that a process is gone."""
+        for ear in [ear for ear in self._ears if ear.endpoint.process is process]:
+            self.forget(ear)
+        for mouth in [mouth for mouth in self._mouths if mouth.endpoint.process is process]:
+            self.forget(mouth)
+
+    def _listeners(self, subject: str) -> tuple[list[_Ear], list[list[_Ear]]]:
+        found = self._heard_by.get(subject)
+        if found is None:
+            ears = [ear for ear in self._ears if matches(ear.pattern, subject)]
+            groups: dict[str, list[_Ear]] = {}
+            for ear in ears:
+                if ear.group:
+                    groups.setdefault(ear.group, []).append(ear)
+            found = self._heard_by[subject] = ([ear for ear in ears if not ear.group], list(groups.values()))
+        return found
+
+    def _answerers(self, subject: str) -> list[_Mouth]:
+        found = self._answered_by.get(subject)
+        if found is None:
+            found = self._answered_by[subject] = [m for m in self._mouths if matches(m.pattern, subject)]
+        return found
+
+
+class Endpoint:
+    """One process' bus. See freehold.bus.interface.Bus. `place` is where its machine stands."""
+
+    def __init__(self, network: Network, process: Process, place: str) -> None:
+        self.network, self.process, self.place = network, process, place
+
+    async def publish(self, subject: str, body: bytes) -> None:
+        """See Bus."""
+        _bounded(subject, body)
+        self.network.publish(self, subject, body)
+
+    async def ask(self, subject: str, body: bytes, deadline_s: float) -> bytes:
+        """See Bus."""
+        _bounded(subject, body)
+        return await self.network.ask(self, subject, body, deadline_s)
+
+    async def subscribe(self, subject: str, listener: Listener, group: str = "") -> _Ear:
+        """See Bus."""
+        ear = _Ear(self, subject, listener, group)
+        self.network.add_ear(ear)
+        return ear
+
+    async def answer(self, subject: str, answerer: Answerer, group: str) -> _Mouth:
+        """See Bus."""
+        del group  # of several answerers to one subject, one is asked: that is what a group is for
+        mouth = _Mouth(self, subject, answerer)
+        self.network.add_mouth(mouth)
+        return mouth
+
+    async def close(self) -> None:
+        """See Bus."""
+        self.network.forget_process(self.process)
+
+
+def _bounded(subject: str, body: bytes) -> None:
+    if len(body) > BODY_BYTES_MAX:
+        raise TooLarge(f"a message on {subject} has {len(body)} bytes; at most {BODY_BYTES_MAX} can be sent")

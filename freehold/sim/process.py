@@ -1,0 +1,49 @@
+"""A process that can be killed at any step, or paused: a context that its tasks and callbacks carry."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextvars import Context, ContextVar, copy_context
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+PROCESS: "ContextVar[Process]" = ContextVar("process")
+
+
+class Process:
+    """Something that runs code. `name` is for people, `incarnation` counts its starts."""
+
+    def __init__(self, name: str, incarnation: int = 1) -> None:
+        self.name, self.incarnation = name, incarnation
+        self.alive, self.paused = True, False
+        self.runs = True
+        self.held: list[asyncio.Handle] = []
+        self.tasks: dict[asyncio.Task[Any], None] = {}
+        """Kept until the world ends: a task that is collected while it waits would run its clean-up."""
+        self.context: Context = copy_context()
+        self.context.run(PROCESS.set, self)
+
+    def start(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        """Runs `work` as this process."""
+        task = asyncio.get_running_loop().create_task(work, context=self.context)
+        self.tasks[task] = None
+        return task
+
+    def call_later(self, delay_s: float, work: Callable[..., object], *args: Any) -> None:
+        """Calls `work` as this process in `delay_s`."""
+        asyncio.get_running_loop().call_later(delay_s, work, *args, context=self.context)
+
+    def kill(self) -> None:
+        """Not a line of it runs any more: no `finally`, no `except`."""
+        self.alive = self.runs = False
+
+    def pause(self) -> None:
+        """It stands still, as when its machine sleeps: what comes meanwhile is there when it goes on."""
+        self.paused, self.runs = True, False
+
+    def go_on(self, take_up: Callable[[list[asyncio.Handle]], None]) -> None:
+        """Goes on after a pause."""
+        self.paused = False
+        self.runs = self.alive
+        held, self.held = self.held, []
+        take_up(held)
