@@ -43,6 +43,8 @@ class StoreFile:
         self.failing = 0.0
         """How likely a commit is to fail."""
         self.commits = 0
+        self.committed: Callable[[], None] = lambda: None
+        """Called after each commit."""
         self.at_commit: Callable[[str, Process], bool] | None = None
         """Asked with ``before`` and ``after`` a commit; True: the process has been killed there."""
 
@@ -67,6 +69,7 @@ class StoreFile:
             raise sqlite3.OperationalError("disk I/O error")
         result = work()
         self.commits += 1
+        self.committed()
         if self.at_commit is not None and self.at_commit("after", process):
             await _never()
         await asyncio.sleep(0)

@@ -18,7 +18,7 @@ from freehold.views.follower import Follower
 from freehold.views.rows import RowFile
 from freehold.vocabulary.codec import KINDS, decode
 from freehold.vocabulary.envelope import Done, Entry, Heartbeat, Owner, Position, Row, Stands
-from freehold.vocabulary.errors import FreeholdError, NoAnswer
+from freehold.vocabulary.errors import FreeholdError, NoAnswer, Unavailable
 from freehold.vocabulary.request import Admitted
 from freehold.vocabulary.word import Word
 
@@ -26,6 +26,9 @@ R = TypeVar("R", bound=Word)
 
 ROLES: Final = ("registrar", "image", "network", "host")
 SEEN_DEADLINE_S: Final = 5.0
+STANDS_TRIES: Final = 3
+STANDS_DEADLINE_S: Final = 1.5
+"""For each try: a question or its answer may have been lost."""
 NUDGE_S: Final = 0.5
 """How long a write is waited for before its owner is asked: its frame may have been lost."""
 SILENT_AFTER_PERIODS: Final = 3
@@ -67,6 +70,10 @@ class CloudView:
         await self.follower.close()
         self._file.close()
 
+    def abandon(self) -> None:
+        """Lets go of the file as the end of a killed process does: nothing more is written, nothing is marked."""
+        self._file.abandon()
+
     # --- reading ---------------------------------------------------------------------------------------------------
 
     def get(self, shape: type[R], key: str) -> R | None:
@@ -88,6 +95,10 @@ class CloudView:
         """Records whose key begins with `prefix`, in key order."""
         for value in self._file.keyed(_KIND_OF[shape], prefix):
             yield decode(value, shape)
+
+    def everything(self) -> dict[tuple[str, str], bytes]:
+        """Every record that is shown, by kind and key: for audits and checks; it costs the whole view."""
+        return self._file.everything()
 
     def owners(self) -> Sequence[OwnerSeen]:
         """Every owner it knows, by role and name."""
@@ -115,17 +126,28 @@ class CloudView:
             _log.warning("the view is late", store=done.store, wanted=done.position.seq)
 
     async def fresh(self, roles: Sequence[str]) -> None:
-        """Makes sure that the view has what the owners of `roles` that can be reached had written when this was
-        called.
+        """Makes sure that the view has what the owners of `roles` had written when this was called.
+
+        A host that can't be reached is left as old as it is, and so is another owner that has fallen silent. Raises
+        Unavailable if it can't be made sure: nobody may take for gone what this view just hasn't seen yet.
         """
-        stores = [store for store, owner in self._owners.items() if owner.role in roles and self._can_be_reached(store)]
+        stores = [store for role in roles for store in self._to_ask(role)]
         await asyncio.gather(*(self._caught_up(store) for store in stores))
 
-    def _can_be_reached(self, store: str) -> bool:
+    def _to_ask(self, role: str) -> Sequence[str]:
+        known = [store for store, owner in self._owners.items() if owner.role == role]
+        if role == "host":
+            return [store for store in known if store in self._beats and not self._is_silent(store)]
+        if not known:
+            raise Unavailable(f"No {role} worker has been heard since this API process started. Try again.")
+        return known if role == "registrar" else [store for store in known if not self._is_silent(store)]
+
+    def _is_silent(self, store: str) -> bool:
+        """Whether an owner that was heard once hasn't been for a while."""
         beat = self._beats.get(store)
         if beat is None:
             return False
-        return self._clock.clock.monotonic_s() - beat[0] < SILENT_AFTER_PERIODS * beat[1].period_s
+        return self._clock.clock.monotonic_s() - beat[0] >= SILENT_AFTER_PERIODS * beat[1].period_s
 
     async def _caught_up(self, store: str) -> None:
         shared = self._questions.get(store)
@@ -134,8 +156,11 @@ class CloudView:
         try:
             position = await shared.stands()
             await asyncio.wait_for(self._reached(store, position), SEEN_DEADLINE_S)
-        except (FreeholdError, TimeoutError):
+        except (FreeholdError, TimeoutError) as error:
             _log.warning("an owner didn't say where it stands in time", store=store)
+            owner = self._owners[store]
+            if owner.role != "host":
+                raise Unavailable(f"The {owner.role} worker can't be reached now. Try again.") from error
 
     async def _reached(self, store: str, position: Position) -> None:
         if self._has(store, position):
@@ -212,6 +237,10 @@ class _Shared:
         return await self._ask()
 
     async def _ask(self) -> Position:
-        if not self._store:
-            raise NoAnswer("there is no such owner")
-        return await talk.ask(self._bus, subjects.owner(self._store), Stands(), Position)
+        for left in range(STANDS_TRIES - 1, -1, -1):
+            try:
+                return await talk.ask(self._bus, subjects.owner(self._store), Stands(), Position, STANDS_DEADLINE_S)
+            except NoAnswer:
+                if not left:
+                    raise
+        raise AssertionError("the last try answers or raises")

@@ -120,6 +120,15 @@ class RowFile:
             if row is not None:
                 yield bytes(row[STORE_BYTES:])
 
+    def everything(self) -> dict[tuple[str, str], bytes]:
+        """Every record's bytes, by kind and key. A key of over `KEY_BYTES_MAX` bytes is given as it was cut."""
+        found = {}
+        with self._env.begin() as txn:
+            for place, where in txn.cursor(db=self._places):
+                kind, _, key = bytes(place).partition(b"\0")
+                found[kind.decode(), key.decode()] = bytes(txn.get(where, b"", db=self._rows))[STORE_BYTES:]
+        return found
+
     def _marked(self, kind: str, key: str) -> bytes | None:
         with self._env.begin() as txn:
             place = txn.get(_place(kind, key), db=self._places)
@@ -167,6 +176,10 @@ class RowFile:
         with self._env.begin(write=True) as txn:
             txn.put(b"clean", b"1", db=self._meta)
         self._env.sync(True)
+        self._env.close()
+
+    def abandon(self) -> None:
+        """Lets go of the file without a word, as the end of a killed process does."""
         self._env.close()
 
     def _stand(self, txn: lmdb.Transaction, owner: Owner, position: Position) -> None:

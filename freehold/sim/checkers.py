@@ -1,0 +1,232 @@
+"""What must always hold, looked at as it happens. Each check names the sentence of the design that it stands for."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from freehold.drivers.fabric.records import PortRecord
+from freehold.drivers.hypervisor.simulated import SimulatedGuest
+from freehold.sim.process import Process
+from freehold.views.cloud import CloudView
+from freehold.vocabulary.codec import decode
+from freehold.vocabulary.envelope import Entry, Frame, Owner, Position, Row
+from freehold.vocabulary.errors import Broken
+from freehold.vocabulary.guest import Guest, Power
+from freehold.vocabulary.host import Host
+from freehold.vocabulary.network import Port
+from freehold.vocabulary.request import Admission
+from freehold.vocabulary.tenant import Quota
+
+if TYPE_CHECKING:
+    from freehold.sim.site import HostSite, Site
+    from freehold.sim.world import World
+
+SECRET: Final = b"never-to-be-seen"
+"""What clients put into user data: it may be on no bus subject of events, in no view, in no transcript."""
+
+
+class Checkers:
+    """Looks at everything that happens in a world. The first violation is kept in `found`, and ends the run."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self.found = ""
+        self.checks = 0
+        self._read: dict[str, int] = {}
+        self.ended: dict[str, None] = {}
+        """Guests whose admission has gone: they may never run again."""
+        self._admissions: dict[str, Admission] = {}
+        self._quotas: dict[str, int] = {}
+        self._addresses: dict[tuple[str, str], str] = {}
+        self._ports: dict[str, Port] = {}
+
+    def violated(self, what: str) -> None:
+        """Something that must always hold doesn't."""
+        if not self.found:
+            self.found = what
+            self._world.tell("VIOLATION", what)
+
+    def excused(self, error: BaseException) -> bool:
+        """Whether code may raise this: its disk has failed, and its role ends for it."""
+        return isinstance(error, Broken) and "can't be written" in error.message
+
+    def role_may_end(self, site: "Site") -> bool:
+        """Whether a role had a reason to end by itself: its disk failed."""
+        return "can't be written" in site.ends
+
+    # --- machines --------------------------------------------------------------------------------------------------
+
+    def guest_kept(
+        self, site: "HostSite", guest: str, before: SimulatedGuest | None, after: SimulatedGuest | None
+    ) -> None:
+        """No guest is run by two hosts. A delete never resurrects."""
+        if after is None or after.power is not Power.RUNNING or (before and before.power is Power.RUNNING):
+            return
+        self.checks += 1
+        self._world.tell(site.name, f"guest {guest[:8]} runs")
+        for other in self._world.hosts:
+            held = other.guests.get(guest)
+            if other is not site and held is not None and held.power in (Power.RUNNING, Power.PAUSED):
+                self.violated(f"guest {guest} runs on {site.name} and on {other.name}")
+        if guest in self.ended:
+            self.violated(f"guest {guest} was deleted, and runs again on {site.name}")
+
+    def port_plugged(self, site: "HostSite", record: PortRecord) -> None:
+        """No address or MAC on two live guests."""
+        self.checks += 1
+        wiring = record.wiring
+        for other in self._world.hosts:
+            for port in other.ports.ports.values():
+                theirs = port.wiring
+                if theirs.network != wiring.network or (theirs.port == wiring.port and other is site):
+                    continue
+                shared = {wiring.mac, *wiring.addresses} & {theirs.mac, *theirs.addresses}
+                if shared:
+                    self.violated(
+                        f"{min(shared)} of port {wiring.port} on {site.name} is that of {theirs.port} on {other.name}"
+                    )
+
+    # --- stores ----------------------------------------------------------------------------------------------------
+
+    def watch_store(self, site: "Site") -> None:
+        """Looks at every commit of a site's store."""
+        assert site.store is not None
+        site.store.committed = lambda: self._committed(site)
+
+    def _committed(self, site: "Site") -> None:
+        assert site.store is not None
+        since = self._read.get(site.name, 0)
+        rows = site.store.connection.execute(
+            "SELECT seq, time, kind, key, value, cause, digest FROM log WHERE seq > ? ORDER BY seq", (since,)
+        ).fetchall()
+        for row in rows:
+            entry = Entry(*row)
+            self._read[site.name] = entry.seq
+            self._written(site, entry)
+
+    def _written(self, site: "Site", entry: Entry) -> None:
+        self.checks += 1
+        if entry.value is not None and SECRET in entry.value:
+            self.violated(f"a secret is in the log of {site.name}: {entry.kind} {entry.key}")
+        self._tell(site, entry)
+        if entry.kind == "host" and entry.value is not None:
+            self._check_room(site, decode(entry.value, Host))
+        elif entry.kind == "admission":
+            self._admission(entry)
+        elif entry.kind == "quota" and entry.value is not None:
+            quota = decode(entry.value, Quota)
+            self._quotas[quota.project] = quota.instances
+        elif entry.kind == "port":
+            self._port(entry)
+        elif entry.kind == "guest" and entry.value is not None:
+            self._guest(site, decode(entry.value, Guest))
+
+    def _tell(self, site: "Site", entry: Entry) -> None:
+        if entry.kind == "guest":
+            state = "gone" if entry.value is None else decode(entry.value, Guest).state.value
+            self._world.tell(site.name, f"guest {entry.key[:8]} is {state}")
+        elif entry.kind == "admission":
+            stage = "gone" if entry.value is None else _stage(decode(entry.value, Admission))
+            self._world.tell(site.name, f"admission {entry.key[:8]} is {stage}")
+        elif entry.kind == "refusal" and entry.value is not None:
+            self._world.tell(site.name, f"guest {entry.key[:8]} is refused for good")
+
+    def _check_room(self, site: "Site", host: Host) -> None:
+        """No host above its capacity as it counts itself."""
+        if not host.total.fits(host.used):
+            self.violated(f"{site.name} has given {host.used} of {host.total}")
+
+    def _admission(self, entry: Entry) -> None:
+        """Quota never exceeded. Deeds are first-wins."""
+        if entry.value is None:
+            self._admissions.pop(entry.key, None)
+            self.ended[entry.key] = None
+            for host in self._world.hosts:
+                held = host.guests.get(entry.key)
+                if held is not None and held.power is Power.RUNNING:
+                    self.violated(f"guest {entry.key} is gone for the registrar, and runs on {host.name}")
+            return
+        after = decode(entry.value, Admission)
+        before = self._admissions.get(entry.key)
+        if entry.key in self.ended:
+            self.violated(f"the admission of {entry.key} was gone and is back")
+        if before is not None and before.deed is not None and after.deed is not None:
+            if after.deed.number < before.deed.number:
+                self.violated(f"the deed of {entry.key} went back from {before.deed.number} to {after.deed.number}")
+            if after.deed.number == before.deed.number and after.deed.host != before.deed.host:
+                self.violated(f"deed {after.deed.number} of {entry.key} changed its host")
+        self._admissions[entry.key] = after
+        limit = self._quotas.get(after.project)
+        count = sum(admission.project == after.project for admission in self._admissions.values())
+        if before is None and limit is not None and count > limit:
+            self.violated(f"project {after.project} has {count} guests, its quota is {limit}")
+
+    def _port(self, entry: Entry) -> None:
+        """No address or MAC on two live guests."""
+        old = self._ports.pop(entry.key, None)
+        if old is not None:
+            for name in _names(old):
+                if self._addresses.get(name) == entry.key:
+                    del self._addresses[name]
+        if entry.value is None:
+            return
+        port = decode(entry.value, Port)
+        self._ports[entry.key] = port
+        for name in _names(port):
+            holder = self._addresses.setdefault(name, entry.key)
+            if holder != entry.key:
+                self.violated(f"{name[1]} was given to port {entry.key} and to port {holder}")
+
+    def _guest(self, site: "Site", guest: Guest) -> None:
+        """Only the host in the highest deed may run the guest; a host speaks for itself alone."""
+        assert site.store is not None
+        admission = self._admissions.get(guest.id)
+        if admission is not None and admission.deed is not None and guest.deed > admission.deed.number:
+            self.violated(f"{site.name} holds deed {guest.deed} of {guest.id}; the registrar gave {admission.deed.number}")
+
+    # --- the bus ---------------------------------------------------------------------------------------------------
+
+    def published(self, process: Process, subject: str, body: bytes) -> None:
+        """An event is told only when durable. Secrets stay out of events."""
+        if not subject.startswith("freehold.event."):
+            return
+        self.checks += 1
+        frame = decode(body, Frame)
+        site = self._world.sites[process.name]
+        assert site.store is not None
+        stands = site.store.position()
+        if frame.epoch == stands.epoch and frame.entries[-1].seq > stands.seq:
+            self.violated(f"{process.name} told of entry {frame.entries[-1].seq} when {stands.seq} was durable")
+
+    # --- views -----------------------------------------------------------------------------------------------------
+
+    def watch_view(self, name: str, view: CloudView) -> None:
+        """A view never goes back."""
+        apply, replace = view.apply, view.replace
+
+        def applied(owner: Owner, position: Position, entries: Sequence[Entry]) -> None:
+            before = view.positions().get(owner.store)
+            if before is not None and before.epoch == position.epoch and position.seq <= before.seq:
+                self.violated(f"the view of {name} went from {before.seq} to {position.seq} of {owner.role}")
+            if before is not None and entries and entries[0].seq != before.seq + 1 and len(entries) == position.seq:
+                self.violated(f"the view of {name} skipped entries of {owner.role} after {before.seq}")
+            self.checks += 1
+            apply(owner, position, entries)
+
+        def replaced(owner: Owner, position: Position, rows: Sequence[Row]) -> None:
+            before = view.positions().get(owner.store)
+            if before is not None and before.epoch == position.epoch and position.seq < before.seq:
+                self.violated(f"the view of {name} was put back from {before.seq} to {position.seq} of {owner.role}")
+            self.checks += 1
+            replace(owner, position, rows)
+
+        view.apply, view.replace = applied, replaced  # type: ignore[method-assign]
+
+
+def _names(port: Port) -> list[tuple[str, str]]:
+    return [(port.network, port.mac), *((port.network, fixed.address) for fixed in port.addresses)]
+
+
+def _stage(admission: Admission) -> str:
+    deed = f", deed {admission.deed.number}" if admission.deed else ""
+    return f"{admission.stage.value}{deed}{', to be deleted' if admission.delete_urn else ''}"
+

@@ -1,0 +1,147 @@
+"""What a seed makes of a run: how large the cloud is, what clients ask and when, what goes wrong and when.
+
+All of it is listed before the run begins, so that a run can be told again with less in it.
+"""
+
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from freehold.sim.network import Weather
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How many of each."""
+
+    hosts: int = 3
+    schedulers: int = 2
+    apis: int = 2
+    projects: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A client of project `project` does `what` at `at_s`. `pick` chooses among the guests it knows, and the API."""
+
+    at_s: float
+    project: int
+    what: str
+    pick: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something goes wrong at `at_s` with `site` (and `other`), for `for_s` seconds. `amount` as the kind needs it."""
+
+    at_s: float
+    kind: str
+    site: str = ""
+    other: str = ""
+    for_s: float = 0.0
+    amount: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that a run is made of."""
+
+    seed: int
+    scale: Scale
+    storm_s: float
+    weather: Weather
+    asks: tuple[Ask, ...]
+    troubles: tuple[Trouble, ...]
+
+
+ASKS: Final = {
+    "create": 30,
+    "create several": 3,
+    "delete": 22,
+    "get": 10,
+    "list": 12,
+    "pages": 3,
+    "stop": 6,
+    "start": 6,
+    "reboot soft": 3,
+    "reboot hard": 3,
+    "rename": 3,
+    "console": 1,
+}
+"""What clients ask for, and how often."""
+
+TROUBLES: Final = {
+    "kill": 30,
+    "pause": 8,
+    "power cut": 6,
+    "isolate": 10,
+    "cut": 14,
+    "clock": 8,
+    "disk": 8,
+    "guest powers off": 6,
+    "guest crashes": 5,
+    "guest vanishes": 1,
+    "guest hangs": 2,
+    "start twice": 2,
+    "view deleted": 2,
+}
+"""What goes wrong, and how often."""
+
+
+def sites(scale: Scale) -> list[str]:
+    """The names of all sites of a cloud."""
+    names = ["registrar", "image", "network"]
+    for role, count in (("scheduler", scale.schedulers), ("api", scale.apis), ("host", scale.hosts)):
+        names += [f"{role}-{number}" for number in range(count)]
+    return names
+
+
+def planned(seed: int) -> Plan:
+    """The plan of a seed."""
+    random = Random(f"plan {seed}")
+    scale = Scale(hosts=random.choice((2, 3, 3, 4)), schedulers=random.choice((1, 2, 2)), apis=random.choice((2, 2, 3)))
+    storm_s = random.choice((30.0, 60.0, 120.0))
+    calm_sky = random.random() < 0.1
+    weather = (
+        Weather()
+        if calm_sky
+        else Weather(
+            lost=random.choice((0.02, 0.1, 0.25)),
+            doubled=random.choice((0.02, 0.1, 0.25)),
+            late=random.choice((0.05, 0.2, 0.4)),
+            late_s_max=random.choice((0.05, 1.0, 8.0)),
+        )
+    )
+    asks = tuple(
+        Ask(random.uniform(0.0, storm_s), random.randrange(scale.projects), what, random.randrange(1 << 30))
+        for what in random.choices(list(ASKS), list(ASKS.values()), k=random.randrange(20, 90))
+    )
+    names = sites(scale)
+    troubles = tuple(
+        _trouble(random, kind, names, storm_s)
+        for kind in random.choices(list(TROUBLES), list(TROUBLES.values()), k=random.randrange(0, 30))
+    )
+    return Plan(
+        seed,
+        scale,
+        storm_s,
+        weather,
+        tuple(sorted(asks, key=lambda ask: ask.at_s)),
+        tuple(sorted(troubles, key=lambda trouble: trouble.at_s)),
+    )
+
+
+def _trouble(random: Random, kind: str, names: list[str], storm_s: float) -> Trouble:
+    at_s, for_s, amount = random.uniform(0.0, storm_s), random.choice((0.5, 3.0, 20.0, 90.0)), random.random()
+    site, other = random.choice(names), random.choice(names)
+    if kind in ("power cut", "guest powers off", "guest crashes", "guest vanishes", "guest hangs"):
+        site = random.choice([name for name in names if name.startswith("host")])
+    elif kind == "disk":
+        site = random.choice([name for name in names if not name.startswith(("scheduler", "api"))])
+    elif kind == "view deleted":
+        site = random.choice([name for name in names if name.startswith("api")])
+    elif kind == "clock":
+        amount = random.choice((-3600.0, -60.0, -1.0, 1.0, 50.0, 3600.0)) * random.uniform(0.2, 1.0)
+    elif kind == "pause":
+        for_s = random.choice((0.5, 5.0, 60.0, 240.0))
+    return Trouble(at_s, kind, site, other, for_s, amount)

@@ -1,0 +1,183 @@
+"""When nothing goes wrong any more: everything settles, views equal their owners, and nothing is left over."""
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from freehold.vocabulary.codec import decode
+from freehold.vocabulary.guest import Guest, GuestState, Power, Refusal
+from freehold.vocabulary.network import Port
+from freehold.vocabulary.request import Admission, Stage
+from freehold.workers.host.lifecycle import effect_of
+from freehold.workers.host.reconciler import kept_ports
+from freehold.workers.registrar.lifecycle import ENDED, may_hold
+
+if TYPE_CHECKING:
+    from freehold.sim.people import Client
+    from freehold.sim.site import HostSite
+    from freehold.sim.world import World
+
+SETTLED_S: Final = 1200.0
+"""By then everything must have settled: a build's deadline, and what follows from it."""
+QUIET_S: Final = 60.0
+MESSAGES_PER_OWNER: Final = 40
+"""What an idle owner may send in `QUIET_S`: heartbeats, and what answers them."""
+
+
+async def settle(world: "World", clients: list["Client"]) -> None:
+    """Waits until all has settled, and looks at what there is. Violations go to the world's checkers."""
+    until = world.loop.time() + SETTLED_S
+    why = "it was never looked at"
+    while world.loop.time() < until and not world.checkers.found:
+        sure = all([await client.make_sure() for client in clients])
+        why = unsettled(world) if sure else "a create isn't answered"
+        if not why:
+            break
+        await asyncio.sleep(1.0)
+    if world.checkers.found:
+        return
+    if why:
+        world.checkers.violated(f"it didn't settle within {SETTLED_S:g} s: {why}")
+        return
+    world.tell("world", "all has settled")
+    for check in (_views, _fleets, _orphans, _ports):
+        check(world)
+    await _promises(world, clients)
+    await _quiet(world)
+
+
+def unsettled(world: "World") -> str:
+    """What hasn't settled yet; empty if all has."""
+    for admission in _admissions(world):
+        if admission.delete_urn or admission.stage not in ENDED:
+            return f"admission {admission.guest} is {admission.stage}{', to be deleted' * bool(admission.delete_urn)}"
+        if admission.stage is Stage.FAILED and may_hold(admission):
+            return f"admission {admission.guest} has failed, and {admission.deed} isn't refused"
+    for host in world.hosts:
+        for guest in _guests(host):
+            if effect_of(guest) is not None:
+                return f"guest {guest.id} on {host.name} is {guest.state}"
+            power = _power(host, guest.id)
+            if (guest.state is GuestState.RUNNING) is not (power is Power.RUNNING):
+                return f"guest {guest.id} on {host.name} is {guest.state}, and its power {power}"
+    return _behind(world)
+
+
+def _behind(world: "World") -> str:
+    for api in world.apis:
+        if api.view is None:
+            return f"{api.name} isn't up"
+        stands = {position.epoch: position for position in api.view.positions().values()}
+        for site in world.sites.values():
+            if site.store is not None and stands.get(site.store.position().epoch) != site.store.position():
+                return f"the view of {api.name} is behind {site.name}"
+    return ""
+
+
+def _views(world: "World") -> None:
+    """A view equals the fold of the owners, byte for byte."""
+    rows = {}
+    for site in world.sites.values():
+        if site.store is not None:
+            for kind, key, value in site.store.rows():
+                held = rows.get((kind, key))
+                if held is None or _deed(kind, value) > _deed(kind, held):
+                    rows[kind, key] = value
+    for api in world.apis:
+        assert api.view is not None
+        shown = api.view.everything()
+        if shown != rows:
+            differs = sorted(set(shown.items()) ^ set(rows.items()))[0][0]
+            world.checkers.violated(f"the view of {api.name} differs from the owners: {differs}")
+
+
+def _fleets(world: "World") -> None:
+    """The scheduler's columns equal the hosts' records."""
+    for site in world.schedulers:
+        fleet = site.worker.fleet if site.worker is not None else None
+        for host in world.hosts:
+            assert host.store is not None
+            mine = [value for kind, _, value in host.store.rows() if kind == "host"]
+            shown = [row for row in fleet.hosts() if row.name == host.name] if fleet else []
+            if mine and [decode(mine[0], type(row)) for row in shown[:1]] != shown[:1]:
+                world.checkers.violated(f"{site.name} sees {host.name} as {shown}")
+
+
+def _orphans(world: "World") -> None:
+    """Nothing is orphaned: what is on a machine has a record there, and the other way round."""
+    admitted = {admission.guest: admission for admission in _admissions(world)}
+    for host in world.hosts:
+        guests = {guest.id: guest for guest in _guests(host)}
+        for guest in host.guests:
+            if guest not in guests:
+                world.checkers.violated(f"{host.name} has something of guest {guest}, which has no record there")
+        for port in host.ports.ports:
+            if port not in kept_ports(guests.values()):
+                world.checkers.violated(f"port {port} is plugged on {host.name}, and no guest of it has it")
+        for guest in guests.values():
+            admission = admitted.get(guest.id)
+            if admission is None or admission.deed is None or admission.deed.host != guest.host:
+                world.checkers.violated(f"guest {guest.id} is on {host.name} without a deed")
+            missing = [w.port for w in guest.ports if w.port not in host.ports.ports]
+            if guest.state is GuestState.RUNNING and missing:
+                world.checkers.violated(f"guest {guest.id} runs on {host.name} without its port {missing[0]}")
+
+
+def _ports(world: "World") -> None:
+    """A lease ends by evidence, and then it does end."""
+    assert world.networks.store is not None
+    there = {guest.id: guest for host in world.hosts for guest in _guests(host)}
+    for kind, key, value in world.networks.store.rows():
+        if kind != "port":
+            continue
+        port = decode(value, Port)
+        guest = there.get(port.device)
+        if port.device and guest is None:
+            world.checkers.violated(f"port {key} is leased to guest {port.device}, which is nowhere")
+        elif guest is not None and key not in [wiring.port for wiring in guest.ports]:
+            world.checkers.violated(f"port {key} is leased to guest {port.device}, which doesn't have it")
+
+
+async def _promises(world: "World", clients: list["Client"]) -> None:
+    """No guest admitted is lost; every API shows the same."""
+    for client in clients:
+        answers = [await client.list(api) for api in world.apis]
+        if any(answer is None for answer in answers):
+            world.checkers.violated(f"{client.name} got no list when nothing went wrong")
+        elif any(answer != answers[0] for answer in answers):
+            world.checkers.violated(f"the APIs show {client.name} different lists")
+        for server in answers[0] or []:
+            if server["status"] in ("BUILD", "DELETED", "UNKNOWN") or server["OS-EXT-STS:task_state"]:
+                world.checkers.violated(f"{server['id']} is still {server['status']}")
+
+
+async def _quiet(world: "World") -> None:
+    """No retry storm: a cloud in which nothing happens is nearly silent."""
+    before = world.network.sent
+    await asyncio.sleep(QUIET_S)
+    sent = world.network.sent - before
+    owners = sum(site.store is not None for site in world.sites.values())
+    if sent > MESSAGES_PER_OWNER * owners:
+        world.checkers.violated(f"{sent} messages were sent in {QUIET_S:g} s in which nothing happened")
+
+
+def _admissions(world: "World") -> list[Admission]:
+    assert world.registrar.store is not None
+    return [decode(value, Admission) for kind, _, value in world.registrar.store.rows() if kind == "admission"]
+
+
+def _guests(host: "HostSite") -> list[Guest]:
+    assert host.store is not None
+    return [decode(value, Guest) for kind, _, value in host.store.rows() if kind == "guest"]
+
+
+def _power(host: "HostSite", guest: str) -> Power:
+    held = host.guests.get(guest)
+    return Power.ABSENT if held is None else held.power
+
+
+def _deed(kind: str, value: bytes) -> int:
+    if kind == "guest":
+        return decode(value, Guest).deed
+    if kind == "refusal":
+        return decode(value, Refusal).deed
+    return 0

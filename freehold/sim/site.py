@@ -1,0 +1,256 @@
+"""A site: one machine with the one process that runs a role on it, started by the production code's own opening."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from argon2 import PasswordHasher
+from starlette.types import ASGIApp
+
+from freehold.api.cloud import Cloud
+from freehold.api.server import application
+from freehold.drivers.fabric.simulated import SimulatedFabric
+from freehold.drivers.hypervisor.simulated import SimulatedHypervisor
+from freehold.drivers.imagefetch.simulated import SimulatedImageCache
+from freehold.drivers.imagestore.memory import MemoryImageStore
+from freehold.runtime.chance import SeededChance
+from freehold.runtime.clock import HybridClock
+from freehold.runtime.tasks import Tasks, offload_inline
+from freehold.sim.disk import StoreFile
+from freehold.sim.machine import Guests, Ports, SimClock
+from freehold.sim.network import Endpoint
+from freehold.sim.process import Process
+from freehold.store.database import Store
+from freehold.views.cloud import CloudView
+from freehold.vocabulary.errors import FreeholdError
+from freehold.vocabulary.guest import Power
+from freehold.vocabulary.secret import Secret
+from freehold.workers.base import Means
+from freehold.workers.host.worker import HostWorker
+from freehold.workers.image.worker import ImageWorker
+from freehold.workers.network.worker import NetworkWorker
+from freehold.workers.registrar.worker import RegistrarWorker
+from freehold.workers.scheduler.worker import SchedulerWorker
+
+if TYPE_CHECKING:
+    from freehold.sim.world import World
+
+CLUSTER: Final = "default"
+PASSWORD: Final = "seed of the world"
+RESTART_S: Final = 1.0
+"""How long a supervisor waits before it starts a role again that failed."""
+
+HASHER: Final = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+"""Cheap on purpose: these passwords protect nothing."""
+
+
+class Site(ABC):
+    """One machine and its process. `store` is the file that its role owns, if it owns one."""
+
+    role: str
+    owns: bool = True
+
+    def __init__(self, world: "World", name: str) -> None:
+        self.world, self.name = world, name
+        self.clock = SimClock(world.loop)
+        self.store: StoreFile | None = StoreFile(name, world.random, world.faults) if self.owns else None
+        self.process: Process | None = None
+        self.incarnations = 0
+        self.opened = asyncio.Event()
+        self.ends = ""
+        """Why the last process ended by itself; for the transcript."""
+
+    @property
+    def up(self) -> bool:
+        """Whether a process is there and goes on."""
+        return self.process is not None and self.process.runs
+
+    def start(self) -> None:
+        """Starts the process. One that is there already keeps the second out, as the lock on the store does."""
+        if self.process is not None and self.process.alive:
+            self.world.faults["started twice"] += 1
+            return
+        self.incarnations += 1
+        self.opened = asyncio.Event()
+        self.process = Process(self.name, self.incarnations)
+        self.process.start(self._live(self.process))
+
+    def kill(self) -> None:
+        """Ends the process between two of its steps."""
+        process = self.process
+        if process is None or not process.alive:
+            return
+        process.kill()
+        self.let_go()
+        # A broker notices late that a client is gone; what is sent there meanwhile is lost.
+        self.world.loop.call_later(self.world.random.uniform(0.0, 2.0), self.world.network.forget_process, process)
+
+    def let_go(self) -> None:
+        """Closes what the operating system closes when a process dies."""
+
+    async def _live(self, process: Process) -> None:
+        """Runs the role; when it fails, a supervisor starts it anew."""
+        try:
+            tasks = await self.open(process)
+            self.opened.set()
+            if tasks is None:
+                return
+            await tasks.broken()
+            self.ends = f"{type(tasks.failed).__name__}: {tasks.failed}"
+        except FreeholdError as error:
+            self.ends = f"{type(error).__name__}: {error.message}"
+        self.world.role_ended(self, process)
+
+    @abstractmethod
+    async def open(self, process: Process) -> Tasks | None:
+        """Opens the role by production code; gives the tasks whose failure ends it."""
+
+    def means(self, process: Process) -> Means:
+        """What the role is handed."""
+        chance = SeededChance(self.world.seeded(f"{self.name}/{process.incarnation}"))
+        return Means(Endpoint(self.world.network, process, self.name), HybridClock(self.clock), chance, offload_inline)
+
+    def open_store(self, means: Means, process: Process) -> Store:
+        """The role's store."""
+        assert self.store is not None
+        return self.store.open(
+            role=self.role, cluster=CLUSTER, process=process, clock=means.clock, chance=means.chance
+        )
+
+
+class RegistrarSite(Site):
+    """The registrar's machine."""
+
+    role = "registrar"
+
+    async def open(self, process: Process) -> Tasks:
+        """See Site."""
+        means = self.means(process)
+        worker = RegistrarWorker(means, self.open_store(means, process), self.name, HASHER)
+        await worker.bootstrap(Secret(PASSWORD))
+        await worker.open()
+        return worker.tasks
+
+
+class ImageSite(Site):
+    """The image worker's machine; `images` is the bucket behind it."""
+
+    role = "image"
+
+    def __init__(self, world: "World", name: str) -> None:
+        super().__init__(world, name)
+        self.images = MemoryImageStore()
+        self.worker: ImageWorker | None = None
+
+    async def open(self, process: Process) -> Tasks:
+        """See Site."""
+        means = self.means(process)
+        self.worker = ImageWorker(means, self.open_store(means, process), self.images)
+        await self.worker.open()
+        return self.worker.tasks
+
+
+class NetworkSite(Site):
+    """The network worker's machine."""
+
+    role = "network"
+
+    async def open(self, process: Process) -> Tasks:
+        """See Site."""
+        means = self.means(process)
+        worker = NetworkWorker(means, self.open_store(means, process))
+        await worker.open()
+        return worker.tasks
+
+
+class SchedulerSite(Site):
+    """A scheduler's machine."""
+
+    role, owns = "scheduler", False
+
+    def __init__(self, world: "World", name: str) -> None:
+        super().__init__(world, name)
+        self.worker: SchedulerWorker | None = None
+
+    async def open(self, process: Process) -> Tasks:
+        """See Site."""
+        self.worker = SchedulerWorker(self.means(process))
+        await self.worker.open()
+        return self.worker.tasks
+
+
+class HostSite(Site):
+    """A machine that runs guests: they go on when the worker ends."""
+
+    role = "host"
+    ram_mib = 1024
+    boot_s = 0.4
+
+    def __init__(self, world: "World", name: str) -> None:
+        super().__init__(world, name)
+        self.boots = 1
+        self.guests = Guests(lambda guest, before, after: world.checkers.guest_kept(self, guest, before, after))
+        self.ports = Ports(lambda record: world.checkers.port_plugged(self, record))
+        self.hypervisor: SimulatedHypervisor | None = None
+        self.images: SimulatedImageCache | None = None
+
+    async def open(self, process: Process) -> Tasks:
+        """See Site."""
+        means = self.means(process)
+        self.hypervisor = SimulatedHypervisor(
+            None,
+            self.clock,
+            ram_mib=self.ram_mib,
+            boot_s=self.boot_s,
+            shutdown_s=0.5,
+            boot=f"{self.name}/{self.boots}",
+            guests=self.guests,
+        )
+        self.images = SimulatedImageCache(self.clock, fetch_s=0.2)
+        fabric = SimulatedFabric(records=self.ports)
+        store = self.open_store(means, process)
+        worker = HostWorker(means, store, self.name, self.hypervisor, fabric, self.images, launches_max=8)
+        await worker.open()
+        return worker.tasks
+
+    def lose_power(self) -> None:
+        """The machine stops: its worker is killed, its guests run no more, and nobody is told."""
+        self.kill()
+        self.boots += 1
+        for guest in self.guests.running():
+            held = self.guests[guest]
+            self.guests[guest] = type(held)(**{**_fields(held), "power": Power.CRASHED})
+
+
+class ApiSite(Site):
+    """An API process with its view."""
+
+    role, owns = "api", False
+
+    def __init__(self, world: "World", name: str) -> None:
+        super().__init__(world, name)
+        self.path: Path = world.folder / name
+        self.boots = 1
+        self.app: ASGIApp | None = None
+        self.view: CloudView | None = None
+
+    async def open(self, process: Process) -> Tasks:
+        """See Site."""
+        means = self.means(process)
+        self.view = view = CloudView(means.bus, means.clock, self.path, f"{self.name}/{self.boots}")
+        self.world.checkers.watch_view(self.name, view)
+        await view.open()
+        cloud = Cloud(means.bus, view, means.clock, means.chance, "http://cloud", "RegionOne", CLUSTER)
+        self.app = application(cloud)
+        return view.follower.tasks
+
+    def let_go(self) -> None:
+        """See Site: the mapped file is let go without a word."""
+        if self.view is not None:
+            self.view.abandon()
+        self.view = self.app = None
+
+
+def _fields(held: object) -> dict[str, object]:
+    return {name: getattr(held, name) for name in held.__struct_fields__}  # type: ignore[attr-defined]

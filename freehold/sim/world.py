@@ -1,0 +1,258 @@
+"""A cloud in a world that fails: sites, the bus between them, and everything that may be done to them."""
+
+import asyncio
+import shutil
+from collections import Counter
+from hashlib import blake2b
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from freehold.drivers.hypervisor.simulated import SimulatedGuest
+from freehold.sim.calls import Caller, Unanswered
+from freehold.sim.checkers import Checkers
+from freehold.sim.loop import SimLoop
+from freehold.sim.network import Network, Weather
+from freehold.sim.plan import Scale
+from freehold.sim.process import Process
+from freehold.sim.site import (
+    PASSWORD,
+    ApiSite,
+    HostSite,
+    ImageSite,
+    NetworkSite,
+    RegistrarSite,
+    SchedulerSite,
+    Site,
+)
+from freehold.sim.transcript import Transcript
+from freehold.vocabulary.guest import Power
+
+CALLERS_PLACE = "people"
+
+
+class World:
+    """See the module. `folder` is for views; it is the world's alone."""
+
+    def __init__(self, seed: int, scale: Scale, loop: SimLoop, folder: Path, *, keep: bool = False) -> None:
+        self.seed, self.scale, self.loop, self.folder = seed, scale, loop, folder
+        self.random = Random(f"world {seed}")
+        self.faults: Counter[str] = Counter()
+        self.transcript = Transcript(loop.time, keep=keep)
+        self.network = Network(Random(f"bus {seed}"), self.faults, self._broken)
+        self.checkers = Checkers(self)
+        self.registrar = RegistrarSite(self, "registrar")
+        self.image = ImageSite(self, "image")
+        self.networks = NetworkSite(self, "network")
+        self.schedulers = [SchedulerSite(self, f"scheduler-{n}") for n in range(scale.schedulers)]
+        self.apis = [ApiSite(self, f"api-{n}") for n in range(scale.apis)]
+        self.hosts = [HostSite(self, f"host-{n}") for n in range(scale.hosts)]
+        all_sites: list[Site] = [self.registrar, self.image, self.networks, *self.schedulers, *self.apis, *self.hosts]
+        self.sites: dict[str, Site] = {site.name: site for site in all_sites}
+        self.people = Process("people")
+        self.calm = False
+        self.projects: list[dict[str, str]] = []
+        self.image_id = ""
+        self.flavor = "1"
+        for site in all_sites:
+            if site.store is not None:
+                self.checkers.watch_store(site)
+        self.network.watchers.append(self.checkers.published)
+
+    def seeded(self, name: str) -> int:
+        """A seed of its own for something in this world."""
+        return int.from_bytes(blake2b(f"{self.seed}/{name}".encode(), digest_size=8).digest(), "big")
+
+    def tell(self, who: str, what: str) -> None:
+        """A line of the transcript."""
+        self.transcript.tell(who, what)
+
+    def _broken(self, where: str, error: BaseException) -> None:
+        if self.checkers.excused(error):
+            return
+        self.checkers.violated(f"{where} raised {type(error).__name__}: {error}")
+
+    # --- the beginning ---------------------------------------------------------------------------------------------
+
+    async def begin(self) -> None:
+        """A cloud that is up, with two projects that have a user, a network and quotas each, and an image."""
+        for site in self.sites.values():
+            site.start()
+        for site in self.sites.values():
+            await site.opened.wait()
+        admin = await self.signed_in("admin", PASSWORD, "admin")
+        for number in range(self.scale.projects):
+            self.projects.append(await self._project(admin, number))
+        await self._image(admin)
+        self.tell("world", f"{len(self.hosts)} hosts, {len(self.apis)} APIs, {len(self.schedulers)} schedulers are up")
+
+    async def signed_in(self, user: str, password: str, project: str) -> Caller:
+        """Somebody with a token."""
+        caller = Caller(self, self.people, CALLERS_PLACE)
+        auth = {
+            "identity": {
+                "methods": ["password"],
+                "password": {"user": {"name": user, "domain": {"id": "default"}, "password": password}},
+            },
+            "scope": {"project": {"name": project, "domain": {"id": "default"}}},
+        }
+        reply = await self.sure(caller, "POST", "/identity/v3/auth/tokens", {"auth": auth})
+        caller.token = reply.headers["x-subject-token"]
+        return caller
+
+    async def sure(self, caller: Caller, method: str, path: str, body: Any = None) -> Any:
+        """The answer of the first API, while nothing goes wrong yet; anything but success ends the run."""
+        for _ in range(20):
+            try:
+                reply = await caller.call(self.apis[0], method, path, body)
+            except Unanswered:
+                continue
+            if reply.status < 300:
+                return reply
+            if reply.status not in (401, 503):
+                raise AssertionError(f"{method} {path}: {reply.status} {reply.body[:300]!r}")
+            await asyncio.sleep(1.0)
+        raise AssertionError(f"{method} {path} wasn't answered while nothing went wrong")
+
+    async def _project(self, admin: Caller, number: int) -> dict[str, str]:
+        name = f"project-{number}"
+        project = (await self.sure(admin, "POST", "/identity/v3/projects", {"project": {"name": name}})).json["project"]
+        user = {"name": f"user-{number}", "password": PASSWORD}
+        made = (await self.sure(admin, "POST", "/identity/v3/users", {"user": user})).json["user"]
+        roles = (await self.sure(admin, "GET", "/identity/v3/roles?name=member")).json["roles"]
+        grant = f"/identity/v3/projects/{project['id']}/users/{made['id']}/roles/{roles[0]['id']}"
+        await self.sure(admin, "PUT", grant)
+        quota = {"quota_set": {"instances": 7}}
+        await self.sure(admin, "PUT", f"/compute/v2.1/os-quota-sets/{project['id']}", quota)
+        caller = await self.signed_in(user["name"], PASSWORD, name)
+        network = (await self.sure(caller, "POST", "/network/v2.0/networks", {"network": {"name": "net"}})).json["network"]
+        subnet = {"network_id": network["id"], "cidr": "10.0.0.0/28", "ip_version": 4}
+        await self.sure(caller, "POST", "/network/v2.0/subnets", {"subnet": subnet})
+        return {"id": project["id"], "name": name, "network": network["id"], "token": caller.token}
+
+    async def _image(self, admin: Caller) -> None:
+        record = {"name": "demo", "visibility": "public", "disk_format": "raw", "container_format": "bare"}
+        made = (await self.sure(admin, "POST", "/image/v2/images", record)).json
+        self.image_id = made["id"]
+
+        async def chunks() -> Any:
+            yield b"\0" * 1024
+
+        worker, process = self.image.worker, self.image.process
+        assert worker is not None and process is not None
+        await process.start(worker.transfers.take(self.image_id, chunks()))
+
+    # --- what goes wrong -------------------------------------------------------------------------------------------
+
+    def role_ended(self, site: Site, process: Process) -> None:
+        """A role has ended by itself: its supervisor starts it again."""
+        self.tell(site.name, f"ended by itself: {site.ends}")
+        if not self.checkers.role_may_end(site):
+            self.checkers.violated(f"{site.name} ended by itself: {site.ends}")
+        if site.process is process:
+            site.kill()
+            self.loop.call_later(1.0, site.start)
+
+    def kill(self, site: Site, for_s: float) -> None:
+        """kill -9; a supervisor starts it again after `for_s`."""
+        if site.process is None or not site.process.alive:
+            return
+        self.faults["killed"] += 1
+        self.tell(site.name, f"killed for {for_s:g} s")
+        site.kill()
+        self.loop.call_later(for_s, site.start)
+
+    def pause(self, site: Site, for_s: float) -> None:
+        """The process stands still, as under a debugger or a migrating hypervisor."""
+        process = site.process
+        if process is None or not process.runs:
+            return
+        self.faults["paused"] += 1
+        self.tell(site.name, f"stands still for {for_s:g} s")
+        process.pause()
+        self.loop.call_later(for_s, lambda: process.paused and process.go_on(self.loop.take_up))
+
+    def cut_power(self, host: HostSite, for_s: float) -> None:
+        """A machine that runs guests loses power and comes back."""
+        self.faults["power cut"] += 1
+        self.tell(host.name, f"loses power for {for_s:g} s")
+        host.lose_power()
+        self.loop.call_later(for_s, host.start)
+
+    def delete_view(self, api: ApiSite) -> None:
+        """An API process is killed, and its view's files are deleted before it starts again."""
+        self.faults["view deleted"] += 1
+        self.tell(api.name, "killed, and its view deleted")
+        api.kill()
+        shutil.rmtree(api.path, ignore_errors=True)
+        self.loop.call_later(0.5, api.start)
+
+    def isolate(self, site: Site, for_s: float) -> None:
+        """A site is cut off from all others, and from people."""
+        self.faults["isolated"] += 1
+        self.tell(site.name, f"cut off for {for_s:g} s")
+        others = [name for name in (*self.sites, CALLERS_PLACE) if name != site.name]
+        for other in others:
+            self.network.cut(site.name, other)
+        self.loop.call_later(for_s, lambda: [self.network.mend(site.name, other) for other in others])
+
+    def cut(self, one: str, other: str, for_s: float) -> None:
+        """Two sites don't reach each other."""
+        self.faults["cut"] += 1
+        self.tell(one, f"cut off from {other} for {for_s:g} s")
+        self.network.cut(one, other)
+        self.loop.call_later(for_s, self.network.mend, one, other)
+
+    def fail_disk(self, site: Site, for_s: float, share: float) -> None:
+        """Commits of a site fail."""
+        assert site.store is not None
+        self.faults["disk fails"] += 1
+        self.tell(site.name, f"disk fails for {for_s:g} s")
+        site.store.failing = share
+        self.loop.call_later(for_s, setattr, site.store, "failing", 0.0)
+
+    def move_clock(self, site: Site, by_s: float) -> None:
+        """A wall clock jumps."""
+        self.faults["clock moved"] += 1
+        self.tell(site.name, f"clock moved by {by_s:.1f} s")
+        site.clock.offset_ms += int(by_s * 1000)
+
+    def change_guest(self, host: HostSite, pick: float, power: Power | None) -> None:
+        """A guest that runs powers itself off, crashes, stands still, or (None) is gone with its disk."""
+        running = host.guests.running()
+        if not running:
+            return
+        guest = running[int(pick * len(running)) % len(running)]
+        self.faults["guest changed"] += 1
+        self.tell(host.name, f"guest {guest[:8]} is now {power or 'gone'}")
+        driver = host.hypervisor if host.up else None
+        if driver is not None and power is Power.OFF:
+            driver.power_off(guest)
+        elif driver is not None and power is Power.CRASHED:
+            driver.crash(guest)
+        elif driver is not None and power is Power.PAUSED:
+            driver.pause(guest)
+        elif driver is not None:
+            driver.vanish(guest)
+        elif power is None:
+            del host.guests[guest]
+        else:
+            held = host.guests[guest]
+            host.guests[guest] = SimulatedGuest(
+                power=power, disk_gib=held.disk_gib, drive=held.drive, plan=held.plan, boots=held.boots
+            )
+
+    def heal(self) -> None:
+        """Nothing goes wrong any more: everything runs and reaches everything, clocks are right."""
+        self.calm = True
+        self.tell("world", "nothing goes wrong any more")
+        self.network.weather = Weather()
+        self.network.mend_all()
+        for site in self.sites.values():
+            site.clock.offset_ms = 0
+            if site.store is not None:
+                site.store.failing = 0.0
+            if site.process is not None and site.process.paused:
+                site.process.go_on(self.loop.take_up)
+            if site.process is None or not site.process.alive:
+                site.start()
