@@ -50,12 +50,17 @@ class Caller:
         if process is None or not process.alive or app is None or not network.connected(self._place, api.name):
             await asyncio.sleep(0.01)
             raise Unanswered("the connection was refused")
-        scope, content = self._scope(method, path, body, headers or {}), b"" if body is None else json.dumps(body).encode()
+        scope = self._scope(method, path, body, headers or {})
+        content = b"" if body is None else json.dumps(body).encode()
+
+        def arrive(reply: Reply) -> None:
+            if not answered.done():
+                answered.set_result(reply)
 
         async def serve() -> None:
             reply = await _served(app, scope, content)
-            if network.connected(self._place, api.name) and not answered.done():
-                self._process.call_later(0.001, lambda: answered.done() or answered.set_result(reply))
+            if network.connected(self._place, api.name):
+                self._process.call_later(0.001, arrive, reply)
 
         process.call_later(0.001, lambda: process.start(serve()))
         try:

@@ -9,7 +9,7 @@ from freehold.sim.process import Process
 from freehold.views.cloud import CloudView
 from freehold.vocabulary.codec import decode
 from freehold.vocabulary.envelope import Entry, Frame, Owner, Position, Row
-from freehold.vocabulary.errors import Broken
+from freehold.vocabulary.errors import StoreFailed
 from freehold.vocabulary.guest import Guest, Power
 from freehold.vocabulary.host import Host
 from freehold.vocabulary.network import Port
@@ -47,11 +47,11 @@ class Checkers:
 
     def excused(self, error: BaseException) -> bool:
         """Whether code may raise this: its disk has failed, and its role ends for it."""
-        return isinstance(error, Broken) and "can't be written" in error.message
+        return isinstance(error, StoreFailed)
 
     def role_may_end(self, site: "Site") -> bool:
         """Whether a role had a reason to end by itself: its disk failed."""
-        return "can't be written" in site.ends
+        return site.ends.startswith(StoreFailed.__name__)
 
     # --- machines --------------------------------------------------------------------------------------------------
 

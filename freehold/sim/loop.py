@@ -7,6 +7,9 @@ Time moves to the next timer when nothing is ready. A callback belongs to the pr
 import asyncio
 import heapq
 from collections import deque
+from collections.abc import Callable
+from contextvars import Context
+from itertools import count
 from random import Random
 from typing import Any, Final
 
@@ -14,6 +17,10 @@ from freehold.sim.process import PROCESS
 
 SHUFFLED_SHARE: Final = 0.3
 """How often callbacks that are ready at once change places."""
+
+
+CANCELLED_MAX: Final = 512
+"""Cancelled timers that may lie in the heap before they are cleared out of it."""
 
 
 class Stuck(Exception):
@@ -26,11 +33,12 @@ class SimLoop(asyncio.BaseEventLoop):
     def __init__(self, seed: int) -> None:
         super().__init__()
         self._random = Random(seed)
-        self._selector = None
         self._now = 0.0
         self._clock_resolution = 1e-9
         self._ready: deque[asyncio.Handle]
-        self._scheduled: list[asyncio.TimerHandle]
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._order = count()
+        self._cancelled = 0
         self.dropped: list[asyncio.Handle] = []
         """Callbacks of dead processes, kept so that nothing of them is finalized, and so run, before the run's end."""
         self.steps = 0
@@ -38,6 +46,22 @@ class SimLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         """Virtual seconds since the loop was made."""
         return self._now
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """See asyncio: on virtual time."""
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        heapq.heappush(self._timers, (when, next(self._order), timer))
+        timer._scheduled = True  # type: ignore[attr-defined]
+        return timer
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        self._cancelled += 1
+        if self._cancelled > CANCELLED_MAX and self._cancelled * 2 > len(self._timers):
+            self._timers = [timer for timer in self._timers if not timer[2].cancelled()]
+            heapq.heapify(self._timers)
+            self._cancelled = 0
 
     def _process_events(self, event_list: Any) -> None:
         """There are none: no file is ever waited for."""
@@ -47,14 +71,15 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def _run_once(self) -> None:
         self._take_due()
-        count = len(self._ready)
-        if count > 1 and self._random.random() < SHUFFLED_SHARE:
-            batch = list(self._ready)
+        ready = self._ready
+        number = len(ready)
+        if number > 1 and self._random.random() < SHUFFLED_SHARE:
+            batch = list(ready)
             self._random.shuffle(batch)
-            self._ready.clear()
-            self._ready.extend(batch)
-        for _ in range(count):
-            handle = self._ready.popleft()
+            ready.clear()
+            ready.extend(batch)
+        for _ in range(number):
+            handle = ready.popleft()
             if handle._cancelled:  # type: ignore[attr-defined]
                 continue
             process = handle._context.get(PROCESS)  # type: ignore[attr-defined]
@@ -67,19 +92,20 @@ class SimLoop(asyncio.BaseEventLoop):
                 self.dropped.append(handle)
 
     def _take_due(self) -> None:
-        scheduled = self._scheduled
-        while scheduled and scheduled[0]._cancelled:  # type: ignore[attr-defined]
-            heapq.heappop(scheduled)._scheduled = False  # type: ignore[attr-defined]
+        timers = self._timers
+        while timers and timers[0][2]._cancelled:  # type: ignore[attr-defined]
+            heapq.heappop(timers)
+            self._cancelled -= 1
         if not self._ready:
-            if not scheduled:
+            if not timers:
                 if self._stopping:  # type: ignore[attr-defined]
                     return
                 raise Stuck("nothing is ready, and nothing will be")
-            self._now = max(self._now, scheduled[0]._when)  # type: ignore[attr-defined]
-        while scheduled and scheduled[0]._when <= self._now:  # type: ignore[attr-defined]
-            handle = heapq.heappop(scheduled)
-            handle._scheduled = False  # type: ignore[attr-defined]
-            self._ready.append(handle)
+            self._now = max(self._now, timers[0][0])
+        while timers and timers[0][0] <= self._now:
+            timer = heapq.heappop(timers)[2]
+            timer._scheduled = False  # type: ignore[attr-defined]
+            self._ready.append(timer)
 
     def take_up(self, handles: list[asyncio.Handle]) -> None:
         """Runs callbacks that were held while their process was paused."""

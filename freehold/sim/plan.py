@@ -100,26 +100,21 @@ def planned(seed: int) -> Plan:
     """The plan of a seed."""
     random = Random(f"plan {seed}")
     scale = Scale(hosts=random.choice((2, 3, 3, 4)), schedulers=random.choice((1, 2, 2)), apis=random.choice((2, 2, 3)))
-    storm_s = random.choice((30.0, 60.0, 120.0))
-    calm_sky = random.random() < 0.1
-    weather = (
-        Weather()
-        if calm_sky
-        else Weather(
-            lost=random.choice((0.02, 0.1, 0.25)),
-            doubled=random.choice((0.02, 0.1, 0.25)),
-            late=random.choice((0.05, 0.2, 0.4)),
-            late_s_max=random.choice((0.05, 1.0, 8.0)),
-        )
+    storm_s = random.choice((60.0, 200.0, 600.0))
+    weather = Weather(
+        lost=random.choice((0.02, 0.2, 0.35)),
+        doubled=random.choice((0.1, 0.25, 0.35)),
+        late=random.choice((0.1, 0.2, 0.3)),
+        late_s_max=random.choice((0.05, 1.0, 8.0)),
     )
     asks = tuple(
         Ask(random.uniform(0.0, storm_s), random.randrange(scale.projects), what, random.randrange(1 << 30))
-        for what in random.choices(list(ASKS), list(ASKS.values()), k=random.randrange(20, 90))
+        for what in random.choices(list(ASKS), list(ASKS.values()), k=random.randrange(20, 40 + int(storm_s)))
     )
     names = sites(scale)
     troubles = tuple(
         _trouble(random, kind, names, storm_s)
-        for kind in random.choices(list(TROUBLES), list(TROUBLES.values()), k=random.randrange(0, 30))
+        for kind in random.choices(list(TROUBLES), list(TROUBLES.values()), k=random.randrange(0, 10 + int(storm_s / 5)))
     )
     return Plan(
         seed,

@@ -42,7 +42,7 @@ class Process:
         self.paused, self.runs = True, False
 
     def go_on(self, take_up: Callable[[list[asyncio.Handle]], None]) -> None:
-        """Goes on after a pause."""
+        """Goes on after a pause, if there was one."""
         self.paused = False
         self.runs = self.alive
         held, self.held = self.held, []

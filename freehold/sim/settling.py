@@ -63,19 +63,21 @@ def unsettled(world: "World") -> str:
 
 
 def _behind(world: "World") -> str:
-    for api in world.apis:
-        if api.view is None:
-            return f"{api.name} isn't up"
-        stands = {position.epoch: position for position in api.view.positions().values()}
-        for site in world.sites.values():
-            if site.store is not None and stands.get(site.store.position().epoch) != site.store.position():
-                return f"the view of {api.name} is behind {site.name}"
+    for site in world.sites.values():
+        if site.follower is None and site.follows:
+            return f"{site.name} isn't up"
+        read = site.follower.stands() if site.follower else {}
+        stands = {position.epoch: position for position in read.values()}
+        for owner in world.sites.values():
+            if owner.store is not None and owner.role in site.follows:
+                if stands.get(owner.store.position().epoch) != owner.store.position():
+                    return f"{site.name} is behind {owner.name}"
     return ""
 
 
 def _views(world: "World") -> None:
     """A view equals the fold of the owners, byte for byte."""
-    rows = {}
+    rows: dict[tuple[str, str], bytes] = {}
     for site in world.sites.values():
         if site.store is not None:
             for kind, key, value in site.store.rows():
@@ -107,11 +109,10 @@ def _orphans(world: "World") -> None:
     admitted = {admission.guest: admission for admission in _admissions(world)}
     for host in world.hosts:
         guests = {guest.id: guest for guest in _guests(host)}
-        for guest in host.guests:
-            if guest not in guests:
-                world.checkers.violated(f"{host.name} has something of guest {guest}, which has no record there")
+        for strange in [guest for guest in host.guests if guest not in guests]:
+            world.checkers.violated(f"{host.name} has something of guest {strange}, which has no record there")
         for port in host.ports.ports:
-            if port not in kept_ports(guests.values()):
+            if port not in kept_ports(list(guests.values())):
                 world.checkers.violated(f"port {port} is plugged on {host.name}, and no guest of it has it")
         for guest in guests.values():
             admission = admitted.get(guest.id)

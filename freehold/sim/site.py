@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from argon2 import PasswordHasher
+from msgspec.structs import replace
 from starlette.types import ASGIApp
 
 from freehold.api.cloud import Cloud
@@ -22,7 +23,8 @@ from freehold.sim.machine import Guests, Ports, SimClock
 from freehold.sim.network import Endpoint
 from freehold.sim.process import Process
 from freehold.store.database import Store
-from freehold.views.cloud import CloudView
+from freehold.views.cloud import ROLES, CloudView
+from freehold.views.follower import Follower
 from freehold.vocabulary.errors import FreeholdError
 from freehold.vocabulary.guest import Power
 from freehold.vocabulary.secret import Secret
@@ -50,6 +52,8 @@ class Site(ABC):
 
     role: str
     owns: bool = True
+    follows: tuple[str, ...] = ()
+    """Roles whose whole log it reads, and keeps where it stands."""
 
     def __init__(self, world: "World", name: str) -> None:
         self.world, self.name = world, name
@@ -58,6 +62,7 @@ class Site(ABC):
         self.process: Process | None = None
         self.incarnations = 0
         self.opened = asyncio.Event()
+        self.follower: Follower | None = None
         self.ends = ""
         """Why the last process ended by itself; for the transcript."""
 
@@ -72,6 +77,7 @@ class Site(ABC):
             self.world.faults["started twice"] += 1
             return
         self.incarnations += 1
+        self.follower = None
         self.opened = asyncio.Event()
         self.process = Process(self.name, self.incarnations)
         self.process.start(self._live(self.process))
@@ -84,9 +90,9 @@ class Site(ABC):
         process.kill()
         self.let_go()
         # A broker notices late that a client is gone; what is sent there meanwhile is lost.
-        self.world.loop.call_later(self.world.random.uniform(0.0, 2.0), self.world.network.forget_process, process)
+        self.world.later(self.world.random.uniform(0.0, 2.0), self.world.network.forget_process, process)
 
-    def let_go(self) -> None:
+    def let_go(self) -> None:  # noqa: B027 - most have nothing to close
         """Closes what the operating system closes when a process dies."""
 
     async def _live(self, process: Process) -> None:
@@ -122,13 +128,14 @@ class Site(ABC):
 class RegistrarSite(Site):
     """The registrar's machine."""
 
-    role = "registrar"
+    role, follows = "registrar", ("host",)
 
     async def open(self, process: Process) -> Tasks:
         """See Site."""
         means = self.means(process)
         worker = RegistrarWorker(means, self.open_store(means, process), self.name, HASHER)
         await worker.bootstrap(Secret(PASSWORD))
+        self.follower = worker.follower
         await worker.open()
         return worker.tasks
 
@@ -154,12 +161,13 @@ class ImageSite(Site):
 class NetworkSite(Site):
     """The network worker's machine."""
 
-    role = "network"
+    role, follows = "network", ("host",)
 
     async def open(self, process: Process) -> Tasks:
         """See Site."""
         means = self.means(process)
         worker = NetworkWorker(means, self.open_store(means, process))
+        self.follower = worker.follower
         await worker.open()
         return worker.tasks
 
@@ -167,7 +175,7 @@ class NetworkSite(Site):
 class SchedulerSite(Site):
     """A scheduler's machine."""
 
-    role, owns = "scheduler", False
+    role, owns, follows = "scheduler", False, ("host", "registrar")
 
     def __init__(self, world: "World", name: str) -> None:
         super().__init__(world, name)
@@ -176,6 +184,7 @@ class SchedulerSite(Site):
     async def open(self, process: Process) -> Tasks:
         """See Site."""
         self.worker = SchedulerWorker(self.means(process))
+        self.follower = self.worker.follower
         await self.worker.open()
         return self.worker.tasks
 
@@ -183,7 +192,7 @@ class SchedulerSite(Site):
 class HostSite(Site):
     """A machine that runs guests: they go on when the worker ends."""
 
-    role = "host"
+    role, follows = "host", ("network",)
     ram_mib = 1024
     boot_s = 0.4
 
@@ -211,6 +220,7 @@ class HostSite(Site):
         fabric = SimulatedFabric(records=self.ports)
         store = self.open_store(means, process)
         worker = HostWorker(means, store, self.name, self.hypervisor, fabric, self.images, launches_max=8)
+        self.follower = worker.follower
         await worker.open()
         return worker.tasks
 
@@ -219,14 +229,13 @@ class HostSite(Site):
         self.kill()
         self.boots += 1
         for guest in self.guests.running():
-            held = self.guests[guest]
-            self.guests[guest] = type(held)(**{**_fields(held), "power": Power.CRASHED})
+            self.guests[guest] = replace(self.guests[guest], power=Power.CRASHED)
 
 
 class ApiSite(Site):
     """An API process with its view."""
 
-    role, owns = "api", False
+    role, owns, follows = "api", False, ROLES
 
     def __init__(self, world: "World", name: str) -> None:
         super().__init__(world, name)
@@ -240,6 +249,7 @@ class ApiSite(Site):
         means = self.means(process)
         self.view = view = CloudView(means.bus, means.clock, self.path, f"{self.name}/{self.boots}")
         self.world.checkers.watch_view(self.name, view)
+        self.follower = view.follower
         await view.open()
         cloud = Cloud(means.bus, view, means.clock, means.chance, "http://cloud", "RegionOne", CLUSTER)
         self.app = application(cloud)
@@ -250,7 +260,3 @@ class ApiSite(Site):
         if self.view is not None:
             self.view.abandon()
         self.view = self.app = None
-
-
-def _fields(held: object) -> dict[str, object]:
-    return {name: getattr(held, name) for name in held.__struct_fields__}  # type: ignore[attr-defined]

@@ -3,6 +3,8 @@
 import asyncio
 import shutil
 from collections import Counter
+from collections.abc import Callable
+from contextvars import copy_context
 from hashlib import blake2b
 from pathlib import Path
 from random import Random
@@ -50,6 +52,7 @@ class World:
         all_sites: list[Site] = [self.registrar, self.image, self.networks, *self.schedulers, *self.apis, *self.hosts]
         self.sites: dict[str, Site] = {site.name: site for site in all_sites}
         self.people = Process("people")
+        self._context = copy_context()
         self.calm = False
         self.projects: list[dict[str, str]] = []
         self.image_id = ""
@@ -62,6 +65,10 @@ class World:
     def seeded(self, name: str) -> int:
         """A seed of its own for something in this world."""
         return int.from_bytes(blake2b(f"{self.seed}/{name}".encode(), digest_size=8).digest(), "big")
+
+    def later(self, delay_s: float, work: Callable[..., object], *args: Any) -> None:
+        """Calls `work` in `delay_s`, as nobody's process: whoever asks for it may be dead by then."""
+        self.loop.call_later(delay_s, work, *args, context=self._context)
 
     def tell(self, who: str, what: str) -> None:
         """A line of the transcript."""
@@ -118,14 +125,15 @@ class World:
         name = f"project-{number}"
         project = (await self.sure(admin, "POST", "/identity/v3/projects", {"project": {"name": name}})).json["project"]
         user = {"name": f"user-{number}", "password": PASSWORD}
-        made = (await self.sure(admin, "POST", "/identity/v3/users", {"user": user})).json["user"]
+        person = (await self.sure(admin, "POST", "/identity/v3/users", {"user": user})).json["user"]
         roles = (await self.sure(admin, "GET", "/identity/v3/roles?name=member")).json["roles"]
-        grant = f"/identity/v3/projects/{project['id']}/users/{made['id']}/roles/{roles[0]['id']}"
+        grant = f"/identity/v3/projects/{project['id']}/users/{person['id']}/roles/{roles[0]['id']}"
         await self.sure(admin, "PUT", grant)
         quota = {"quota_set": {"instances": 7}}
         await self.sure(admin, "PUT", f"/compute/v2.1/os-quota-sets/{project['id']}", quota)
         caller = await self.signed_in(user["name"], PASSWORD, name)
-        network = (await self.sure(caller, "POST", "/network/v2.0/networks", {"network": {"name": "net"}})).json["network"]
+        made = await self.sure(caller, "POST", "/network/v2.0/networks", {"network": {"name": "net"}})
+        network = made.json["network"]
         subnet = {"network_id": network["id"], "cidr": "10.0.0.0/28", "ip_version": 4}
         await self.sure(caller, "POST", "/network/v2.0/subnets", {"subnet": subnet})
         return {"id": project["id"], "name": name, "network": network["id"], "token": caller.token}
@@ -151,7 +159,7 @@ class World:
             self.checkers.violated(f"{site.name} ended by itself: {site.ends}")
         if site.process is process:
             site.kill()
-            self.loop.call_later(1.0, site.start)
+            self.later(1.0, site.start)
 
     def kill(self, site: Site, for_s: float) -> None:
         """kill -9; a supervisor starts it again after `for_s`."""
@@ -160,7 +168,7 @@ class World:
         self.faults["killed"] += 1
         self.tell(site.name, f"killed for {for_s:g} s")
         site.kill()
-        self.loop.call_later(for_s, site.start)
+        self.later(for_s, site.start)
 
     def pause(self, site: Site, for_s: float) -> None:
         """The process stands still, as under a debugger or a migrating hypervisor."""
@@ -170,14 +178,14 @@ class World:
         self.faults["paused"] += 1
         self.tell(site.name, f"stands still for {for_s:g} s")
         process.pause()
-        self.loop.call_later(for_s, lambda: process.paused and process.go_on(self.loop.take_up))
+        self.later(for_s, process.go_on, self.loop.take_up)
 
     def cut_power(self, host: HostSite, for_s: float) -> None:
         """A machine that runs guests loses power and comes back."""
         self.faults["power cut"] += 1
         self.tell(host.name, f"loses power for {for_s:g} s")
         host.lose_power()
-        self.loop.call_later(for_s, host.start)
+        self.later(for_s, host.start)
 
     def delete_view(self, api: ApiSite) -> None:
         """An API process is killed, and its view's files are deleted before it starts again."""
@@ -185,23 +193,23 @@ class World:
         self.tell(api.name, "killed, and its view deleted")
         api.kill()
         shutil.rmtree(api.path, ignore_errors=True)
-        self.loop.call_later(0.5, api.start)
+        self.later(0.5, api.start)
 
     def isolate(self, site: Site, for_s: float) -> None:
         """A site is cut off from all others, and from people."""
         self.faults["isolated"] += 1
         self.tell(site.name, f"cut off for {for_s:g} s")
-        others = [name for name in (*self.sites, CALLERS_PLACE) if name != site.name]
-        for other in others:
-            self.network.cut(site.name, other)
-        self.loop.call_later(for_s, lambda: [self.network.mend(site.name, other) for other in others])
+        for other in (*self.sites, CALLERS_PLACE):
+            if other != site.name:
+                self.network.cut(site.name, other)
+                self.later(for_s, self.network.mend, site.name, other)
 
     def cut(self, one: str, other: str, for_s: float) -> None:
         """Two sites don't reach each other."""
         self.faults["cut"] += 1
         self.tell(one, f"cut off from {other} for {for_s:g} s")
         self.network.cut(one, other)
-        self.loop.call_later(for_s, self.network.mend, one, other)
+        self.later(for_s, self.network.mend, one, other)
 
     def fail_disk(self, site: Site, for_s: float, share: float) -> None:
         """Commits of a site fail."""
@@ -209,7 +217,7 @@ class World:
         self.faults["disk fails"] += 1
         self.tell(site.name, f"disk fails for {for_s:g} s")
         site.store.failing = share
-        self.loop.call_later(for_s, setattr, site.store, "failing", 0.0)
+        self.later(for_s, setattr, site.store, "failing", 0.0)
 
     def move_clock(self, site: Site, by_s: float) -> None:
         """A wall clock jumps."""

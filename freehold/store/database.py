@@ -22,7 +22,7 @@ from freehold.store.files import OpenFiles, open_files
 from freehold.vocabulary.codec import KINDS, decode, decode_kind, encode, kind_of
 from freehold.vocabulary.digest import chained
 from freehold.vocabulary.envelope import NO_DIGEST, PAGE_ENTRIES_MAX, Entries, Entry, Owner, Page, Position, Row
-from freehold.vocabulary.errors import Broken, TooLarge
+from freehold.vocabulary.errors import Broken, StoreFailed, TooLarge
 from freehold.vocabulary.word import Word
 
 R = TypeVar("R", bound=Word)
@@ -162,11 +162,11 @@ class Store:
     # -------------------------------------------------------------------------------------------------------------
 
     def stage(self, changes: Iterable[Change], cause: str) -> Position:
-        """Takes changes as one transaction, and gives the position at which they will be durable. Raises Broken once a
+        """Takes changes as one transaction, and gives the position at which they will be durable. Raises StoreFailed once a
         commit has failed, TooLarge (and takes nothing) for a record over `RECORD_BYTES_MAX`.
         """
         if self._broken:
-            raise Broken(self._broken)
+            raise StoreFailed(self._broken)
         changes = list(changes)
         private = [change for change in changes if change.private]
         entries = self._entries([change for change in changes if not change.private], cause)
@@ -198,12 +198,12 @@ class Store:
         return entries
 
     async def durable(self, position: Position | None = None) -> None:
-        """Waits until everything staged so far (which covers `position`) is on disk. Raises Broken if the disk refused
+        """Waits until everything staged so far (which covers `position`) is on disk. Raises StoreFailed if the disk refused
         it.
         """
         del position  # positions are given out in staging order, so waiting for the newest ticket covers them
         if self._broken:
-            raise Broken(self._broken)
+            raise StoreFailed(self._broken)
         if self._done_ticket >= self._tickets:
             return
         future = asyncio.get_running_loop().create_future()
@@ -254,7 +254,7 @@ class Store:
         while self._waiting:
             _, future = self._waiting.popleft()
             if not future.done():
-                future.set_exception(Broken(why))
+                future.set_exception(StoreFailed(why))
         self._news.set()
 
     # --- telling
@@ -265,11 +265,11 @@ class Store:
         return self._durable
 
     async def news(self) -> None:
-        """Waits for the next commit. Raises Broken once one has failed."""
+        """Waits for the next commit. Raises StoreFailed once one has failed."""
         await self._news.wait()
         self._news.clear()
         if self._broken:
-            raise Broken(self._broken)
+            raise StoreFailed(self._broken)
 
     def since(self, position: Position, limit: int = PAGE_ENTRIES_MAX) -> Entries:
         """The durable entries after `position`, or that the complete state is needed: other epoch, another history, or

@@ -72,6 +72,10 @@ class Follower:
         self.resyncs = 0
         """How often a complete state was taken."""
 
+    def stands(self) -> dict[str, Position]:
+        """Where it stands for each owner's store."""
+        return dict(self._positions)
+
     async def open(self) -> None:
         """Starts to listen, and asks who is there."""
         self._positions = dict(self._sink.positions())

@@ -10,7 +10,8 @@
     ├── Conflict            true now, maybe not later: a name taken, a thing in use
     ├── NoRoom              no host can take the guest
     ├── Unavailable         an owner can't be reached or is overloaded: try again
-    │   └── NoAnswer        a question's deadline passed; what was asked may or may not have happened
+    │   ├── NoAnswer        a question's deadline passed; what was asked may or may not have happened
+    │   └── StoreFailed     an owner's store can't be written; what was asked may or may not have happened
     └── Broken              a promise of ours didn't hold (damaged store, failed effect)
 
 An error is a finished sentence. It crosses the bus as a `Fault` and is raised again as the same class; the API turns it
@@ -79,6 +80,10 @@ class NoAnswer(Unavailable):
     """The deadline of a question passed without an answer."""
 
 
+class StoreFailed(Unavailable):
+    """A store can't be written. Its owner ends, and goes on from what the disk has when it is started again."""
+
+
 class Broken(FreeholdError):
     """Freehold itself is at fault: a driver failed or a store is damaged."""
 
@@ -96,6 +101,7 @@ _CLASSES: dict[str, type[FreeholdError]] = {
         NoRoom,
         Unavailable,
         NoAnswer,
+        StoreFailed,
         Broken,
     )
 }

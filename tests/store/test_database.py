@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from freehold.store.database import RECORD_BYTES_MAX, Change, Store, drop, keep_private, put
 from freehold.vocabulary.digest import chained
 from freehold.vocabulary.envelope import NO_DIGEST, Entry, Position
-from freehold.vocabulary.errors import Broken, Conflict, TooLarge
+from freehold.vocabulary.errors import Broken, Conflict, StoreFailed, TooLarge
 from freehold.vocabulary.tenant import Project, User
 from tests.owners import kept, means_of, project, store_at, turns
 
@@ -109,14 +109,14 @@ async def test_a_failed_commit_breaks_the_store_for_good(tmp_path: Path) -> None
     store = await store_at(tmp_path / "s.db", MEANS)
     await store.commit([put("a", project("a"))], "t")
     store._writer.execute("PRAGMA query_only=1")  # the disk turns read-only
-    with pytest.raises(Broken):
+    with pytest.raises(StoreFailed):
         await store.commit([put("b", project("b"))], "t")
     store._writer.execute("PRAGMA query_only=0")
-    with pytest.raises(Broken):
+    with pytest.raises(StoreFailed):
         store.stage([put("c", project("c"))], "t")
-    with pytest.raises(Broken):
+    with pytest.raises(StoreFailed):
         await store.durable()
-    with pytest.raises(Broken):
+    with pytest.raises(StoreFailed):
         await store.news()
     assert store.position().seq == 1
     await store.close()
@@ -135,7 +135,7 @@ async def test_whatever_a_commit_fails_by_is_heard_by_who_waits(tmp_path: Path) 
 
     store = await store_at(tmp_path / "s.db", means_of(offload=offload))
     broken = True
-    with pytest.raises(Broken):
+    with pytest.raises(StoreFailed):
         await asyncio.wait_for(store.commit([put("a", project("a"))], "t"), 5)
     broken = False
     await store.close()
@@ -144,7 +144,7 @@ async def test_whatever_a_commit_fails_by_is_heard_by_who_waits(tmp_path: Path) 
 async def test_row_and_log_land_together_or_not_at_all(tmp_path: Path) -> None:
     store = await store_at(tmp_path / "s.db", MEANS)
     store._writer.execute("CREATE TRIGGER full BEFORE INSERT ON private BEGIN SELECT RAISE(ABORT, 'disk full'); END")
-    with pytest.raises(Broken):
+    with pytest.raises(StoreFailed):
         await store.commit([put("a", project("a")), keep_private("k", "a", b"1")], "t")
     store._writer.execute("DROP TRIGGER full")
     await store.close()

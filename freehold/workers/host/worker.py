@@ -92,9 +92,9 @@ class HostWorker:
         )
         self._actors = Actors(records, effects, hypervisor, clock, self.tasks)
         self._reconciler = Reconciler(records, hypervisor, fabric, images, clock)
-        self._follower = Follower(means.bus, ["network"], view, room="host")
+        self.follower = Follower(means.bus, ["network"], view, room="host")
         self._desk = Desk(means, store, name)
-        self.tasks.watch(self._desk.tasks, self._follower.tasks)
+        self.tasks.watch(self._desk.tasks, self.follower.tasks)
         self._subscriptions: list[Subscription] = []
 
     # --- opening and closing -------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ class HostWorker:
         await self._keep_host(facts)
         await self._take_up_ports()
         await self._desk.open()
-        await self._follower.open()
+        await self.follower.open()
         await self._listen()
         self.tasks.start("news", self._hear_news())
         self.tasks.start("filters", self._filters.follow())
@@ -120,7 +120,7 @@ class HostWorker:
         """Stops listening and deciding. Guests run on; what is in progress goes on with the next process."""
         for subscription in self._subscriptions:
             await subscription.close()
-        await self._follower.close()
+        await self.follower.close()
         await self.tasks.close()
         await self._desk.close()
 

@@ -33,16 +33,16 @@ class NetworkWorker:
         self._effects = Effects(means.bus)
         self._reconciler = Reconciler(self._records, means.clock, means.chance.bytes)
         sink = HostSink(self._records, means.clock, means.chance.bytes)
-        self._follower = Follower(means.bus, ("host",), sink, room="network")
+        self.follower = Follower(means.bus, ("host",), sink, room="network")
         self._subscriptions: list[Subscription] = []
         self._cluster = store.owner.cluster
         self.tasks = Tasks("network")
-        self.tasks.watch(self._desk.tasks, self._follower.tasks)
+        self.tasks.watch(self._desk.tasks, self.follower.tasks)
 
     async def open(self) -> None:
         """Hears hosts, builds and questions, and checks the records."""
         await self._desk.open()
-        await self._follower.open()
+        await self.follower.open()
         bus = self._means.bus
         self._subscriptions = [
             await talk.serve(bus, subjects.ask_network(self._cluster), NetworkQuestion, self._answer, GROUP),
@@ -54,7 +54,7 @@ class NetworkWorker:
         """Hears no more and keeps where it stands. The store is closed by whoever opened it."""
         for subscription in self._subscriptions:
             await subscription.close()
-        await self._follower.close()
+        await self.follower.close()
         await self.tasks.close()
         self._records.keep_positions()
         await self._records.durable()

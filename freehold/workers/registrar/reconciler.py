@@ -21,7 +21,7 @@ from freehold.workers.registrar.records import Records
 
 FIRST_RETRY_S: Final = 5.0
 RETRY_S_MAX: Final = 60.0
-TICK_S: Final = 0.25
+BUSY_PAUSE_S: Final = 0.25
 CARRIED_AT_ONCE_MAX: Final = 64
 
 _log = logger("registrar")
@@ -42,7 +42,6 @@ class Reconciler:
         """Something about this guest was written: look at it now, and start the retries anew."""
         self._tries[guest] = 0
         self._schedule(guest, 0.0)
-        self._woken.set()
 
     def wake_all(self) -> None:
         """After a start: look at everything that hasn't ended."""
@@ -61,8 +60,9 @@ class Reconciler:
             await self._pause_until_woken()
 
     async def _pause_until_woken(self) -> None:
+        until_due_s = self._due[0][0] - self._means.clock.clock.monotonic_s() if self._due else None
         try:
-            await asyncio.wait_for(self._woken.wait(), TICK_S)
+            await asyncio.wait_for(self._woken.wait(), until_due_s)
         except TimeoutError:
             return
         self._woken.clear()
@@ -107,7 +107,7 @@ class Reconciler:
             return
         if len(self._carrying) >= CARRIED_AT_ONCE_MAX:  # not a try: its turn comes when others are done
             self._tries[admission.guest] -= 1
-            self._schedule(admission.guest, TICK_S)
+            self._schedule(admission.guest, BUSY_PAUSE_S)
             return
         self._carrying.add(admission.guest)
         self._tasks.start("carry delete", self._carry_now(admission))
@@ -129,3 +129,4 @@ class Reconciler:
         turn = self._turn.get(guest, 0) + 1
         self._turn[guest] = turn
         heapq.heappush(self._due, (self._means.clock.clock.monotonic_s() + after_s, guest, turn))
+        self._woken.set()

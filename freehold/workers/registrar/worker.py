@@ -69,10 +69,10 @@ class RegistrarWorker:
         self.records = Records(store)
         self.desk = Desk(means, store, name)
         self._reconciler = Reconciler(means, self.records, self.tasks)
-        self._follower = Follower(means.bus, ["host"], self, "registrar")
+        self.follower = Follower(means.bus, ["host"], self, "registrar")
         self._passwords = Passwords(means, hasher or PasswordHasher())
         self._signer: Signer | None = None
-        self.tasks.watch(self.desk.tasks, self._follower.tasks)
+        self.tasks.watch(self.desk.tasks, self.follower.tasks)
         self._subscriptions: list[Subscription] = []
 
     async def open(self) -> None:
@@ -83,7 +83,7 @@ class RegistrarWorker:
         self._subscriptions = [
             await talk.serve(self._means.bus, subject, RegistrarQuestion, self._answer, group="registrar")
         ]
-        await self._follower.open()
+        await self.follower.open()
         self._reconciler.wake_all()
         self.tasks.start("reconciler", self._reconciler.run())
 
@@ -91,7 +91,7 @@ class RegistrarWorker:
         """Stops; what was staged is durable when the store is closed."""
         for subscription in self._subscriptions:
             await subscription.close()
-        await self._follower.close()
+        await self.follower.close()
         await self.tasks.close()
         await self.desk.close()
 

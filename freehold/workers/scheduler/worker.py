@@ -29,14 +29,14 @@ class SchedulerWorker:
         self._means = means
         self.tasks = Tasks("scheduler")
         self.fleet = Fleet(means.clock)
-        self._follower = Follower(means.bus, ["host", "registrar"], self.fleet, "scheduler")
-        self.tasks.watch(self._follower.tasks)
+        self.follower = Follower(means.bus, ["host", "registrar"], self.fleet, "scheduler")
+        self.tasks.watch(self.follower.tasks)
         self._subscriptions: list[Subscription] = []
 
     async def open(self) -> None:
         """Starts to follow the fleet and to decide."""
         bus = self._means.bus
-        await self._follower.open()
+        await self.follower.open()
         self._subscriptions = [
             await talk.hear(bus, subjects.BUILD_SCHEDULER, Build, self._take, group="scheduler"),
             await talk.serve(bus, subjects.ASK_SCHEDULER, HostQuestion, self._carry, group="scheduler"),
@@ -46,7 +46,7 @@ class SchedulerWorker:
         """Stops; nothing is lost, for it owns nothing."""
         for subscription in self._subscriptions:
             await subscription.close()
-        await self._follower.close()
+        await self.follower.close()
         await self.tasks.close()
 
     async def _take(self, build: Build) -> None:
