@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test demo demo-stop image lock clean
+.PHONY: help setup check format test sim demo demo-stop image lock clean
 
 help:       ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ format:     ## lay out the code as `make check` wants it
 
 test:       ## the whole suite; with real guests where this is root and QEMU is there
 	@scripts/test
+
+sim:        ## the whole cloud on a virtual clock, everything going wrong: SEEDS=100 FIRST_SEED=1, or FAULTS=5000000
+	@scripts/sim $(if $(FAULTS),--seeds 0 --faults $(FAULTS),--seeds $(or $(SEEDS),100)) --first-seed $(or $(FIRST_SEED),1)
 
 demo:       ## a real guest, from nothing, in one command
 	@scripts/demo

@@ -181,7 +181,9 @@ class Checkers:
         assert site.store is not None
         admission = self._admissions.get(guest.id)
         if admission is not None and admission.deed is not None and guest.deed > admission.deed.number:
-            self.violated(f"{site.name} holds deed {guest.deed} of {guest.id}; the registrar gave {admission.deed.number}")
+            self.violated(
+                f"{site.name} holds deed {guest.deed} of {guest.id}; the registrar gave {admission.deed.number}"
+            )
 
     # --- the bus ---------------------------------------------------------------------------------------------------
 
@@ -229,4 +231,3 @@ def _names(port: Port) -> list[tuple[str, str]]:
 def _stage(admission: Admission) -> str:
     deed = f", deed {admission.deed.number}" if admission.deed else ""
     return f"{admission.stage.value}{deed}{', to be deleted' if admission.delete_urn else ''}"
-

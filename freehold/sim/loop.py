@@ -80,7 +80,7 @@ class SimLoop(asyncio.BaseEventLoop):
             ready.extend(batch)
         for _ in range(number):
             handle = ready.popleft()
-            if handle._cancelled:  # type: ignore[attr-defined]
+            if handle._cancelled:
                 continue
             process = handle._context.get(PROCESS)  # type: ignore[attr-defined]
             if process is None or process.runs:
@@ -93,7 +93,7 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def _take_due(self) -> None:
         timers = self._timers
-        while timers and timers[0][2]._cancelled:  # type: ignore[attr-defined]
+        while timers and timers[0][2]._cancelled:
             heapq.heappop(timers)
             self._cancelled -= 1
         if not self._ready:

@@ -21,6 +21,15 @@ EXPECTED: Final = frozenset({200, 201, 202, 204, 400, 403, 404, 409, 413, 429, 5
 """Statuses that a well-formed question may get while things go wrong. Never 500; 401 would be a token forgotten."""
 
 
+_ACTIONS: Final[dict[str, dict[str, Any]]] = {
+    "stop": {"os-stop": None},
+    "start": {"os-start": None},
+    "reboot soft": {"reboot": {"type": "SOFT"}},
+    "reboot hard": {"reboot": {"type": "HARD"}},
+    "console": {"os-getConsoleOutput": {"length": 5}},
+}
+
+
 @dataclass(slots=True)
 class Known:
     """What a client knows of a guest it was promised."""
@@ -64,32 +73,28 @@ class Client:
 
     async def _ask(self, ask: Ask) -> None:
         api = self._api(ask.pick)
-        known = self._known(ask.pick)
-        match ask.what.split():
-            case ["create"]:
+        match ask.what:
+            case "create":
                 await self._create(api, 1, ask.pick)
-            case ["create", "several"]:
+            case "create several":
                 await self._create(api, 3, ask.pick)
-            case ["list"]:
+            case "list":
                 await self.list(api)
-            case ["pages"]:
+            case "pages":
                 await self.pages(ask.pick)
-            case _ if known is None:
-                return
-            case ["delete"]:
+            case _ if (known := self._known(ask.pick)) is not None:
+                await self._ask_about(known, api, ask)
+
+    async def _ask_about(self, known: Known, api: "ApiSite", ask: Ask) -> None:
+        match ask.what:
+            case "delete":
                 await self.delete(api, known)
-            case ["get"]:
+            case "get":
                 await self.get(api, known)
-            case ["rename"]:
+            case "rename":
                 await self._call(api, "PUT", f"{SERVERS}/{known.id}", {"server": {"name": f"renamed {ask.pick}"}})
-            case ["console"]:
-                await self._act(api, known, {"os-getConsoleOutput": {"length": 5}})
-            case ["stop"]:
-                await self._act(api, known, {"os-stop": None})
-            case ["start"]:
-                await self._act(api, known, {"os-start": None})
-            case ["reboot", how]:
-                await self._act(api, known, {"reboot": {"type": how.upper()}})
+            case what:
+                await self._act(api, known, _ACTIONS[what])
 
     def _api(self, pick: int) -> "ApiSite":
         return self.world.apis[pick % len(self.world.apis)]

@@ -114,7 +114,9 @@ def planned(seed: int) -> Plan:
     names = sites(scale)
     troubles = tuple(
         _trouble(random, kind, names, storm_s)
-        for kind in random.choices(list(TROUBLES), list(TROUBLES.values()), k=random.randrange(0, 10 + int(storm_s / 5)))
+        for kind in random.choices(
+            list(TROUBLES), list(TROUBLES.values()), k=random.randrange(0, 10 + int(storm_s / 5))
+        )
     )
     return Plan(
         seed,

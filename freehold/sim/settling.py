@@ -69,9 +69,10 @@ def _behind(world: "World") -> str:
         read = site.follower.stands() if site.follower else {}
         stands = {position.epoch: position for position in read.values()}
         for owner in world.sites.values():
-            if owner.store is not None and owner.role in site.follows:
-                if stands.get(owner.store.position().epoch) != owner.store.position():
-                    return f"{site.name} is behind {owner.name}"
+            if owner.store is None or owner.role not in site.follows:
+                continue
+            if stands.get(owner.store.position().epoch) != owner.store.position():
+                return f"{site.name} is behind {owner.name}"
     return ""
 
 

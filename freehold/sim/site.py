@@ -120,9 +120,7 @@ class Site(ABC):
     def open_store(self, means: Means, process: Process) -> Store:
         """The role's store."""
         assert self.store is not None
-        return self.store.open(
-            role=self.role, cluster=CLUSTER, process=process, clock=means.clock, chance=means.chance
-        )
+        return self.store.open(role=self.role, cluster=CLUSTER, process=process, clock=means.clock, chance=means.chance)
 
 
 class RegistrarSite(Site):

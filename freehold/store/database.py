@@ -162,8 +162,9 @@ class Store:
     # -------------------------------------------------------------------------------------------------------------
 
     def stage(self, changes: Iterable[Change], cause: str) -> Position:
-        """Takes changes as one transaction, and gives the position at which they will be durable. Raises StoreFailed once a
-        commit has failed, TooLarge (and takes nothing) for a record over `RECORD_BYTES_MAX`.
+        """Takes changes as one transaction, and gives the position at which they will be durable.
+
+        Raises StoreFailed once a commit has failed, TooLarge (and takes nothing) for a record over `RECORD_BYTES_MAX`.
         """
         if self._broken:
             raise StoreFailed(self._broken)
@@ -198,8 +199,9 @@ class Store:
         return entries
 
     async def durable(self, position: Position | None = None) -> None:
-        """Waits until everything staged so far (which covers `position`) is on disk. Raises StoreFailed if the disk refused
-        it.
+        """Waits until everything staged so far (which covers `position`) is on disk.
+
+        Raises StoreFailed if the disk refused it.
         """
         del position  # positions are given out in staging order, so waiting for the newest ticket covers them
         if self._broken:

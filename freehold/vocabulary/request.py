@@ -20,10 +20,19 @@ from freehold.vocabulary.tenant import (
     ServerGroup,
     User,
 )
+from freehold.vocabulary.units import unix_ms
 from freehold.vocabulary.word import Message, Word
 
 BUILD_DEADLINE_S = 600.0
 """How long a build may take before its request fails, unless the client says otherwise."""
+
+
+FORGOTTEN_S = 24 * 3600
+"""How long after its deadline a build is still worked on by a stage that gets it.
+
+Only the registrar keeps the deadline, on one clock that can't jump: a stage whose clock is an hour wrong must not drop
+what is in time. What comes a day late is no late message any more.
+"""
 
 
 class Build(Word, frozen=True, kw_only=True):
@@ -40,7 +49,7 @@ class Build(Word, frozen=True, kw_only=True):
     user: str
     created: int
     expires: int
-    """Clock time after which no stage works on it any more."""
+    """Clock time of the registrar at which its request fails. Others only ask `is_forgotten`."""
     hostname: str
     labels: Labels
     spec: GuestSpec
@@ -52,6 +61,11 @@ class Build(Word, frozen=True, kw_only=True):
     image: ImageOffer | None = None
     deed: Deed | None = None
     ports: tuple[PortWiring, ...] = ()
+
+
+def is_forgotten(build: Build, now: int) -> bool:
+    """Whether a build comes so late that no delay and no wrong clock explains it."""
+    return unix_ms(build.expires) + FORGOTTEN_S * 1000 <= unix_ms(now)
 
 
 class Stage(StrEnum):

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,8 @@ from freehold.workers.registrar.worker import RegistrarWorker
 from tests.api.asgi import Client
 
 PASSWORD = "correct horse"
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+"""Hashes at their real price would make every test wait for seconds."""
 
 
 class MovableClock(SystemClock):
@@ -80,10 +81,7 @@ class Api:
 
 
 @pytest.fixture
-async def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
-    # Hashes at their real price would make every test wait for seconds.
-    cheap = partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
-    monkeypatch.setattr("freehold.workers.registrar.effects.PasswordHasher", cheap)
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
     async with AsyncExitStack() as stack:
         clock = MovableClock()
         bus, offload = LocalBus(), ThreadOffload(2)
@@ -111,7 +109,7 @@ async def _open_workers(means: Means, path: Path, stack: AsyncExitStack) -> None
         stack.push_async_callback(opened.close)
         return opened
 
-    registrar = RegistrarWorker(means, await store("registrar"))
+    registrar = RegistrarWorker(means, await store("registrar"), hasher=CHEAP)
     await registrar.bootstrap(Secret(PASSWORD))
     images = ImageWorker(means, await store("image"), MemoryImageStore(), DoorAddress("127.0.0.1", 0))
     for worker in (registrar, images, NetworkWorker(means, await store("network"))):

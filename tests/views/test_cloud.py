@@ -8,8 +8,10 @@ import pytest
 
 from freehold.bus import subjects, talk
 from freehold.store.database import Store, put
+from freehold.views import cloud
 from freehold.views.cloud import CloudView
-from freehold.vocabulary.envelope import Done, Frame, Heartbeat, OwnerQuestion, Position, Since, Stands
+from freehold.vocabulary.envelope import Done, Frame, Heartbeat, Owner, OwnerQuestion, Position, Since, Stands
+from freehold.vocabulary.errors import Unavailable
 from freehold.vocabulary.tenant import Project
 from freehold.vocabulary.word import Word
 from tests.owners import HandClock, means_of, project, store_at, turns, until
@@ -119,12 +121,40 @@ async def test_those_who_wait_share_questions_but_none_older_than_they(around: A
     assert around.stands_asked == 2
 
 
-async def test_an_owner_that_is_silent_isnt_waited_for(around: Around) -> None:
+async def test_nothing_is_called_new_that_the_registrar_wasnt_asked_about(
+    around: Around, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloud, "STANDS_DEADLINE_S", 0.01)
     around.go.clear()
+    with pytest.raises(Unavailable):
+        await around.view.fresh(["registrar"])
     around.clock.move(60)
-    await asyncio.wait_for(around.view.fresh(["registrar"]), 1)
-    await asyncio.wait_for(around.view.fresh(["network"]), 1)
-    assert around.stands_asked == 0
+    with pytest.raises(Unavailable):
+        await around.view.fresh(["registrar"])
+
+
+async def test_nothing_is_called_new_of_a_role_that_was_never_heard(around: Around) -> None:
+    with pytest.raises(Unavailable):
+        await around.view.fresh(["network"])
+
+
+async def test_a_lost_question_is_asked_again(around: Around, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cloud, "STANDS_DEADLINE_S", 0.05)
+    around.go.clear()
+    asking = asyncio.create_task(around.view.fresh(["registrar"]))
+    await until(lambda: around.stands_asked == 2)
+    around.go.set()
+    await asking
+
+
+@pytest.mark.parametrize("role", ["host", "network", "image"])
+async def test_another_owner_that_is_silent_isnt_waited_for(around: Around, role: str) -> None:
+    owner = Owner(store="11111111-2222-4333-8444-555555555555", role=role, cluster="c")
+    beat = Heartbeat(owner=owner, position=Position(epoch="e"), time=1)
+    await talk.say(around.means.bus, subjects.heartbeats(owner), beat)
+    await turns()
+    around.clock.move(60)
+    await asyncio.wait_for(around.view.fresh([role]), 1)
 
 
 async def test_it_knows_how_old_its_knowledge_is(around: Around) -> None:

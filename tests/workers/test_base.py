@@ -25,7 +25,7 @@ from freehold.vocabulary.envelope import (
     Stands,
     Told,
 )
-from freehold.vocabulary.errors import Broken
+from freehold.vocabulary.errors import StoreFailed
 from freehold.vocabulary.tenant import Project
 from freehold.workers import base
 from freehold.workers.base import Desk
@@ -150,10 +150,10 @@ async def test_a_store_that_breaks_ends_the_worker(spoken: Spoken) -> None:
     worker = Tasks("worker")
     worker.watch(spoken.desk.tasks)
     spoken.store._writer.execute("PRAGMA query_only=1")
-    with pytest.raises(Broken):
+    with pytest.raises(StoreFailed):
         await spoken.store.commit([put("a", project("a"))], "t")
     await asyncio.wait_for(worker.broken(), 5)
-    assert isinstance(worker.failed, Broken) and not spoken.told
+    assert isinstance(worker.failed, StoreFailed) and not spoken.told
 
 
 async def test_the_log_is_kept_short(spoken: Spoken, monkeypatch: pytest.MonkeyPatch) -> None:

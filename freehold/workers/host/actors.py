@@ -36,6 +36,8 @@ class Actors:
         self._records, self._effects, self._hypervisor = records, effects, hypervisor
         self._clock, self._tasks = clock, tasks
         self._turns: set[str] = set()
+        self._deadlines: dict[str, int] = {}
+        """The deadline that is waited for, by guest."""
         self._fetching: dict[str, asyncio.Future[None]] = {}
         self.cleared = asyncio.Event()
         """Set when the registrar has said what was decided about the guests here: only then are guests started."""
@@ -64,8 +66,7 @@ class Actors:
                 given_up.set_result(None)
         if after is None:
             return
-        if after.deadline is not None and after.deadline != before.deadline:
-            self._tasks.start("deadline", self._wait_for_deadline(after.id, after.deadline))
+        self.keep_deadline(after)
         self.wake(after.id)
 
     def wake(self, guest: str) -> None:
@@ -125,10 +126,24 @@ class Actors:
             self._turns.discard(guest)
             self.wake(guest)
 
-    async def _wait_for_deadline(self, guest: str, deadline: int) -> None:
-        while (rest_ms := unix_ms(deadline) - unix_ms(self._clock.now()) + 1) > 0:
-            await self._clock.clock.sleep(rest_ms / 1000)
-        self.take(guest, DeadlinePassed())
+    def keep_deadline(self, guest: Guest) -> None:
+        """Lets the guest know when its deadline has passed, if it has one that isn't waited for yet.
+
+        The wait is counted on the clock that can't jump. What is left of it after a restart is never more than it was.
+        """
+        if guest.deadline is None or self._deadlines.get(guest.id) == guest.deadline:
+            return
+        self._deadlines[guest.id] = guest.deadline
+        given_ms = unix_ms(guest.deadline) - unix_ms(guest.updated)
+        left_ms = unix_ms(guest.deadline) - unix_ms(self._clock.now())
+        self._tasks.start("deadline", self._wait(guest.id, guest.deadline, max(0, min(given_ms, left_ms)) / 1000))
+
+    async def _wait(self, guest: str, deadline: int, seconds: float) -> None:
+        if seconds > 0:
+            await self._clock.clock.sleep(seconds)
+        if self._deadlines.get(guest) == deadline:
+            del self._deadlines[guest]
+        self.take(guest, DeadlinePassed(deadline))
 
     # --- power ---------------------------------------------------------------------------------------------------
 

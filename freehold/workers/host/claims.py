@@ -11,7 +11,7 @@ from freehold.vocabulary.guest import Action, Guest, GuestState, Refusal
 from freehold.vocabulary.host import Host, needed_by
 from freehold.vocabulary.ids import is_uuid
 from freehold.vocabulary.image import ImageOffer
-from freehold.vocabulary.request import Build
+from freehold.vocabulary.request import Build, is_forgotten
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.units import GIB
 from freehold.workers.host.messages import DELETED, NEEDS_IMAGE, BuildSecret, DeleteAsked, HigherDeedKnown
@@ -59,7 +59,7 @@ def claim(host: Host, held: Guest | None, refusal: Refusal | None, build: Build,
     deed = build.deed
     if deed is None:
         return Dropped("it has no deed", wrong=True)
-    reason = _not_ours(host, deed, build) or ("it has expired" if build.expires <= now else "")
+    reason = _not_ours(host, deed, build) or ("it has long expired" if is_forgotten(build, now) else "")
     if reason:
         return Dropped(reason, wrong=True)
     if refusal is not None and (refusal.deleted or deed.number <= refusal.deed):

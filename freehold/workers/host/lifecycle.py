@@ -252,8 +252,8 @@ def _out_of_date(guest: Guest, message: Message, now: int) -> str:
             return f"{effect} is no longer asked for"
         case PowerSeen(since=since) if since != guest.updated:
             return "the guest has changed since its power was looked at"
-        case DeadlinePassed() if guest.deadline is None or now < guest.deadline:
-            return "no deadline has passed"
+        case DeadlinePassed(deadline=deadline) if guest.deadline != deadline:
+            return "it waits for something else by now"
         case HigherDeedKnown(deed=deed) if deed.number <= guest.deed:
             return "the deed held is as high"
     return ""

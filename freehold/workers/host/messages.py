@@ -49,7 +49,9 @@ class PowerSeen:
 
 @dataclass(frozen=True, slots=True)
 class DeadlinePassed:
-    """The guest's own system had its time."""
+    """The guest's own system had its time, which was until `deadline`."""
+
+    deadline: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from freehold.runtime.log import logger
 from freehold.vocabulary.guest import Guest, GuestState, Power
 from freehold.vocabulary.units import unix_ms
 from freehold.workers.host.lifecycle import effect_of
-from freehold.workers.host.messages import DeadlinePassed, Message, PowerSeen
+from freehold.workers.host.messages import Message, PowerSeen
 from freehold.workers.host.records import Records
 
 PERIOD_S: Final = 10.0
@@ -55,17 +55,11 @@ class Reconciler:
     async def look(self) -> Findings:
         """One look at everything. Raises FreeholdError if a driver can't answer."""
         findings = Findings(resume=[guest.id for guest in self._records.guests() if effect_of(guest) is not None])
-        self._look_at_deadlines(findings)
         await self._look_at_power(findings)
         await self._look_at_ports()
         self._look_at_use()
         await self._tidy()
         return findings
-
-    def _look_at_deadlines(self, findings: Findings) -> None:
-        now = self._clock.now()
-        late = [guest for guest in self._records.guests() if guest.deadline is not None and guest.deadline <= now]
-        findings.messages += [(guest.id, DeadlinePassed()) for guest in late]
 
     async def _look_at_power(self, findings: Findings) -> None:
         guests = self._records.guests()

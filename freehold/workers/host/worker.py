@@ -244,6 +244,8 @@ class HostWorker:
                 self._actors.take(guest, message)
         for guest in findings.resume:
             self._actors.wake(guest)
+        for held in self._records.guests():
+            self._actors.keep_deadline(held)
         for guest in findings.leftovers:
             self._actors.remove_leftovers(guest)
 

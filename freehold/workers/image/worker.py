@@ -22,7 +22,7 @@ from freehold.vocabulary.image import (
     ImageQuestion,
     UpdateImage,
 )
-from freehold.vocabulary.request import Build
+from freehold.vocabulary.request import Build, is_forgotten
 from freehold.workers.base import Desk, Means
 from freehold.workers.image import lifecycle
 from freehold.workers.image.door import Door, DoorAddress
@@ -110,8 +110,8 @@ class ImageWorker:
         return self._records.done(self._records.stage(record, type(question).__name__), record.id)
 
     async def _take_build(self, build: Build) -> None:
-        if build.expires <= self._now():
-            return  # the registrar has ended it, or does so now
+        if is_forgotten(build, self._now()):
+            return
         if not build.spec.image:
             await self._effects.pass_on(build)
             return

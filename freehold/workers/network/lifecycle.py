@@ -32,7 +32,7 @@ from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.errors import BadRequest, Conflict, Fault, FreeholdError, NotFound
 from freehold.vocabulary.guest import Guest, GuestState, Refusal
 from freehold.vocabulary.network import FixedAddress, Lease, NetworkWanted, Port, PortWiring
-from freehold.vocabulary.request import Build
+from freehold.vocabulary.request import Build, is_forgotten
 from freehold.workers.network.draft import Draft
 from freehold.workers.network.holdings import Booking, Holdings, Sight, name_of
 from freehold.workers.network.ports import GUEST_OWNER, make_port, visible_network, wiring
@@ -64,7 +64,7 @@ class Standing(StrEnum):
     """Where a build stands against what is known: the rows of the first table."""
 
     NOT_OURS = "it has no deed of this cluster"
-    EXPIRED = "it has expired"
+    EXPIRED = "it has long expired"
     ENDED = "its host has refused its deed"
     OUTDATED = "a higher deed has its ports"
     CONTRADICTED = "another host has its ports under the same deed"
@@ -104,7 +104,7 @@ def standing(holdings: Holdings, build: Build, now: int) -> Standing:
     deed = build.deed
     if deed is None or not deed.host or deed.guest != build.guest or deed.cluster != holdings.cluster:
         return Standing.NOT_OURS
-    if build.expires <= now:
+    if is_forgotten(build, now):
         return Standing.EXPIRED
     if holdings.sight(deed.host, build.guest).ended >= deed.number:
         return Standing.ENDED

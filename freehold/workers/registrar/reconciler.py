@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks
 from freehold.vocabulary.errors import FreeholdError
-from freehold.vocabulary.request import Admission
+from freehold.vocabulary.request import Admission, Build
+from freehold.vocabulary.units import unix_ms
 from freehold.workers.base import Means
 from freehold.workers.registrar import effects, lifecycle
 from freehold.workers.registrar.records import Records
@@ -35,6 +36,7 @@ class Reconciler:
         self._due: list[tuple[float, str, int]] = []
         self._tries: dict[str, int] = {}
         self._turn: dict[str, int] = {}
+        self._ends_s: dict[str, float] = {}
         self._carrying: set[str] = set()
         self._woken = asyncio.Event()
 
@@ -73,6 +75,7 @@ class Reconciler:
         if admission is None or not self._unfinished(admission):
             self._tries.pop(guest, None)
             self._turn.pop(guest, None)
+            self._ends_s.pop(guest, None)
             return
         self._schedule(guest, self._pause(guest))
         if admission.delete_urn or admission.stage in lifecycle.ENDED:
@@ -89,13 +92,23 @@ class Reconciler:
 
     async def _send(self, admission: Admission) -> None:
         build = self._records.build(admission.guest)
-        now = self._means.clock.now()
-        if build is None or build.expires <= now:
-            await self._expire(admission, now)
+        if build is None or self._is_over(build):
+            await self._expire(admission, self._means.clock.now())
             return
         deed = admission.deed if lifecycle.may_hold(admission) else None
         number = replace(build, attempt=admission.attempts, refused=admission.refused_hosts, deed=deed)
         await effects.send_build(self._means, number)
+
+    def _is_over(self, build: Build) -> bool:
+        """Whether a build's deadline has passed. It is counted on the clock that can't jump, from when this process
+        first saw the build: what is left by the wall clock then, and never more than it was given.
+        """
+        monotonic_s = self._means.clock.clock.monotonic_s()
+        if build.guest not in self._ends_s:
+            given_ms = unix_ms(build.expires) - unix_ms(build.created)
+            left_ms = unix_ms(build.expires) - unix_ms(self._means.clock.now())
+            self._ends_s[build.guest] = monotonic_s + min(left_ms, given_ms) / 1000
+        return self._ends_s[build.guest] <= monotonic_s
 
     async def _expire(self, admission: Admission, now: int) -> None:
         position = self._records.moved(admission, lifecycle.expired(admission, now), "deadline", now)

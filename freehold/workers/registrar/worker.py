@@ -44,7 +44,7 @@ from freehold.vocabulary.request import (
 )
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.tenant import ApplicationCredential, Project, Resource, Revocation, User
-from freehold.vocabulary.units import clock_time
+from freehold.vocabulary.units import clock_time, unix_ms
 from freehold.vocabulary.word import Word
 from freehold.workers.base import Desk, Means
 from freehold.workers.registrar import lifecycle, signin, tenancy
@@ -163,7 +163,7 @@ class RegistrarWorker:
             urn=new_urn(self._means.chance),
             guest=build.guest or new_id(self._means.chance),
             created=now,
-            expires=clock_time(self._means.clock.clock.unix_ms() + round(deadline_s * 1000)),
+            expires=clock_time(unix_ms(now) + round(deadline_s * 1000)),
         )
 
     async def _record_deed(self, deed: Deed) -> Deed:

@@ -1,6 +1,6 @@
 """The decision for one build: pass it on, place it, drop it, or give up. Pure.
 
-expired                                       drop
+long expired                                  drop
 has a deed whose host hasn't refused          pass on to that deed's cluster (a repeat)
 a host has room                               ask for deed n+1 on it
 none has                                      give up, saying what was wanted and who refused
@@ -12,7 +12,7 @@ from freehold.views.fleet import Fleet
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.errors import Fault
 from freehold.vocabulary.host import Capacity, Host
-from freehold.vocabulary.request import Build
+from freehold.vocabulary.request import Build, is_forgotten
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ def wanted(build: Build) -> Capacity:
 
 def decide(build: Build, fleet: Fleet, now: int) -> Decision:
     """What to do with a build at clock time `now`."""
-    if build.expires <= now:
-        return Drop("its deadline has passed")
+    if is_forgotten(build, now):
+        return Drop("its deadline has long passed")
     if build.deed is not None and build.deed.host not in build.refused:
         return PassOn(build)
     host = fleet.choose(wanted(build), build.spec.availability_zone, build.refused)

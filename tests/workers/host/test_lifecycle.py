@@ -117,7 +117,7 @@ MESSAGES: list[Message] = [
     *(EffectDone(effect) for effect in Effect),
     *(EffectFailed(effect, Broken("no").fault()) for effect in Effect),
     *(PowerSeen(power, since=NOW) for power in Power),
-    DeadlinePassed(),
+    DeadlinePassed(NOW),
     MachineRestarted(),
     HigherDeedKnown(Deed(guest=GUEST, project=PROJECT, number=9, host="another", cluster="c", urn="u")),
     StartAsked(start()),
@@ -166,10 +166,10 @@ def test_power_seen_before_the_record_changed_is_ignored() -> None:
     assert decide(a_guest(S.RUNNING), PowerSeen(Power.OFF, since=NOW - 1), NOW).ignored
 
 
-def test_a_deadline_that_has_not_passed_is_ignored() -> None:
+def test_the_deadline_of_another_wait_is_ignored() -> None:
     guest = a_guest(S.SHUTTING_DOWN, deadline=NOW + 10)
-    assert decide(guest, DeadlinePassed(), NOW + 9).ignored
-    after = decide(guest, DeadlinePassed(), NOW + 10).guest
+    assert decide(guest, DeadlinePassed(NOW + 9), NOW + 11).ignored
+    after = decide(guest, DeadlinePassed(NOW + 10), NOW + 10).guest
     assert after is not None and after.state is S.STOPPING and after.deadline is None
 
 

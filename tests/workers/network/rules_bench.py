@@ -20,6 +20,7 @@ from freehold.vocabulary.network import (
 )
 from freehold.vocabulary.request import Build
 from freehold.vocabulary.tenant import Flavor
+from freehold.vocabulary.units import clock_time
 from freehold.workers.network.draft import Draft
 from freehold.workers.network.holdings import Holdings
 from freehold.workers.network.lifecycle import Decision, Granted, decide_build, hear_guest, hear_refusal
@@ -35,7 +36,7 @@ class RulesBench:
     def __init__(self, seed: int = 1) -> None:
         self.holdings = Holdings(CLUSTER)
         self.chance = SeededChance(seed)
-        self.now = 1000
+        self.now = clock_time(1 << 40)
 
     def decide(self, rule: Callable[[Draft], Any]) -> Any:
         """The result of `rule`, with its changes applied unless it raises."""

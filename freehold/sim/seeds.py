@@ -1,0 +1,35 @@
+"""Seeds on several processors."""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from itertools import islice
+
+from freehold.sim.plan import planned
+from freehold.sim.run import Outcome, play
+
+
+def play_seed(seed: int) -> Outcome:
+    """The outcome of a seed, without its story."""
+    return play(planned(seed))
+
+
+def outcomes(seeds: Iterable[int], processes: int) -> Iterator[Outcome]:
+    """The outcomes of seeds, as they come; each process is replaced now and then, so that no garbage piles up."""
+    left = iter(seeds)
+    with ProcessPoolExecutor(processes, max_tasks_per_child=50) as pool:
+        running: set[Future[Outcome]] = {pool.submit(play_seed, seed) for seed in islice(left, 2 * processes)}
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                running |= {pool.submit(play_seed, seed) for seed in islice(left, 1)}
+                yield future.result()
+
+
+def until_faults(seeds: Iterable[int], processes: int, faults_max: int) -> Iterator[Outcome]:
+    """Outcomes until so many faults were made."""
+    total = 0
+    for outcome in outcomes(seeds, processes):
+        total += outcome.faults.total()
+        yield outcome
+        if total >= faults_max:
+            return
