@@ -10,8 +10,8 @@ from freehold.views.cloud import CloudView
 from freehold.vocabulary.codec import decode
 from freehold.vocabulary.envelope import Entry, Frame, Owner, Position, Row
 from freehold.vocabulary.errors import StoreFailed
-from freehold.vocabulary.guest import Guest, Power
-from freehold.vocabulary.host import Host
+from freehold.vocabulary.guest import Guest, GuestState, Power
+from freehold.vocabulary.host import Capacity, Host, needed_by
 from freehold.vocabulary.network import Port
 from freehold.vocabulary.request import Admission
 from freehold.vocabulary.tenant import Quota
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 SECRET: Final = b"never-to-be-seen"
 """What clients put into user data: it may be on no bus subject of events, in no view, in no transcript."""
+
+
+LAUNCHED_UNDER: Final = frozenset(
+    {GuestState.LAUNCHING, GuestState.DELETING, GuestState.REFUSING, GuestState.QUARANTINED}
+)
+"""What a guest's record on disk may say when it begins to run: a launch isn't broken off by what comes meanwhile."""
 
 
 class Checkers:
@@ -36,6 +42,10 @@ class Checkers:
         """Guests whose admission has gone: they may never run again."""
         self._admissions: dict[str, Admission] = {}
         self._quotas: dict[str, int] = {}
+        self._delete_asked_s: dict[str, float] = {}
+        """When the registrar had it on disk that a guest is to be deleted."""
+        self._rooms: dict[str, dict[str, Capacity]] = {}
+        """What each guest of a host takes, by the host."""
         self._addresses: dict[tuple[str, str], str] = {}
         self._ports: dict[str, Port] = {}
 
@@ -69,6 +79,13 @@ class Checkers:
                 self.violated(f"guest {guest} runs on {site.name} and on {other.name}")
         if guest in self.ended:
             self.violated(f"guest {guest} was deleted, and runs again on {site.name}")
+        if self._delete_asked_s.get(guest, site.started_s) < site.started_s:
+            self.violated(f"guest {guest} was to be deleted when {site.name} started, and {site.name} ran it")
+        assert site.store is not None
+        durable = site.store.row("guest", guest)
+        state = None if durable is None else decode(durable, Guest).state
+        if state not in LAUNCHED_UNDER:
+            self.violated(f"{site.name} ran guest {guest} when its record on disk was {state}")
 
     def port_plugged(self, site: "HostSite", record: PortRecord) -> None:
         """No address or MAC on two live guests."""
@@ -117,8 +134,13 @@ class Checkers:
             self._quotas[quota.project] = quota.instances
         elif entry.kind == "port":
             self._port(entry)
-        elif entry.kind == "guest" and entry.value is not None:
-            self._guest(site, decode(entry.value, Guest))
+        elif entry.kind == "guest":
+            room = self._rooms.setdefault(site.name, {})
+            room.pop(entry.key, None)
+            if entry.value is not None:
+                guest = decode(entry.value, Guest)
+                room[guest.id] = needed_by(guest.spec.flavor)
+                self._guest(site, guest)
 
     def _tell(self, site: "Site", entry: Entry) -> None:
         if entry.kind == "guest":
@@ -132,8 +154,9 @@ class Checkers:
 
     def _check_room(self, site: "Site", host: Host) -> None:
         """No host above its capacity as it counts itself."""
-        if not host.total.fits(host.used):
-            self.violated(f"{site.name} has given {host.used} of {host.total}")
+        given = sum(wanted.ram_mib for wanted in self._rooms.get(site.name, {}).values())
+        if not host.total.fits(host.used) or given > host.total.ram_mib:
+            self.violated(f"{site.name} has given {host.used}, and {given} MiB by its guests, of {host.total}")
 
     def _admission(self, entry: Entry) -> None:
         """Quota never exceeded. Deeds are first-wins."""
@@ -155,6 +178,8 @@ class Checkers:
             if after.deed.number == before.deed.number and after.deed.host != before.deed.host:
                 self.violated(f"deed {after.deed.number} of {entry.key} changed its host")
         self._admissions[entry.key] = after
+        if after.delete_urn:
+            self._delete_asked_s.setdefault(entry.key, self._world.loop.time())
         limit = self._quotas.get(after.project)
         count = sum(admission.project == after.project for admission in self._admissions.values())
         if before is None and limit is not None and count > limit:

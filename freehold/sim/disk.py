@@ -86,6 +86,16 @@ class StoreFile:
         """Every durable public row: (kind, key, value), in order."""
         return self.connection.execute("SELECT kind, key, value FROM rows ORDER BY kind, key").fetchall()
 
+    def private(self, kind: str) -> list[str]:
+        """The keys of every private value of a kind."""
+        rows = self.connection.execute("SELECT key FROM private WHERE kind = ? ORDER BY key", (kind,))
+        return [str(key) for (key,) in rows]
+
+    def row(self, kind: str, key: str) -> bytes | None:
+        """One durable public row."""
+        found = self.connection.execute("SELECT value FROM rows WHERE kind = ? AND key = ?", (kind, key)).fetchone()
+        return None if found is None else bytes(found[0])
+
     def copy(self) -> None:
         """Takes a copy that the store may be put back to."""
         self.copies.append(self.connection.serialize())

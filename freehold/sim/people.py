@@ -38,6 +38,8 @@ class Known:
     name: str
     deleting: bool = False
     """A delete has been sent: from now on it may vanish at any moment."""
+    deleted: bool = False
+    """A delete was answered 204: it will be gone."""
     gone: bool = False
     """A 404 was seen after the delete: from now on it must stay away."""
 
@@ -143,6 +145,7 @@ class Client:
         """Deletes a guest."""
         known.deleting = True
         reply = await self._call(api, "DELETE", f"{SERVERS}/{known.id}")
+        known.deleted |= reply.status == 204
         if reply.status == 404:
             known.gone = True
 
@@ -220,6 +223,12 @@ class Client:
             except Unanswered:
                 self.unsure.append((key, body))
         return not self.unsure
+
+    async def can_create(self) -> bool:
+        """Whether one more guest is admitted, when nothing goes wrong."""
+        body = {"name": "last", "imageRef": self.world.image_id, "flavorRef": self.world.flavor, "networks": "none"}
+        reply = await self._call(self.world.apis[0], "POST", SERVERS, {"server": body})
+        return reply.status == 202
 
     async def _call(
         self, api: "ApiSite", method: str, path: str, body: Any = None, headers: dict[str, str] | None = None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from freehold.vocabulary.codec import decode
 from freehold.vocabulary.guest import Guest, GuestState, Power, Refusal
 from freehold.vocabulary.network import Port
-from freehold.vocabulary.request import Admission, Stage
+from freehold.vocabulary.request import Admission, Request, Stage
 from freehold.workers.host.lifecycle import effect_of
 from freehold.workers.host.reconciler import kept_ports
 from freehold.workers.registrar.lifecycle import ENDED, may_hold
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SETTLED_S: Final = 1200.0
 """By then everything must have settled: a build's deadline, and what follows from it."""
+QUOTA: Final = 7
+"""Guests a project may have."""
 QUIET_S: Final = 60.0
 MESSAGES_PER_OWNER: Final = 40
 """What an idle owner may send in `QUIET_S`: heartbeats, and what answers them."""
@@ -39,7 +41,7 @@ async def settle(world: "World", clients: list["Client"]) -> None:
         world.checkers.violated(f"it didn't settle within {SETTLED_S:g} s: {why}")
         return
     world.tell("world", "all has settled")
-    for check in (_views, _fleets, _orphans, _ports):
+    for check in (_views, _fleets, _orphans, _ports, _ledger, _secrets):
         check(world)
     await _promises(world, clients)
     await _quiet(world)
@@ -139,6 +141,26 @@ def _ports(world: "World") -> None:
             world.checkers.violated(f"port {key} is leased to guest {port.device}, which doesn't have it")
 
 
+def _ledger(world: "World") -> None:
+    """Every request ends, and its message is kept no longer than it."""
+    assert world.registrar.store is not None
+    for kind, key, value in world.registrar.store.rows():
+        if kind == "request" and decode(value, Request).finished is None:
+            world.checkers.violated(f"request {key} never ended")
+    for key in world.registrar.store.private("build"):
+        world.checkers.violated(f"the registrar still keeps the message of build {key}")
+
+
+def _secrets(world: "World") -> None:
+    """A host keeps the secrets of its guests, and of no others."""
+    for host in world.hosts:
+        assert host.store is not None
+        guests = {guest.id for guest in _guests(host)}
+        for key in host.store.private("build_secret"):
+            if key not in guests:
+                world.checkers.violated(f"{host.name} still keeps the secrets of guest {key}")
+
+
 async def _promises(world: "World", clients: list["Client"]) -> None:
     """No guest admitted is lost; every API shows the same."""
     for client in clients:
@@ -147,9 +169,15 @@ async def _promises(world: "World", clients: list["Client"]) -> None:
             world.checkers.violated(f"{client.name} got no list when nothing went wrong")
         elif any(answer != answers[0] for answer in answers):
             world.checkers.violated(f"the APIs show {client.name} different lists")
+        there = {server["id"] for server in answers[0] or []}
+        kept = [known.id for known in client.guests.values() if known.deleted and known.id in there]
+        if kept:
+            world.checkers.violated(f"the delete of {kept[0]} was promised, and it is still there")
         for server in answers[0] or []:
             if server["status"] in ("BUILD", "DELETED", "UNKNOWN") or server["OS-EXT-STS:task_state"]:
                 world.checkers.violated(f"{server['id']} is still {server['status']}")
+        if len(there) < QUOTA and not await client.can_create():
+            world.checkers.violated(f"{client.name} has {len(there)} of {QUOTA} guests, and may have no more")
 
 
 async def _quiet(world: "World") -> None:

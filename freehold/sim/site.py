@@ -61,6 +61,7 @@ class Site(ABC):
         self.store: StoreFile | None = StoreFile(name, world.random, world.faults) if self.owns else None
         self.process: Process | None = None
         self.incarnations = 0
+        self.started_s = 0.0
         self.opened = asyncio.Event()
         self.follower: Follower | None = None
         self.ends = ""
@@ -80,6 +81,7 @@ class Site(ABC):
         self.follower = None
         self.opened = asyncio.Event()
         self.process = Process(self.name, self.incarnations)
+        self.started_s = self.world.loop.time()
         self.process.start(self._live(self.process))
 
     def kill(self) -> None:

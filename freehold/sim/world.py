@@ -17,6 +17,7 @@ from freehold.sim.loop import SimLoop
 from freehold.sim.network import Network, Weather
 from freehold.sim.plan import Scale
 from freehold.sim.process import Process
+from freehold.sim.settling import QUOTA
 from freehold.sim.site import (
     PASSWORD,
     ApiSite,
@@ -129,7 +130,7 @@ class World:
         roles = (await self.sure(admin, "GET", "/identity/v3/roles?name=member")).json["roles"]
         grant = f"/identity/v3/projects/{project['id']}/users/{person['id']}/roles/{roles[0]['id']}"
         await self.sure(admin, "PUT", grant)
-        quota = {"quota_set": {"instances": 7}}
+        quota = {"quota_set": {"instances": QUOTA}}
         await self.sure(admin, "PUT", f"/compute/v2.1/os-quota-sets/{project['id']}", quota)
         caller = await self.signed_in(user["name"], PASSWORD, name)
         made = await self.sure(caller, "POST", "/network/v2.0/networks", {"network": {"name": "net"}})
