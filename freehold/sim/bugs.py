@@ -331,8 +331,9 @@ BUGS: Final = (
     Bug(
         "a commit is acknowledged before it is written",
         "freehold.store.database",
-        "                async with self._writing:\n                    await self._offload(lambda group=group",
-        "                self._landed(group)\n                async with self._writing:\n                    await self._offload(lambda group=group",
+        "                async with self._writing:\n                    await self._offload(partial(_write",
+        "                self._landed(group)\n"
+        "                async with self._writing:\n                    await self._offload(partial(_write",
     ),
     Bug(
         "durable doesn't wait",

@@ -91,6 +91,14 @@ class StoreFile:
         rows = self.connection.execute("SELECT key FROM private WHERE kind = ? ORDER BY key", (kind,))
         return [str(key) for (key,) in rows]
 
+    def keys(self, kind: str) -> list[str]:
+        """The keys of every durable public row of a kind; none in a file that is new."""
+        try:
+            rows = self.connection.execute("SELECT key FROM rows WHERE kind = ? ORDER BY key", (kind,)).fetchall()
+        except sqlite3.OperationalError:
+            return []
+        return [str(key) for (key,) in rows]
+
     def row(self, kind: str, key: str) -> bytes | None:
         """One durable public row."""
         found = self.connection.execute("SELECT value FROM rows WHERE kind = ? AND key = ?", (kind, key)).fetchone()

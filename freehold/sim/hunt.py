@@ -1,4 +1,4 @@
-"""Plays seeds with one bug planted until it is found: `python -m freehold.sim.hunt NUMBER`. Prints how fast, as JSON."""
+"""Plays seeds with one bug planted until it is found: `python -m freehold.sim.hunt NUMBER`. Prints JSON."""
 
 import json
 import sys

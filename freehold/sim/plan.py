@@ -18,6 +18,7 @@ class Scale:
     schedulers: int = 2
     apis: int = 2
     projects: int = 2
+    host_ram_mib: int = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +72,16 @@ ASKS: Final = {
 """What clients ask for, and how often."""
 
 TROUBLES: Final = {
-    "kill": 30,
+    "kill": 20,
+    "kill at a commit": 40,
     "pause": 8,
     "power cut": 6,
     "isolate": 10,
     "cut": 14,
     "clock": 8,
     "disk": 8,
+    "driver fails": 14,
+    "image can't be fetched": 3,
     "guest powers off": 6,
     "guest crashes": 5,
     "guest vanishes": 1,
@@ -99,7 +103,12 @@ def sites(scale: Scale) -> list[str]:
 def planned(seed: int) -> Plan:
     """The plan of a seed."""
     random = Random(f"plan {seed}")
-    scale = Scale(hosts=random.choice((2, 3, 3, 4)), schedulers=random.choice((1, 2, 2)), apis=random.choice((2, 2, 3)))
+    scale = Scale(
+        hosts=random.choice((2, 3, 3, 4)),
+        schedulers=random.choice((1, 2, 2)),
+        apis=random.choice((2, 2, 3)),
+        host_ram_mib=random.choice((384, 640, 1024)),
+    )
     storm_s = random.choice((60.0, 200.0, 600.0))
     weather = Weather(
         lost=random.choice((0.02, 0.2, 0.35)),
@@ -131,9 +140,17 @@ def planned(seed: int) -> Plan:
 def _trouble(random: Random, kind: str, names: list[str], storm_s: float) -> Trouble:
     at_s, for_s, amount = random.uniform(0.0, storm_s), random.choice((0.5, 3.0, 20.0, 90.0)), random.random()
     site, other = random.choice(names), random.choice(names)
-    if kind in ("power cut", "guest powers off", "guest crashes", "guest vanishes", "guest hangs"):
+    if kind in (
+        "power cut",
+        "driver fails",
+        "image can't be fetched",
+        "guest powers off",
+        "guest crashes",
+        "guest vanishes",
+        "guest hangs",
+    ):
         site = random.choice([name for name in names if name.startswith("host")])
-    elif kind == "disk":
+    elif kind in ("disk", "kill at a commit"):
         site = random.choice([name for name in names if not name.startswith(("scheduler", "api"))])
     elif kind == "view deleted":
         site = random.choice([name for name in names if name.startswith("api")])

@@ -22,7 +22,13 @@ from freehold.sim.plan import Ask, Plan
 from freehold.sim.settling import settle
 from freehold.sim.troubles import happen
 from freehold.sim.world import CALLERS_PLACE, World
+from freehold.store import database
+from freehold.workers import base
 
+LOG_TAIL_ENTRIES: Final = 40
+COMPACT_GROWTH_MIN: Final = 25
+PAGE_ENTRIES_MAX: Final = 8
+FRAME_ENTRIES_MAX: Final = 3
 _SUSPECT: Final = ("task failed", "answering failed", "request broke", "effect broke")
 
 
@@ -43,6 +49,7 @@ class Outcome:
 def play(plan: Plan, *, keep: bool = False) -> Outcome:
     """Runs a plan to its end, or to the first violation."""
     began_s = time.process_time()
+    _make_small()
     folder = Path(tempfile.mkdtemp(prefix="freehold-sim-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
     loop = SimLoop(plan.seed)
     loop.set_exception_handler(lambda _loop, _context: None)
@@ -72,6 +79,14 @@ def play(plan: Plan, *, keep: bool = False) -> Outcome:
         )
         _put_away(loop, world, folder)
     return outcome
+
+
+def _make_small() -> None:
+    """Logs, frames and pages as short as a run: what takes a hundred thousand entries elsewhere happens here."""
+    database.LOG_TAIL_ENTRIES = LOG_TAIL_ENTRIES  # type: ignore[misc]
+    base.COMPACT_GROWTH_MIN = COMPACT_GROWTH_MIN  # type: ignore[misc]
+    base.PAGE_ENTRIES_MAX = PAGE_ENTRIES_MAX  # type: ignore[attr-defined]
+    base.FRAME_ENTRIES_MAX = FRAME_ENTRIES_MAX  # type: ignore[attr-defined]
 
 
 def _put_away(loop: SimLoop, world: World, folder: Path) -> None:

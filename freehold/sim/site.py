@@ -62,6 +62,8 @@ class Site(ABC):
         self.process: Process | None = None
         self.incarnations = 0
         self.started_s = 0.0
+        self.held_at_start: frozenset[str] = frozenset()
+        """The guests of which it had records when its process started."""
         self.opened = asyncio.Event()
         self.follower: Follower | None = None
         self.ends = ""
@@ -82,6 +84,7 @@ class Site(ABC):
         self.opened = asyncio.Event()
         self.process = Process(self.name, self.incarnations)
         self.started_s = self.world.loop.time()
+        self.held_at_start = frozenset(self.store.keys("guest")) if self.store is not None else frozenset()
         self.process.start(self._live(self.process))
 
     def kill(self) -> None:
@@ -193,7 +196,6 @@ class HostSite(Site):
     """A machine that runs guests: they go on when the worker ends."""
 
     role, follows = "host", ("network",)
-    ram_mib = 1024
     boot_s = 0.4
 
     def __init__(self, world: "World", name: str) -> None:
@@ -210,7 +212,7 @@ class HostSite(Site):
         self.hypervisor = SimulatedHypervisor(
             None,
             self.clock,
-            ram_mib=self.ram_mib,
+            ram_mib=self.world.scale.host_ram_mib,
             boot_s=self.boot_s,
             shutdown_s=0.5,
             boot=f"{self.name}/{self.boots}",

@@ -26,6 +26,10 @@ def happen(world: World, trouble: Trouble) -> None:
     elif isinstance(site, HostSite):
         if trouble.kind == "power cut":
             world.cut_power(site, trouble.for_s)
+        elif trouble.kind == "driver fails":
+            world.fail_driver(site, trouble.amount)
+        elif trouble.kind == "image can't be fetched":
+            world.fail_fetch(site, trouble.for_s)
         else:
             world.change_guest(site, trouble.amount, _POWERS[trouble.kind])
     elif isinstance(site, ApiSite):
@@ -39,6 +43,9 @@ def _cut(world: World, trouble: Trouble) -> None:
 
 _SITE: Final[dict[str, Callable[[World, Trouble], None]]] = {
     "kill": lambda world, trouble: world.kill(world.sites[trouble.site], trouble.for_s),
+    "kill at a commit": lambda world, trouble: world.kill_at_commit(
+        world.sites[trouble.site], trouble.for_s, trouble.amount
+    ),
     "pause": lambda world, trouble: world.pause(world.sites[trouble.site], trouble.for_s),
     "isolate": lambda world, trouble: world.isolate(world.sites[trouble.site], trouble.for_s),
     "cut": _cut,

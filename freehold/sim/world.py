@@ -8,7 +8,7 @@ from contextvars import copy_context
 from hashlib import blake2b
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from freehold.drivers.hypervisor.simulated import SimulatedGuest
 from freehold.sim.calls import Caller, Unanswered
@@ -29,9 +29,16 @@ from freehold.sim.site import (
     Site,
 )
 from freehold.sim.transcript import Transcript
+from freehold.vocabulary.errors import Broken, NoRoom, Unavailable
 from freehold.vocabulary.guest import Power
 
 CALLERS_PLACE = "people"
+VERBS: Final = ("launch", "launch", "make_disk", "remove", "stop", "shut_down", "guests", "power")
+ERRORS: Final = (
+    Broken("The hypervisor broke."),
+    NoRoom("The machine has no memory left."),
+    Unavailable("The guest's process doesn't answer."),
+)
 
 
 class World:
@@ -171,6 +178,27 @@ class World:
         site.kill()
         self.later(for_s, site.start)
 
+    def kill_at_commit(self, site: Site, for_s: float, pick: float) -> None:
+        """kill -9 just before or just after one of the next commits: before anybody hears of it."""
+        store = site.store
+        assert store is not None
+        when, left = ("before", "after")[int(pick * 1000) % 2], int(pick * 7000) % 4
+
+        def at_commit(moment: str, process: Process) -> bool:
+            nonlocal left
+            if moment != when or process is not site.process:
+                return False
+            left -= 1
+            if left < 0:
+                store.at_commit = None
+                self.tell(site.name, f"killed {when} a commit, for {for_s:g} s")
+                self.faults["killed at a commit"] += 1
+                site.kill()
+                self.later(for_s, site.start)
+            return left < 0
+
+        store.at_commit = at_commit
+
     def pause(self, site: Site, for_s: float) -> None:
         """The process stands still, as under a debugger or a migrating hypervisor."""
         process = site.process
@@ -220,6 +248,28 @@ class World:
         site.store.failing = share
         self.later(for_s, setattr, site.store, "failing", 0.0)
 
+    def fail_driver(self, host: HostSite, pick: float) -> None:
+        """The next call of a verb of the hypervisor fails; sometimes the next few do."""
+        if host.hypervisor is None or not host.up:
+            return
+        verb = VERBS[int(pick * 1000) % len(VERBS)]
+        error = ERRORS[int(pick * 7000) % len(ERRORS)]
+        times = 1 + int(pick * 13000) % 4
+        self.faults["driver fails"] += times
+        self.tell(host.name, f"the next {times} calls of {verb} fail: {type(error).__name__}")
+        for _ in range(times):
+            host.hypervisor.fail(verb, error)
+
+    def fail_fetch(self, host: HostSite, for_s: float) -> None:
+        """The image can't be fetched for a while."""
+        images = host.images
+        if images is None or not host.up:
+            return
+        self.faults["image can't be fetched"] += 1
+        self.tell(host.name, f"can't fetch the image for {for_s:g} s")
+        images.faults[self.image_id] = Unavailable("the image worker can't be reached")
+        self.later(for_s, images.faults.pop, self.image_id, None)
+
     def move_clock(self, site: Site, by_s: float) -> None:
         """A wall clock jumps."""
         self.faults["clock moved"] += 1
@@ -261,6 +311,9 @@ class World:
             site.clock.offset_ms = 0
             if site.store is not None:
                 site.store.failing = 0.0
+                site.store.at_commit = None
+            if isinstance(site, HostSite) and site.images is not None:
+                site.images.faults.clear()
             if site.process is not None and site.process.paused:
                 site.process.go_on(self.loop.take_up)
             if site.process is None or not site.process.alive:

@@ -12,6 +12,7 @@ import sqlite3
 from bisect import insort
 from collections import deque
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar, cast
 
@@ -224,7 +225,7 @@ class Store:
                 group = list(self._queue)
                 self._queue.clear()
                 async with self._writing:
-                    await self._offload(lambda group=group: _write(self._writer, group))  # type: ignore[misc]
+                    await self._offload(partial(_write, self._writer, group))
                 self._landed(group)
         except Exception as error:  # noqa: BLE001 - whatever it was, who waits for the disk must hear that it failed
             self._break(
@@ -319,15 +320,20 @@ class Store:
         ).fetchall()
         return Entries(position=self._durable, entries=tuple(Entry(*row) for row in found))
 
-    async def compact(self, tail: int = LOG_TAIL_ENTRIES) -> None:
-        """Drops log entries behind the tail that a newer entry of the same key has replaced, and tombstones there. The
-        last entry always stays: the sequence goes on from it. Commits go on between its steps.
+    async def compact(self, tail: int | None = None) -> None:
+        """Drops log entries behind the tail (`LOG_TAIL_ENTRIES`) that a newer entry of the same key has replaced, and
+        tombstones there. The last entry always stays: the sequence goes on from it. Commits go on between its steps.
+
+        Raises StoreFailed if the disk refuses; the store goes on, and it may be tried again.
         """
-        horizon = self._durable.seq - max(tail, 1)
+        horizon = self._durable.seq - max(LOG_TAIL_ENTRIES if tail is None else tail, 1)
         for first in range(1, horizon + 1, COMPACT_ENTRIES):
             last = min(first + COMPACT_ENTRIES - 1, horizon)
             async with self._writing:
-                await self._offload(lambda first=first, last=last: _compact(self._writer, first, last))  # type: ignore[misc]
+                try:
+                    await self._offload(partial(_compact, self._writer, first, last))
+                except sqlite3.Error as error:
+                    raise StoreFailed(f"the log of the {self.owner.role} can't be shortened: {error}.") from error
 
     async def close(self) -> None:
         """Makes what is staged durable and closes the file."""

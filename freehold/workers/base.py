@@ -7,10 +7,12 @@ from freehold.bus import subjects, talk
 from freehold.bus.interface import BODY_BYTES_MAX, Bus, Subscription
 from freehold.runtime.chance import Chance
 from freehold.runtime.clock import HybridClock
+from freehold.runtime.log import logger
 from freehold.runtime.tasks import Offload, Tasks, periodically
 from freehold.store.database import Store
 from freehold.vocabulary.envelope import (
     FRAME_ENTRIES_MAX,
+    PAGE_ENTRIES_MAX,
     Complete,
     Done,
     Entries,
@@ -25,6 +27,7 @@ from freehold.vocabulary.envelope import (
     Stands,
     Told,
 )
+from freehold.vocabulary.errors import StoreFailed
 from freehold.vocabulary.word import Word
 
 HEARTBEAT_PERIOD_S: Final = 5.0
@@ -32,6 +35,9 @@ FRAME_BYTES_MAX: Final = BODY_BYTES_MAX // 2
 COMPACT_PERIOD_S: Final = 60.0
 COMPACT_GROWTH_MIN: Final = 10_000
 """Entries that must have come since the last compaction to make the next worth its reading."""
+
+
+_log = logger("desk")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +89,9 @@ class Desk:
         store = self._store
         match question:
             case Since(position=position):
-                return _bounded_entries(store.since(position))
+                return _bounded_entries(store.since(position, PAGE_ENTRIES_MAX))
             case Complete(after=after):
-                return _bounded_page(store.complete(after))
+                return _bounded_page(store.complete(after, PAGE_ENTRIES_MAX))
             case Told(about=about):
                 return _bounded_entries(store.told_about(about))
             case Stands():
@@ -116,7 +122,11 @@ class Desk:
     async def _compact(self) -> None:
         stands = self._store.position().seq
         if stands - self._compacted_at >= COMPACT_GROWTH_MIN:
-            await self._store.compact()
+            try:
+                await self._store.compact()
+            except StoreFailed as error:
+                _log.warning("trying again later", error=error.message)
+                return
             self._compacted_at = stands
 
     async def _greet(self, _hello: Hello) -> None:
