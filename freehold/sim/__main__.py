@@ -19,8 +19,7 @@ def tell(outcome: Outcome) -> None:
     """Prints what came of a seed; of one that failed, its story."""
     if not outcome.violation:
         return
-    told = play(planned(outcome.seed), keep=True)
-    print("\n".join(told.lines[-STORY_LINES_MAX:]))
+    print("\n".join(outcome.lines[-STORY_LINES_MAX:]))
     print(f"seed {outcome.seed} failed: {outcome.violation}")
     print(f"play it again: make sim SEEDS=1 FIRST_SEED={outcome.seed}", flush=True)
 

@@ -24,6 +24,9 @@ SECRET: Final = b"never-to-be-seen"
 """What clients put into user data: it may be on no bus subject of events, in no view, in no transcript."""
 
 
+RECOUNT_S: Final = 90.0
+"""After a store was put back: until it is whole again, it counts guests that are gone beside those that are back."""
+
 LAUNCHED_UNDER: Final = frozenset(
     {GuestState.LAUNCHING, GuestState.DELETING, GuestState.REFUSING, GuestState.QUARANTINED}
 )
@@ -42,6 +45,7 @@ class Checkers:
         """Guests whose admission has gone: they may never run again."""
         self._admissions: dict[str, Admission] = {}
         self._quotas: dict[str, int] = {}
+        self._counts_again_s: dict[str, float] = {}
         self._delete_asked_s: dict[str, float] = {}
         """When the registrar had it on disk that a guest is to be deleted."""
         self._rooms: dict[str, dict[str, Capacity]] = {}
@@ -93,8 +97,11 @@ class Checkers:
         self.checks += 1
         wiring = record.wiring
         for other in self._world.hosts:
+            live = other.live_ports()
             for port in other.ports.ports.values():
                 theirs = port.wiring
+                if theirs.port not in live:
+                    continue
                 if theirs.network != wiring.network or (theirs.port == wiring.port and other is site):
                     continue
                 shared = {wiring.mac, *wiring.addresses} & {theirs.mac, *theirs.addresses}
@@ -109,6 +116,14 @@ class Checkers:
         """Looks at every commit of a site's store."""
         assert site.store is not None
         site.store.committed = lambda: self._committed(site)
+
+    def store_changed(self, site: "Site") -> None:
+        """A store was put back to an old copy, or deleted: what is written next follows on that."""
+        assert site.store is not None
+        self._read[site.name] = site.store.position().seq if site.store.keys("host") else 0
+        self._counts_again_s[site.name] = self._world.loop.time() + RECOUNT_S
+        guests = [decode(value, Guest) for kind, _, value in site.store.rows_if_any() if kind == "guest"]
+        self._rooms[site.name] = {guest.id: needed_by(guest.spec.flavor) for guest in guests}
 
     def _committed(self, site: "Site") -> None:
         assert site.store is not None
@@ -156,6 +171,8 @@ class Checkers:
     def _check_room(self, site: "Site", host: Host) -> None:
         """No host above its capacity as it counts itself."""
         given = sum(wanted.ram_mib for wanted in self._rooms.get(site.name, {}).values())
+        if self._world.loop.time() < self._counts_again_s.get(site.name, 0.0):
+            return  # what was deleted since the copy was taken is still being removed
         if not host.total.fits(host.used) or given > host.total.ram_mib:
             self.violated(f"{site.name} has given {host.used}, and {given} MiB by its guests, of {host.total}")
 

@@ -21,6 +21,7 @@ from freehold.vocabulary.envelope import Owner, Position
 
 T = TypeVar("T")
 
+COPIES_MAX: Final = 6
 SYNC_S: Final = (0.0005, 0.004)
 
 
@@ -39,6 +40,8 @@ class StoreFile:
         self.name = name
         self._random, self._faults = random, faults
         self.connection = _empty()
+        self.id = ""
+        """The store's id, which is kept beside the file and outlives it."""
         self.copies: list[bytes] = []
         self.failing = 0.0
         """How likely a commit is to fail."""
@@ -50,7 +53,8 @@ class StoreFile:
 
     def open(self, *, role: str, cluster: str, process: Process, clock: HybridClock, chance: Chance) -> Store:
         """The production store over this file."""
-        store, head = take_up(self.connection, new_id(chance), new_id(chance))
+        store, head = take_up(self.connection, self.id or new_id(chance), new_id(chance))
+        self.id = store
         files = _KeptOpen(self.connection, self.connection, -1, store, head)
 
         async def offload(work: Callable[[], T]) -> T:
@@ -86,6 +90,13 @@ class StoreFile:
         """Every durable public row: (kind, key, value), in order."""
         return self.connection.execute("SELECT kind, key, value FROM rows ORDER BY kind, key").fetchall()
 
+    def rows_if_any(self) -> list[tuple[str, str, bytes]]:
+        """The same; none in a file that is new."""
+        try:
+            return self.rows()
+        except sqlite3.OperationalError:
+            return []
+
     def private(self, kind: str) -> list[str]:
         """The keys of every private value of a kind."""
         rows = self.connection.execute("SELECT key FROM private WHERE kind = ? ORDER BY key", (kind,))
@@ -107,6 +118,7 @@ class StoreFile:
     def copy(self) -> None:
         """Takes a copy that the store may be put back to."""
         self.copies.append(self.connection.serialize())
+        del self.copies[:-COPIES_MAX]
 
     def put_back(self, copy: bytes) -> None:
         """The disk shows an old state, as after a restored snapshot. Nobody may have the store open."""

@@ -86,6 +86,8 @@ TROUBLES: Final = {
     "guest crashes": 5,
     "guest vanishes": 1,
     "guest hangs": 2,
+    "put back": 4,
+    "store deleted": 2,
     "start twice": 2,
     "view deleted": 2,
 }
@@ -143,6 +145,8 @@ def _trouble(random: Random, kind: str, names: list[str], storm_s: float) -> Tro
     if kind in (
         "power cut",
         "driver fails",
+        "put back",
+        "store deleted",
         "image can't be fetched",
         "guest powers off",
         "guest crashes",

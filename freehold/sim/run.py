@@ -96,6 +96,7 @@ def _put_away(loop: SimLoop, world: World, folder: Path) -> None:
     sys.unraisablehook = lambda _: None
     loop.close()
     asyncio.set_event_loop(None)
+    gc.collect()  # here, where what is finalized finds nothing to do
     gc.enable()
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -118,6 +119,7 @@ async def _play(world: World, plan: Plan) -> None:
         world.loop.call_at(began + ask.at_s, begin, ask)
     for trouble in plan.troubles:
         world.loop.call_at(began + trouble.at_s, happen, world, trouble)
+    world.people.start(world.copy_stores())
     end = began + plan.storm_s
     while world.loop.time() < end and not world.checkers.found:
         await asyncio.sleep(min(0.5, end - world.loop.time()))

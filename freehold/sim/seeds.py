@@ -9,8 +9,16 @@ from freehold.sim.run import Outcome, play
 
 
 def play_seed(seed: int) -> Outcome:
-    """The outcome of a seed, without its story."""
-    return play(planned(seed))
+    """The outcome of a seed; of one that fails, with its story. Raises RuntimeError if it doesn't repeat itself."""
+    outcome = play(planned(seed))
+    if not outcome.violation:
+        return outcome
+    again = play(planned(seed), keep=True)
+    if again.digest != outcome.digest:
+        raise RuntimeError(
+            f"seed {seed} gave {outcome.violation!r} and then {again.violation!r}: it must repeat itself"
+        )
+    return again
 
 
 def outcomes(seeds: Iterable[int], processes: int) -> Iterator[Outcome]:

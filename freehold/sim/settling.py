@@ -41,7 +41,7 @@ async def settle(world: "World", clients: list["Client"]) -> None:
         world.checkers.violated(f"it didn't settle within {SETTLED_S:g} s: {why}")
         return
     world.tell("world", "all has settled")
-    for check in (_views, _fleets, _orphans, _ports, _ledger, _secrets):
+    for check in (_views, _fleets, _orphans, _ledger, _secrets):
         check(world)
     await _promises(world, clients)
     await _quiet(world)
@@ -61,7 +61,7 @@ def unsettled(world: "World") -> str:
             power = _power(host, guest.id)
             if (guest.state is GuestState.RUNNING) is not (power is Power.RUNNING):
                 return f"guest {guest.id} on {host.name} is {guest.state}, and its power {power}"
-    return _behind(world)
+    return _leased_to_nobody(world) or _behind(world)
 
 
 def _behind(world: "World") -> str:
@@ -126,7 +126,7 @@ def _orphans(world: "World") -> None:
                 world.checkers.violated(f"guest {guest.id} runs on {host.name} without its port {missing[0]}")
 
 
-def _ports(world: "World") -> None:
+def _leased_to_nobody(world: "World") -> str:
     """A lease ends by evidence, and then it does end."""
     assert world.networks.store is not None
     there = {guest.id: guest for host in world.hosts for guest in _guests(host)}
@@ -136,9 +136,10 @@ def _ports(world: "World") -> None:
         port = decode(value, Port)
         guest = there.get(port.device)
         if port.device and guest is None:
-            world.checkers.violated(f"port {key} is leased to guest {port.device}, which is nowhere")
-        elif guest is not None and key not in [wiring.port for wiring in guest.ports]:
-            world.checkers.violated(f"port {key} is leased to guest {port.device}, which doesn't have it")
+            return f"port {key} is leased to guest {port.device}, which is nowhere"
+        if guest is not None and key not in [wiring.port for wiring in guest.ports]:
+            return f"port {key} is leased to guest {port.device}, which doesn't have it"
+    return ""
 
 
 def _ledger(world: "World") -> None:

@@ -226,6 +226,11 @@ class HostSite(Site):
         await worker.open()
         return worker.tasks
 
+    def live_ports(self) -> frozenset[str]:
+        """The ports of guests that run here."""
+        plans = (held.plan for held in self.guests.values() if held.power is Power.RUNNING)
+        return frozenset(nic.port for plan in plans if plan is not None for nic in plan.nics)
+
     def lose_power(self) -> None:
         """The machine stops: its worker is killed, its guests run no more, and nobody is told."""
         self.kill()

@@ -26,6 +26,10 @@ def happen(world: World, trouble: Trouble) -> None:
     elif isinstance(site, HostSite):
         if trouble.kind == "power cut":
             world.cut_power(site, trouble.for_s)
+        elif trouble.kind == "put back":
+            world.put_back(site, trouble.amount)
+        elif trouble.kind == "store deleted":
+            world.delete_store(site)
         elif trouble.kind == "driver fails":
             world.fail_driver(site, trouble.amount)
         elif trouble.kind == "image can't be fetched":

@@ -33,6 +33,9 @@ from freehold.vocabulary.errors import Broken, NoRoom, Unavailable
 from freehold.vocabulary.guest import Power
 
 CALLERS_PLACE = "people"
+COPY_PERIOD_S: Final = 20.0
+RESTORE_S: Final = 30.0
+"""How long a disk takes to be restored: longer than any message is late."""
 VERBS: Final = ("launch", "launch", "make_disk", "remove", "stop", "shut_down", "guests", "power")
 ERRORS: Final = (
     Broken("The hypervisor broke."),
@@ -269,6 +272,36 @@ class World:
         self.tell(host.name, f"can't fetch the image for {for_s:g} s")
         images.faults[self.image_id] = Unavailable("the image worker can't be reached")
         self.later(for_s, images.faults.pop, self.image_id, None)
+
+    def put_back(self, host: HostSite, pick: float) -> None:
+        """A host's disk shows an old copy of its store, as after a snapshot was restored; its guests run on."""
+        store = host.store
+        assert store is not None
+        if not store.copies:
+            return
+        host.kill()
+        copy = int(pick * len(store.copies)) % len(store.copies)
+        self.tell(host.name, f"its store is put back to copy {copy} of {len(store.copies)}")
+        store.put_back(store.copies[copy])
+        self.checkers.store_changed(host)
+        self.later(RESTORE_S, host.start)
+
+    def delete_store(self, host: HostSite) -> None:
+        """A host's store is deleted; what names the machine is kept beside it, and its guests run on."""
+        assert host.store is not None
+        host.kill()
+        self.tell(host.name, "its store is deleted")
+        host.store.delete()
+        self.checkers.store_changed(host)
+        self.later(RESTORE_S, host.start)
+
+    async def copy_stores(self) -> None:
+        """Takes a copy of every host's store now and then, to be put back."""
+        while True:
+            await asyncio.sleep(COPY_PERIOD_S)
+            for host in self.hosts:
+                if host.store is not None and host.store.keys("host"):
+                    host.store.copy()
 
     def move_clock(self, site: Site, by_s: float) -> None:
         """A wall clock jumps."""

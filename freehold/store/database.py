@@ -16,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar, cast
 
+from msgspec.structs import replace
+
 from freehold.runtime.chance import Chance, new_id
 from freehold.runtime.clock import HybridClock
 from freehold.runtime.tasks import Offload
@@ -294,6 +296,24 @@ class Store:
             else Entries(position=self._durable, entries=entries)
         )
 
+    def is_behind(self, position: Position) -> bool:
+        """Whether somebody has read more of this epoch, or something else, than is on this disk: then it shows an old
+        copy, for nothing is told before it is durable.
+        """
+        if position.epoch != self.epoch:
+            return False
+        return position.seq > self._durable.seq or not self._continues(position)
+
+    async def begin_epoch(self, epoch: str) -> None:
+        """Goes on under another name: who has read what this disk no longer has must take the complete state."""
+        while self._committing is not None:
+            await asyncio.wait([self._committing])
+        async with self._writing:
+            await self._offload(partial(_write_epoch, self._writer, epoch))
+            self.epoch = epoch
+            self._durable = replace(self._durable, epoch=epoch)
+            self._staged_head = replace(self._staged_head, epoch=epoch)
+
     def _continues(self, position: Position) -> bool:
         if position.seq == 0:
             return position.digest == NO_DIGEST
@@ -365,6 +385,10 @@ def _write(connection: sqlite3.Connection, group: list[_Staged]) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _write_epoch(connection: sqlite3.Connection, epoch: str) -> None:
+    connection.execute("UPDATE meta SET value = ? WHERE name = 'epoch'", (epoch,))
 
 
 def _compact(connection: sqlite3.Connection, first: int, last: int) -> None:

@@ -117,14 +117,19 @@ class Follower:
 
     def _compare_heartbeat(self, heartbeat: Heartbeat) -> None:
         stands, told = self._positions.get(heartbeat.owner.store), heartbeat.position
-        if stands is None or stands.epoch != told.epoch or stands.seq < told.seq:
+        if stands is None or stands.epoch != told.epoch or stands.seq != told.seq:
+            # One that is behind is late, or its owner was put back to an old copy: the question tells it that.
             self.catch_up(heartbeat.owner)
-        elif stands.seq == told.seq and stands.digest != told.digest:
+        elif stands.digest != told.digest:
             _log.error("an owner's history differs from what was read of it", store=heartbeat.owner.store, seq=told.seq)
             self.catch_up(heartbeat.owner)
 
     def _take(self, owner: Owner, stands: Position, entries: Sequence[Entry]) -> None:
         """Applies those of `entries` that are next, or asks if their digests don't continue what was read."""
+        if any(entry.seq == stands.seq and entry.digest != stands.digest for entry in entries):
+            _log.error("an owner has written another history than was read of it", store=owner.store, seq=stands.seq)
+            self.catch_up(owner)
+            return
         fresh = [entry for entry in entries if entry.seq > stands.seq]
         if not fresh:
             return

@@ -61,6 +61,9 @@ class Build(Word, frozen=True, kw_only=True):
     image: ImageOffer | None = None
     deed: Deed | None = None
     ports: tuple[PortWiring, ...] = ()
+    restore: bool = False
+    """The guest was built before, and its host's records of it were lost: nothing is made, what is there is taken up.
+    """
 
 
 def is_forgotten(build: Build, now: int) -> bool:
@@ -106,6 +109,8 @@ class Admission(Word, frozen=True, kw_only=True):
     refused_deed: int = 0
     """The highest deed that its host has refused on disk: nobody can build it any more."""
     fault: Fault | None = None
+    lost: bool = False
+    """Its host has no record of it any more: it is sent there again until it has."""
     delete_urn: str = ""
     """Set when a delete has been taken: an intent that stays until the host's tombstone."""
     updated: int = 0
@@ -208,12 +213,39 @@ class Intent(Word, frozen=True, kw_only=True):
     guest: str
     deed: Deed | None = None
     delete_urn: str = ""
+    ended: bool = False
+    """It was deleted, and its host had said that nothing is left of it: a host that has it was put back to an old copy.
+    """
 
 
 class IntentList(Word, frozen=True, kw_only=True):
     """Answer to Intents, in the order asked."""
 
     intents: tuple[Intent, ...]
+
+
+class DeedsOf(Message, frozen=True, kw_only=True):
+    """A host asks, when it starts, which guests it has shown to hold: its disk may have been put back to an old copy.
+
+    `after`: the last guest of the page before. Answer: DeedPage.
+    """
+
+    host: str
+    after: str = ""
+
+
+class DeedPage(Word, frozen=True, kw_only=True):
+    """Answer to DeedsOf, by guest; `more` if others follow."""
+
+    deeds: tuple[Deed, ...]
+    more: bool = False
+
+
+class Lost(Message, frozen=True, kw_only=True):
+    """A host says that it has no record of guests that it holds a deed for: they are sent to it again. Answer: Done."""
+
+    host: str
+    guests: tuple[str, ...]
 
 
 class Scope(Word, frozen=True, kw_only=True):
@@ -327,6 +359,8 @@ RegistrarQuestion = (
     | GiveUp
     | DeleteGuest
     | Intents
+    | DeedsOf
+    | Lost
     | SignIn
     | SignInByCredential
     | SignInAgain

@@ -5,7 +5,7 @@ from typing import Final
 
 from freehold.bus import subjects, talk
 from freehold.bus.interface import BODY_BYTES_MAX, Bus, Subscription
-from freehold.runtime.chance import Chance
+from freehold.runtime.chance import Chance, new_id
 from freehold.runtime.clock import HybridClock
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Offload, Tasks, periodically
@@ -89,6 +89,8 @@ class Desk:
         store = self._store
         match question:
             case Since(position=position):
+                if store.is_behind(position):
+                    await self._begin_epoch()
                 return _bounded_entries(store.since(position, PAGE_ENTRIES_MAX))
             case Complete(after=after):
                 return _bounded_page(store.complete(after, PAGE_ENTRIES_MAX))
@@ -96,6 +98,12 @@ class Desk:
                 return _bounded_entries(store.told_about(about))
             case Stands():
                 return store.position()
+
+    async def _begin_epoch(self) -> None:
+        _log.error("readers know more than this disk: it was put back to an old copy", store=self._store.id)
+        await self._store.begin_epoch(new_id(self._means.chance))
+        self._told = self._store.position()
+        await self._say_heartbeat()
 
     async def _tell(self) -> None:
         while True:

@@ -41,6 +41,8 @@ class Actors:
         self._fetching: dict[str, asyncio.Future[None]] = {}
         self.cleared = asyncio.Event()
         """Set when the registrar has said what was decided about the guests here: only then are guests started."""
+        self.lost: dict[str, None] = {}
+        """Guests that are here and have no record yet: their room is taken, though it can't be counted."""
         self.machine_restarted = False
         """The machine has restarted, and the guests that ran haven't been told: their power means nothing yet."""
 

@@ -6,8 +6,8 @@ from typing import Final
 from msgspec.structs import replace
 
 from freehold.vocabulary.deed import Deed
-from freehold.vocabulary.errors import BadRequest, FreeholdError, NoRoom, Unavailable
-from freehold.vocabulary.guest import Action, Guest, GuestState, Refusal
+from freehold.vocabulary.errors import BadRequest, Broken, FreeholdError, NoRoom, Unavailable
+from freehold.vocabulary.guest import Action, Guest, GuestState, Power, Refusal
 from freehold.vocabulary.host import Host, needed_by
 from freehold.vocabulary.ids import is_uuid
 from freehold.vocabulary.image import ImageOffer
@@ -54,8 +54,13 @@ class Dropped:
 Outcome = Claimed | Refused | Known | Dropped
 
 
-def claim(host: Host, held: Guest | None, refusal: Refusal | None, build: Build, now: int) -> Outcome:
-    """What `host` does with `build`, of which it holds `held` or has refused `refusal`."""
+def claim(
+    host: Host, held: Guest | None, refusal: Refusal | None, build: Build, now: int, power: Power = Power.ABSENT
+) -> Outcome:
+    """What `host` does with `build`, of which it holds `held` or has refused `refusal`.
+
+    `power`: of what there is of the guest on the machine, for a build that only restores its record.
+    """
     deed = build.deed
     if deed is None:
         return Dropped("it has no deed", wrong=True)
@@ -66,6 +71,8 @@ def claim(host: Host, held: Guest | None, refusal: Refusal | None, build: Build,
         return Dropped(f"refused under deed {refusal.deed}")
     if held is not None:
         return _again(held, deed, build)
+    if build.restore:
+        return _restored(host, build, deed, power, now)
     try:
         image = _possible(host, build)
     except FreeholdError as error:
@@ -122,7 +129,7 @@ def _secret(build: Build) -> BuildSecret:
     return BuildSecret(user_data=build.user_data, admin_password=build.admin_password, image_key=key)
 
 
-def _claimed(host: Host, build: Build, deed: Deed, image: ImageOffer, now: int) -> Claimed:
+def _claimed(host: Host, build: Build, deed: Deed, image: ImageOffer | None, now: int) -> Claimed:
     guest = Guest(
         id=build.guest,
         project=build.project,
@@ -136,7 +143,7 @@ def _claimed(host: Host, build: Build, deed: Deed, image: ImageOffer, now: int) 
         hostname=build.hostname,
         state=GuestState.FETCHING_IMAGE,
         ports=build.ports,
-        image=replace(image, key=NO_KEY),
+        image=None if image is None else replace(image, key=NO_KEY),
         working_for=build.urn,
         created=build.created,
         updated=now,
@@ -145,6 +152,29 @@ def _claimed(host: Host, build: Build, deed: Deed, image: ImageOffer, now: int) 
         guest=guest.id, project=guest.project, urn=build.urn, action="create", user=build.user, started=build.created
     )
     return Claimed(guest, _secret(build), action)
+
+
+def _restored(host: Host, build: Build, deed: Deed, power: Power, now: int) -> Claimed:
+    """The record of a guest that was here before: nothing is made anew, and one that was off stays off.
+
+    Its secrets were lost with the record; its config drive, if it has one, still has them.
+    """
+    claimed = _claimed(host, replace(build, user_data=None, admin_password=None), deed, None, now)
+    state, fault = GuestState.WIRING, None
+    if power in (Power.OFF, Power.CRASHED):
+        state = GuestState.STOPPED
+    elif power is Power.ABSENT:
+        state, fault = GuestState.CRASHED, Broken("The host has nothing of this guest any more: its disk is gone.")
+    guest = replace(
+        claimed.guest,
+        state=state,
+        power=power,
+        launched=build.created,
+        working_for="",
+        fault=None if fault is None else fault.fault(),
+    )
+    action = replace(claimed.action, urn=f"{build.urn}/restore", action="restore", started=now, finished=now)
+    return Claimed(guest, claimed.secret, action)
 
 
 def refusal_of_unknown(asked: DeleteAsked, known: Refusal | None, now: int) -> Refusal | None:

@@ -4,21 +4,27 @@ Guests that run are left running. A guest that was deleted, or given to another 
 come back because a machine was switched on.
 """
 
-from typing import Final
+from typing import Final, TypeVar
 
 from freehold.bus import subjects, talk
 from freehold.runtime.log import logger
+from freehold.vocabulary.deed import Deed
+from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.errors import FreeholdError
 from freehold.vocabulary.guest import Delete, Guest, GuestState
-from freehold.vocabulary.request import Intent, IntentList, Intents
+from freehold.vocabulary.request import DeedPage, DeedsOf, Intent, IntentList, Intents, Lost
+from freehold.vocabulary.word import Message
 from freehold.workers.base import Means
 from freehold.workers.host.actors import Actors
 from freehold.workers.host.messages import DeleteAsked, HigherDeedKnown, MachineRestarted
 from freehold.workers.host.records import Records
 
+A = TypeVar("A")
+
 GUESTS_MAX: Final = 1000
 """Guests asked about in one question."""
 
+LOST_PAUSE_S: Final = 10.0
 RETRY_S: Final = 1.0
 RETRY_S_MAX: Final = 30.0
 
@@ -36,16 +42,42 @@ class Clearance:
         guests = [guest.id for guest in self._records.guests()]
         for first in range(0, len(guests), GUESTS_MAX):
             self._heed(await self._asked(guests[first : first + GUESTS_MAX]))
+        await self._look_for_lost()
         if self._actors.machine_restarted:
             self._resume(boot)
         self._actors.clear()
+        while self._actors.lost:
+            await self._means.clock.clock.sleep(LOST_PAUSE_S)
+            await self._look_for_lost()
+
+    async def _look_for_lost(self) -> None:
+        """Says which guests were seen here that this disk knows nothing of: it was put back to an old copy."""
+        host, after, more = self._records.store.id, "", True
+        found: dict[str, None] = {}
+        while more:
+            page = await self._sure(DeedsOf(host=host, after=after), DeedPage)
+            lost = [deed.guest for deed in page.deeds if self._is_lost(deed)]
+            if lost:
+                _log.error("guests that were here have no record here any more; the registrar is told", guests=lost)
+                await self._sure(Lost(host=host, guests=tuple(lost)), Done)
+            found |= dict.fromkeys(lost)
+            more = page.more
+            after = page.deeds[-1].guest if page.deeds else after
+        self._actors.lost = {guest: None for guest in found if self._records.guest(guest) is None}
+
+    def _is_lost(self, deed: Deed) -> bool:
+        refusal = self._records.refusal(deed.guest)
+        return self._records.guest(deed.guest) is None and (refusal is None or refusal.deed < deed.number)
 
     async def _asked(self, guests: list[str]) -> IntentList:
-        pause_s, host = RETRY_S, self._records.store.id
+        return await self._sure(Intents(host=self._records.store.id, guests=tuple(guests)), IntentList)
+
+    async def _sure(self, question: Message, answer: type[A]) -> A:
+        """The registrar's answer, asked for until it comes."""
+        pause_s = RETRY_S
         while True:
             try:
-                question = Intents(host=host, guests=tuple(guests))
-                return await talk.ask(self._means.bus, subjects.ask_registrar(""), question, IntentList)
+                return await talk.ask(self._means.bus, subjects.ask_registrar(""), question, answer)
             except FreeholdError as error:
                 _log.warning("the registrar can't be asked; no guest is started until then", error=error.message)
                 await self._means.clock.clock.sleep(pause_s * self._means.chance.uniform(0.5, 1.0))
@@ -62,6 +94,10 @@ class Clearance:
             number = intent.deed.number if intent.deed else guest.deed
             command = Delete(urn=intent.delete_urn, guest=guest.id, user=guest.user, project="", deed=number)
             self._actors.take(guest.id, DeleteAsked(command), intent.delete_urn)
+        elif intent.ended:
+            _log.error("a guest was deleted, and this disk was put back to before that; deleting it", guest=guest.id)
+            command = Delete(urn=f"{guest.urn}/ended", guest=guest.id, user=guest.user, project="", deed=guest.deed)
+            self._actors.take(guest.id, DeleteAsked(command), "ended")
         elif intent.deed is None:
             _log.error("the registrar doesn't know a guest of this host; it is left as it is", guest=guest.id)
         elif intent.deed.number > guest.deed:

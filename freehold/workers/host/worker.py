@@ -21,12 +21,14 @@ from freehold.vocabulary.guest import (
     Delete,
     Guest,
     HostQuestion,
+    Power,
     Reboot,
     Relabel,
     Start,
     Stop,
 )
 from freehold.vocabulary.host import Capacity, Host
+from freehold.vocabulary.ids import is_uuid
 from freehold.vocabulary.request import Build
 from freehold.vocabulary.word import Word
 from freehold.workers.base import Desk, Means
@@ -155,10 +157,16 @@ class HostWorker:
 
     async def _take_build(self, build: Build) -> None:
         """The refusal or the guest's record is the answer: it is told when it is on disk."""
+        if not build.restore and (self._actors.lost or not self._actors.cleared.is_set()):
+            # Only who knows what is here knows what room there is. The build comes again.
+            _log.info("build not taken yet", guest=build.guest, urn=build.urn)
+            return
+        power = await self._hypervisor.power(build.guest) if build.restore and is_uuid(build.guest) else Power.ABSENT
         held, refusal = self._records.guest(build.guest), self._records.refusal(build.guest)
-        match claim(self._records.host(), held, refusal, build, self._means.clock.now()):
+        match claim(self._records.host(), held, refusal, build, self._means.clock.now(), power):
             case Claimed(guest=guest, secret=secret, action=action):
                 self._records.keep_claim(guest, secret, action)
+                self._actors.lost.pop(guest.id, None)
                 self._actors.wake(guest.id)
             case Refused(refusal=refused):
                 _log.info("build refused", guest=build.guest, reason=refused.fault.message)
@@ -192,6 +200,12 @@ class HostWorker:
     async def _delete(self, command: Delete) -> Done:
         asked = DeleteAsked(command)
         held = self._records.guest(command.guest)
+        if held is None:
+            if command.guest in self._actors.lost:
+                raise Unavailable(f"The record of guest {command.guest} is being restored. Try again.")
+            # What is here without a record goes first: the refusal says that nothing is left.
+            await self._hypervisor.remove(command.guest)
+            held = self._records.guest(command.guest)
         if held is None:
             refusal = refusal_of_unknown(asked, self._records.refusal(command.guest), self._means.clock.now())
             return await self._done(command.guest, None if refusal is None else self._records.keep_refusal(refusal))

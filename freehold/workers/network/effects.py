@@ -5,7 +5,7 @@ from freehold.bus.interface import Bus
 from freehold.runtime.log import logger
 from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.errors import FreeholdError
-from freehold.vocabulary.request import Build, GiveUp
+from freehold.vocabulary.request import Build, GiveUp, Intent, IntentList, Intents
 from freehold.workers.network.lifecycle import Decision, Dropped, Granted, Impossible, Standing
 
 _log = logger("network")
@@ -26,6 +26,11 @@ class Effects:
                 await self._give_up(build, decision)
             case Dropped(standing=standing):
                 _report(build, standing)
+
+    async def intents(self, guests: list[str]) -> tuple[Intent, ...]:
+        """What the registrar knows of guests. Raises NoAnswer."""
+        question = Intents(host="", guests=tuple(guests))
+        return (await talk.ask(self._bus, subjects.ask_registrar(""), question, IntentList)).intents
 
     async def _give_up(self, build: Build, decision: Impossible) -> None:
         notice = GiveUp(urn=build.urn, guest=build.guest, deed=decision.deed, fault=decision.fault)

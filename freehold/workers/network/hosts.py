@@ -42,11 +42,14 @@ class HostSink:
         """See Sink. What the host showed or refused before and doesn't now is gone."""
         if not self._is_ours(owner):
             return
+        before = self._records.positions.get(owner.store)
         host, told = owner.store, {(row.kind, row.key): row.value for row in rows if row.kind in _KINDS}
+        # A store that was put back to an old copy, or lost, doesn't know what is there; what it refused it takes again.
+        kinds = _KINDS if before is None or before.epoch == position.epoch else ("refusal",)
         absent = [
             (kind, sight.guest)
             for sight in self._records.holdings.sights_at(host)
-            for kind in _KINDS
+            for kind in kinds
             if (kind, sight.guest) not in told
         ]
         # A crash before the position is kept has the whole state taken once more, to the same end.

@@ -1,10 +1,11 @@
 """Compares what is believed with the rows and with what hosts said; mends what is late, reports what can't be."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from freehold.runtime.clock import HybridClock
 from freehold.runtime.log import logger
+from freehold.vocabulary.request import Intent
 from freehold.workers.network.draft import Dice, Draft
 from freehold.workers.network.holdings import Holdings
 from freehold.workers.network.lifecycle import end, is_over
@@ -31,6 +32,20 @@ class Reconciler:
             _log.error("the network's records contradict themselves", what=sentence)
         self._records.keep_positions()
         return found
+
+    def guests(self) -> list[str]:
+        """The guests that hold ports."""
+        return sorted(self._records.holdings.bookings)
+
+    def end_ended(self, intents: Iterable[Intent]) -> None:
+        """Ends the leases of guests of which the registrar knows that nothing is left."""
+        for intent in intents:
+            booking = self._records.holdings.bookings.get(intent.guest)
+            if intent.ended and booking is not None:
+                _log.warning("a lease had outlived its guest", guest=booking.guest, host=booking.host)
+                draft = Draft(self._records.holdings, self._clock.now(), self._dice)
+                end(draft, booking)
+                self._records.stage(draft.changes, "ended")
 
     def _end_what_is_over(self) -> None:
         holdings = self._records.holdings

@@ -4,10 +4,12 @@ from typing import Final
 
 from freehold.bus import subjects, talk
 from freehold.bus.interface import Subscription
+from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks, periodically
 from freehold.store.database import Store
 from freehold.views.follower import Follower
 from freehold.vocabulary.envelope import Done
+from freehold.vocabulary.errors import FreeholdError
 from freehold.vocabulary.network import NetworkQuestion
 from freehold.vocabulary.request import Build
 from freehold.workers.base import Desk, Means
@@ -21,6 +23,9 @@ from freehold.workers.network.records import Records
 
 GROUP: Final = "network"
 RECONCILE_PERIOD_S: Final = 300.0
+GUESTS_ASKED_MAX: Final = 1000
+
+_log = logger("network")
 
 
 class NetworkWorker:
@@ -81,6 +86,19 @@ class NetworkWorker:
 
     async def _reconcile(self) -> None:
         self._reconciler.look()
+        await self._records.durable()
+        guests = self._reconciler.guests()
+        for first in range(0, len(guests), GUESTS_ASKED_MAX):
+            await self._ask_about(guests[first : first + GUESTS_ASKED_MAX])
+
+    async def _ask_about(self, guests: list[str]) -> None:
+        """A host that was put back to an old copy may have forgotten what it told nobody here: the registrar knows."""
+        try:
+            intents = await self._effects.intents(guests)
+        except FreeholdError as error:
+            _log.info("the registrar can't be asked about leases now", error=error.message)
+            return
+        self._reconciler.end_ended(intents)
         await self._records.durable()
 
     def _draft(self) -> Draft:

@@ -131,6 +131,26 @@ async def send_build(means: Means, build: Build) -> None:
     await talk.say(means.bus, subjects.BUILD_IMAGE, build)
 
 
+async def send_back(means: Means, admission: Admission) -> None:
+    """Sends a guest to the host that has lost its record of it, by way of the network worker, which knows its ports."""
+    assert admission.deed is not None
+    build = Build(
+        urn=admission.urn,
+        guest=admission.guest,
+        project=admission.project,
+        user=admission.user,
+        created=admission.created,
+        expires=means.clock.now(),
+        hostname=admission.hostname,
+        labels=admission.labels,
+        spec=admission.spec,
+        networks=admission.networks,
+        deed=admission.deed,
+        restore=True,
+    )
+    await talk.say(means.bus, subjects.build_network(admission.deed.cluster), build)
+
+
 async def carry_delete(means: Means, admission: Admission) -> None:
     """Asks the host with the deed to remove the guest, or to refuse it for good. Raises NoAnswer if it can't be
     reached.

@@ -12,6 +12,10 @@
     any          DeleteGuest, nobody can have built it      gone
     any          DeleteGuest otherwise                      DELETING: carried to the host until its refusal is seen
     DELETING     the host's refusal of the deed             gone
+    ACTIVE       the host's refusal, as deleted             gone: this ledger was put back to before the delete
+    ACTIVE       Lost, by the host with the deed            as it was, and sent to that host until it shows the guest
+    none         a host's record of the guest, unless it    as the host says: this ledger was put back to before it
+                 is known to have ended
 
 The host's refusal on its disk is the only evidence that ends a deed; no clock does.
 """
@@ -24,6 +28,7 @@ from msgspec.structs import replace
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.errors import Conflict, Fault, QuotaExceeded
 from freehold.vocabulary.guest import Guest, GuestState, Refusal
+from freehold.vocabulary.network import NetworkWanted
 from freehold.vocabulary.request import Admission, Build, Request, Stage
 from freehold.vocabulary.tenant import UNLIMITED, Quota, Resource
 
@@ -91,6 +96,8 @@ def guest_seen(admission: Admission, guest: Guest, now: int) -> Admission:
     """The admission after the record of a host was seen."""
     if admission.deed is None or (guest.deed, guest.host) != (admission.deed.number, admission.deed.host):
         return admission
+    if admission.lost:
+        admission = replace(admission, lost=False, updated=now)
     if admission.delete_urn or admission.stage in ENDED:
         return admission
     stage = Stage.ACTIVE if guest.state in _RAN and guest.launched is not None else Stage.BUILDING
@@ -104,10 +111,10 @@ def refusal_seen(admission: Admission, refusal: Refusal, host: str, now: int) ->
     if not may_hold(admission):  # told again: it has had its effect
         return admission
     refused = replace(admission, refused_deed=admission.deed.number, updated=now)
-    if admission.delete_urn:
-        return None
+    if admission.delete_urn or (refusal.deleted and admission.stage is Stage.ACTIVE):
+        return None  # also when this ledger was put back to before the delete was asked for
     if admission.stage is Stage.ACTIVE:
-        return failed(refused, refusal.fault, now) if refusal.deleted else refused
+        return refused
     if admission.stage is Stage.FAILED:
         return refused
     return replace(
@@ -117,6 +124,39 @@ def refusal_seen(admission: Admission, refusal: Refusal, host: str, now: int) ->
         refused=(*admission.refused, refusal.fault),
         refused_hosts=(*admission.refused_hosts, host),
     )
+
+
+def adopted(guest: Guest, now: int) -> Admission:
+    """The admission of a guest that a host shows and this ledger has lost, as it was put back to an old copy."""
+    deed = Deed(
+        guest=guest.id, project=guest.project, number=guest.deed, host=guest.host, cluster=guest.cluster, urn=guest.urn
+    )
+    return Admission(
+        guest=guest.id,
+        project=guest.project,
+        user=guest.user,
+        urn=guest.urn,
+        created=guest.created,
+        hostname=guest.hostname,
+        labels=guest.labels,
+        spec=guest.spec,
+        networks=tuple(NetworkWanted(port=wiring.port) for wiring in guest.ports),
+        stage=Stage.ACTIVE if guest.launched is not None else Stage.BUILDING,
+        deed=deed,
+        updated=now,
+    )
+
+
+def is_held(admission: Admission) -> bool:
+    """Whether its host has shown that it runs it, and hasn't let go of it. One that isn't ACTIVE is sent anyway."""
+    return may_hold(admission) and admission.stage is Stage.ACTIVE
+
+
+def lost(admission: Admission | None, host: str, now: int) -> Admission | None:
+    """The admission after its host has said that it has no record of the guest; None if it isn't that host's to say."""
+    if admission is None or admission.deed is None or admission.deed.host != host or admission.lost:
+        return None
+    return replace(admission, lost=True, updated=now) if is_held(admission) else None
 
 
 def given_up(admission: Admission, deed: int, fault: Fault, now: int) -> Admission:

@@ -78,13 +78,15 @@ class Reconciler:
             self._ends_s.pop(guest, None)
             return
         self._schedule(guest, self._pause(guest))
-        if admission.delete_urn or admission.stage in lifecycle.ENDED:
+        if admission.lost:
+            await effects.send_back(self._means, admission)
+        elif admission.delete_urn or admission.stage in lifecycle.ENDED:
             self._carry(admission)
         else:
             await self._send(admission)
 
     def _unfinished(self, admission: Admission) -> bool:
-        if admission.delete_urn:
+        if admission.delete_urn or admission.lost:
             return True
         if admission.stage in lifecycle.ENDED:
             return admission.fault is not None and lifecycle.may_hold(admission)

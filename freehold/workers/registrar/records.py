@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from freehold.store.database import Change, Store, drop, keep_private, put
 from freehold.vocabulary.codec import decode, encode
+from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Position
 from freehold.vocabulary.errors import Fault
 from freehold.vocabulary.request import Admission, Build, Idempotency, Request
@@ -17,6 +18,9 @@ from freehold.vocabulary.word import Word
 from freehold.workers.registrar import lifecycle
 
 R = TypeVar("R", bound=Word)
+
+ENDED: Final = "ended"
+"""Private kind: when a guest that was here ended. Key: the guest."""
 
 DELETED_FIRST: Final = Fault(code="Conflict", message="The guest was deleted before its request had ended.")
 
@@ -84,6 +88,7 @@ class Records:
         if after is None:
             self._count(before, -1)
             changes += [drop("admission", before.guest), keep_private("build", before.guest, None)]
+            changes.append(keep_private(ENDED, before.guest, encode(now)))
             changes += self._requests_ended(before, now)
         else:
             changes.append(put(after.guest, after))
@@ -91,6 +96,26 @@ class Records:
             if after.stage in lifecycle.ENDED or after.delete_urn:
                 changes.append(keep_private("build", after.guest, None))
         return self.store.stage(changes, cause)
+
+    def adopt(self, admission: Admission, cause: str) -> None:
+        """Takes in an admission that this store has lost."""
+        self._count(admission, 1)
+        self.store.stage([put(admission.guest, admission)], cause)
+
+    def has_ended(self, guest: str) -> bool:
+        """Whether a guest was here and is gone, as far back as is kept."""
+        return self.store.read_private(ENDED, guest) is not None
+
+    def forget_ended(self, before: int) -> None:
+        """Lets go of what ended before a clock time."""
+        old = [guest for guest, time in self.store.scan_private(ENDED) if decode(time, int) < before]
+        if old:
+            self.store.stage([keep_private(ENDED, guest, None) for guest in old], "horizon")
+
+    def deeds_of(self, host: str, after: str, limit: int) -> list[Deed]:
+        """The deeds of guests that a host has shown to hold, by guest."""
+        held = (a for a in self.admissions() if a.guest > after and a.deed is not None and a.deed.host == host)
+        return [a.deed for a in held if a.deed is not None and lifecycle.is_held(a)][:limit]
 
     def _request_moved(self, before: Admission, after: Admission, now: int) -> list[Change]:
         request = self.request(after.urn)

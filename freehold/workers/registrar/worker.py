@@ -10,7 +10,7 @@ from freehold.bus import subjects, talk
 from freehold.bus.interface import Subscription
 from freehold.runtime.chance import new_id, new_urn
 from freehold.runtime.log import logger
-from freehold.runtime.tasks import Tasks
+from freehold.runtime.tasks import Tasks, periodically
 from freehold.store.database import Store, drop, keep_private, put
 from freehold.views.follower import Follower
 from freehold.vocabulary.codec import decode, encode
@@ -24,6 +24,8 @@ from freehold.vocabulary.request import (
     Admitted,
     Build,
     ChangePassword,
+    DeedPage,
+    DeedsOf,
     DeleteGuest,
     DropTenant,
     GiveUp,
@@ -31,6 +33,7 @@ from freehold.vocabulary.request import (
     Intent,
     IntentList,
     Intents,
+    Lost,
     RecordDeed,
     RegistrarQuestion,
     Request,
@@ -54,6 +57,10 @@ from freehold.workers.registrar.reconciler import Reconciler
 from freehold.workers.registrar.records import Records
 
 GUESTS_AT_ONCE_MAX: Final = 1000
+DEEDS_PAGE: Final = 1000
+TIDY_PERIOD_S: Final = 3600.0
+ENDED_HORIZON_MS: Final = 30 * 24 * 3600 * 1000
+"""How long it is known of a guest that it was deleted: as old a copy of a host's disk may come back."""
 
 _log = logger("registrar")
 
@@ -86,6 +93,7 @@ class RegistrarWorker:
         await self.follower.open()
         self._reconciler.wake_all()
         self.tasks.start("reconciler", self._reconciler.run())
+        self.tasks.start("tidy", periodically(self._means.clock.clock.sleep, TIDY_PERIOD_S, self._tidy))
 
     async def close(self) -> None:
         """Stops; what was staged is durable when the store is closed."""
@@ -106,8 +114,8 @@ class RegistrarWorker:
                 return await self._give_up(question)
             case DeleteGuest():
                 return await self._delete(question)
-            case Intents(guests=guests):
-                return IntentList(intents=tuple(self._intent(guest) for guest in guests))
+            case Intents() | DeedsOf() | Lost():
+                return await self._answer_host(question)
             case SignIn() | SignInByCredential() | SignInAgain():
                 return await self._sign_in(question)
             case Revoke():
@@ -119,6 +127,16 @@ class RegistrarWorker:
             case DropTenant(kind=kind, key=key):
                 changes = tenancy.dropped(self._store, kind, key)
                 return self.desk.done(await self._store.commit(changes, f"drop {kind}"), key)
+
+    async def _answer_host(self, question: Intents | DeedsOf | Lost) -> Word:
+        match question:
+            case Intents(guests=guests):
+                return IntentList(intents=tuple(self._intent(guest) for guest in guests))
+            case DeedsOf(host=host, after=after):
+                deeds = self.records.deeds_of(host, after, DEEDS_PAGE + 1)
+                return DeedPage(deeds=tuple(deeds[:DEEDS_PAGE]), more=len(deeds) > DEEDS_PAGE)
+            case Lost():
+                return await self._lost(question)
 
     async def _admit(self, asked: Admit) -> Admitted:
         if not 0 < len(asked.builds) <= GUESTS_AT_ONCE_MAX:
@@ -203,8 +221,26 @@ class RegistrarWorker:
     def _intent(self, guest: str) -> Intent:
         admission = self.records.admission(guest)
         if admission is None:
-            return Intent(guest=guest)
+            return Intent(guest=guest, ended=self.records.has_ended(guest))
         return Intent(guest=guest, deed=admission.deed, delete_urn=admission.delete_urn)
+
+    async def _lost(self, asked: Lost) -> Done:
+        now = self._means.clock.now()
+        for guest in asked.guests:
+            admission = self.records.admission(guest)
+            after = lifecycle.lost(admission, asked.host, now)
+            if admission is not None and after is not None:
+                _log.error(
+                    "a host has lost its record of a guest; it is sent there again", guest=guest, host=asked.host
+                )
+                self.records.moved(admission, after, "lost", now)
+                self._reconciler.wake(guest)
+        await self._store.durable()
+        return self.desk.done(self._store.position())
+
+    async def _tidy(self) -> None:
+        self.records.forget_ended(clock_time(self._means.clock.clock.unix_ms() - ENDED_HORIZON_MS))
+        await self._store.durable()
 
     # --- tenancy and tokens ---
     async def _save(self, asked: SaveTenant) -> Done:
@@ -312,13 +348,22 @@ class RegistrarWorker:
 
     def _guest_seen(self, guest: Guest, host: str) -> bool:
         admission = self.records.admission(guest.id)
-        if admission is None or guest.host != host:  # a host speaks for itself alone
+        if guest.host != host:  # a host speaks for itself alone
             return False
         now = self._means.clock.now()
+        if admission is None:
+            return self._adopt(guest, now)
         after = lifecycle.guest_seen(admission, guest, now)
         if after is admission:
             return False
         self.records.moved(admission, after, guest.urn, now)
+        return True
+
+    def _adopt(self, guest: Guest, now: int) -> bool:
+        if self.records.has_ended(guest.id):
+            return False
+        _log.error("a host has a guest that this ledger has lost; it is taken in", guest=guest.id, host=guest.host)
+        self.records.adopt(lifecycle.adopted(guest, now), guest.urn)
         return True
 
     def _refusal_seen(self, refusal: Refusal, host: str) -> bool:
