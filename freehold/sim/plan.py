@@ -9,6 +9,9 @@ from typing import Final
 
 from freehold.sim.network import Weather
 
+QUOTA: Final = 7
+"""Guests a project may have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scale:

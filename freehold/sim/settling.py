@@ -3,6 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from freehold.sim.plan import QUOTA
 from freehold.vocabulary.codec import decode
 from freehold.vocabulary.guest import Guest, GuestState, Power, Refusal
 from freehold.vocabulary.network import Port
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 SETTLED_S: Final = 1200.0
 """By then everything must have settled: a build's deadline, and what follows from it."""
-QUOTA: Final = 7
-"""Guests a project may have."""
 QUIET_S: Final = 60.0
 MESSAGES_PER_OWNER: Final = 40
 """What an idle owner may send in `QUIET_S`: heartbeats, and what answers them."""

@@ -15,9 +15,8 @@ from freehold.sim.calls import Caller, Unanswered
 from freehold.sim.checkers import Checkers
 from freehold.sim.loop import SimLoop
 from freehold.sim.network import Network, Weather
-from freehold.sim.plan import Scale
+from freehold.sim.plan import QUOTA, Scale
 from freehold.sim.process import Process
-from freehold.sim.settling import QUOTA
 from freehold.sim.site import (
     PASSWORD,
     ApiSite,

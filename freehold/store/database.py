@@ -14,14 +14,16 @@ from collections import deque
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from msgspec.structs import replace
 
 from freehold.runtime.chance import Chance, new_id
 from freehold.runtime.clock import HybridClock
 from freehold.runtime.tasks import Offload
+from freehold.store import writing
 from freehold.store.files import OpenFiles, open_files
+from freehold.store.writing import Change, Staged
 from freehold.vocabulary.codec import KINDS, decode, decode_kind, encode, kind_of
 from freehold.vocabulary.digest import chained
 from freehold.vocabulary.envelope import NO_DIGEST, PAGE_ENTRIES_MAX, Entries, Entry, Owner, Page, Position, Row
@@ -40,17 +42,6 @@ RECORD_BYTES_MAX: Final = 512 * 1024
 """The largest record: one that doesn't fit into a message could be told to nobody."""
 
 
-class Change(NamedTuple):
-    """A record to put (or, with None, a key to delete). A private one is kept beside the log: never told, never
-    logged.
-    """
-
-    kind: str
-    key: str
-    value: bytes | None
-    private: bool = False
-
-
 def put(key: str, record: Word) -> Change:
     """Puts a record under `key`."""
     return Change(kind_of(record), key, encode(record))
@@ -66,14 +57,6 @@ def keep_private(kind: str, key: str, value: bytes | None) -> Change:
     return Change(kind, key, value, private=True)
 
 
-class _Staged(NamedTuple):
-    """One staged transaction."""
-
-    entries: list[Entry]
-    private: list[Change]
-    ticket: int
-
-
 class Store:
     """One owner's store. Open it with `Store.open`; one process at a time may have it open."""
 
@@ -86,7 +69,7 @@ class Store:
         self._durable = self._staged_head = files.head
         self.epoch = files.head.epoch
         self._overlay: dict[tuple[bool, str, str], tuple[int, bytes | None]] = {}
-        self._queue: deque[_Staged] = deque()
+        self._queue: deque[Staged] = deque()
         self._tickets = 0
         self._done_ticket = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
@@ -180,7 +163,7 @@ class Store:
             self._overlay[(change.private, change.kind, change.key)] = (self._tickets, change.value)
         if entries:
             self._staged_head = Position(epoch=self.epoch, seq=entries[-1].seq, digest=entries[-1].digest)
-        self._queue.append(_Staged(entries, private, self._tickets))
+        self._queue.append(Staged(entries, private, self._tickets))
         if self._committing is None:
             self._committing = asyncio.get_running_loop().create_task(
                 self._commit_groups(), name=f"{self.owner.role}.commit"
@@ -227,7 +210,7 @@ class Store:
                 group = list(self._queue)
                 self._queue.clear()
                 async with self._writing:
-                    await self._offload(partial(_write, self._writer, group))
+                    await self._offload(partial(writing.write, self._writer, group))
                 self._landed(group)
         except Exception as error:  # noqa: BLE001 - whatever it was, who waits for the disk must hear that it failed
             self._break(
@@ -236,7 +219,7 @@ class Store:
         finally:
             self._committing = None
 
-    def _landed(self, group: list[_Staged]) -> None:
+    def _landed(self, group: list[Staged]) -> None:
         ticket = group[-1].ticket
         for staged in group:
             changed = [(False, entry.kind, entry.key) for entry in staged.entries]
@@ -309,7 +292,7 @@ class Store:
         while self._committing is not None:
             await asyncio.wait([self._committing])
         async with self._writing:
-            await self._offload(partial(_write_epoch, self._writer, epoch))
+            await self._offload(partial(writing.write_epoch, self._writer, epoch))
             self.epoch = epoch
             self._durable = replace(self._durable, epoch=epoch)
             self._staged_head = replace(self._staged_head, epoch=epoch)
@@ -351,7 +334,7 @@ class Store:
             last = min(first + COMPACT_ENTRIES - 1, horizon)
             async with self._writing:
                 try:
-                    await self._offload(partial(_compact, self._writer, first, last))
+                    await self._offload(partial(writing.compact, self._writer, first, last))
                 except sqlite3.Error as error:
                     raise StoreFailed(f"the log of the {self.owner.role} can't be shortened: {error}.") from error
 
@@ -369,51 +352,3 @@ def _kind(shape: type[Word]) -> str:
 
 def _table(private: bool) -> str:
     return "private" if private else "rows"
-
-
-def _write(connection: sqlite3.Connection, group: list[_Staged]) -> None:
-    """Writes a group of transactions as one. Row and log entry land together or not at all."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        for staged in group:
-            for entry in staged.entries:
-                _write_entry(connection, entry)
-            for change in staged.private:
-                _write_private(connection, change)
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _write_epoch(connection: sqlite3.Connection, epoch: str) -> None:
-    connection.execute("UPDATE meta SET value = ? WHERE name = 'epoch'", (epoch,))
-
-
-def _compact(connection: sqlite3.Connection, first: int, last: int) -> None:
-    connection.execute(
-        "DELETE FROM log WHERE seq BETWEEN ? AND ? AND NOT EXISTS "
-        "(SELECT 1 FROM rows WHERE rows.kind = log.kind AND rows.key = log.key AND rows.seq = log.seq)",
-        (first, last),
-    )
-
-
-def _write_entry(connection: sqlite3.Connection, entry: Entry) -> None:
-    connection.execute(
-        "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (entry.seq, entry.time, entry.kind, entry.key, entry.value, entry.cause, entry.digest),
-    )
-    if entry.value is None:
-        connection.execute("DELETE FROM rows WHERE kind = ? AND key = ?", (entry.kind, entry.key))
-    else:
-        connection.execute(
-            "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?)", (entry.kind, entry.key, entry.seq, entry.value)
-        )
-
-
-def _write_private(connection: sqlite3.Connection, change: Change) -> None:
-    if change.value is None:
-        connection.execute("DELETE FROM private WHERE kind = ? AND key = ?", (change.kind, change.key))
-    else:
-        connection.execute("INSERT OR REPLACE INTO private VALUES (?, ?, ?)", (change.kind, change.key, change.value))

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freehold.store.database import RECORD_BYTES_MAX, Change, Store, drop, keep_private, put
+from freehold.store.database import RECORD_BYTES_MAX, Store, drop, keep_private, put
+from freehold.store.writing import Change
 from freehold.vocabulary.digest import chained
 from freehold.vocabulary.envelope import NO_DIGEST, Entry, Position
 from freehold.vocabulary.errors import Broken, Conflict, StoreFailed, TooLarge

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.runtime.clock import HybridClock
-from freehold.store.database import Change, drop, put
+from freehold.store.database import drop, put
+from freehold.store.writing import Change
 from freehold.views.fleet import PROMISE_S, Fleet
 from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position, Row
 from freehold.vocabulary.errors import Fault

@@ -10,7 +10,8 @@ import pytest
 
 from freehold.bus import subjects, talk
 from freehold.bus.local import LocalBus
-from freehold.store.database import Change, Store, drop, put
+from freehold.store.database import Store, drop, put
+from freehold.store.writing import Change
 from freehold.views import follower as following
 from freehold.views.follower import Follower
 from freehold.vocabulary.envelope import (

@@ -10,7 +10,8 @@ import pytest
 from freehold.bus import subjects, talk
 from freehold.bus.interface import BODY_BYTES_MAX
 from freehold.runtime.tasks import Tasks
-from freehold.store.database import RECORD_BYTES_MAX, Change, Store, put
+from freehold.store.database import RECORD_BYTES_MAX, Store, put
+from freehold.store.writing import Change
 from freehold.vocabulary.codec import encode
 from freehold.vocabulary.envelope import (
     FRAME_ENTRIES_MAX,

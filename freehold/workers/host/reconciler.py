@@ -73,10 +73,9 @@ class Reconciler:
         self._unowned = unowned
 
     def _judge(self, guest: str, power: Power, findings: Findings) -> None:
-        refusal = self._records.refusal(guest)
-        if power in (Power.RUNNING, Power.PAUSED) and not (refusal is not None and refusal.deleted):
+        if power in (Power.RUNNING, Power.PAUSED):
             _log.error("a guest runs here that has no record; it is left alone, look at it", guest=guest)
-        elif refusal is None:
+        elif self._records.refusal(guest) is None:
             _log.error("a guest's files are here without a record; they are left alone, look at them", guest=guest)
         else:
             _log.error("files of a guest that was ended here are still there; removing them", guest=guest)

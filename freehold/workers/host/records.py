@@ -10,7 +10,8 @@ from functools import reduce
 from msgspec.structs import replace
 
 from freehold.runtime.clock import HybridClock
-from freehold.store.database import Change, Store, drop, keep_private, put
+from freehold.store.database import Store, drop, keep_private, put
+from freehold.store.writing import Change
 from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.envelope import Position
 from freehold.vocabulary.errors import Broken, Conflict

@@ -118,6 +118,11 @@ class HostWorker:
         self.tasks.start("clearance", Clearance(self._means, self._records, self._actors).get(facts.boot))
         self.tasks.start("reconcile", periodically(self._means.clock.clock.sleep, PERIOD_S, self._reconcile))
 
+    @property
+    def cleared(self) -> bool:
+        """Whether the registrar has been heard since this process began, so that guests may be started and taken."""
+        return self._actors.cleared.is_set()
+
     async def close(self) -> None:
         """Stops listening and deciding. Guests run on; what is in progress goes on with the next process."""
         for subscription in self._subscriptions:

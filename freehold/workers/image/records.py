@@ -9,7 +9,8 @@ left of a store that was lost.
 from collections.abc import Callable
 from typing import Final
 
-from freehold.store.database import Change, Store, drop, keep_private, put
+from freehold.store.database import Store, drop, keep_private, put
+from freehold.store.writing import Change
 from freehold.vocabulary.envelope import Done, Position
 from freehold.vocabulary.image import Image
 

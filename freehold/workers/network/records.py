@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Final
 
-from freehold.store.database import Change as Row
 from freehold.store.database import Store, drop, keep_private, put
+from freehold.store.writing import Change as Row
 from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.envelope import Position
 from freehold.vocabulary.network import Network, NetworkQuota, Port, SecurityGroup, Subnet

@@ -3,7 +3,8 @@
 from typing import Final
 
 from freehold.runtime.chance import new_id
-from freehold.store.database import Change, put
+from freehold.store.database import put
+from freehold.store.writing import Change
 from freehold.vocabulary.tenant import Assignment, Flavor, Project, Role, User
 from freehold.workers.base import Means
 

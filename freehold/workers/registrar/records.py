@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final, TypeVar
 
-from freehold.store.database import Change, Store, drop, keep_private, put
+from freehold.store.database import Store, drop, keep_private, put
+from freehold.store.writing import Change
 from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Position

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from freehold.store.database import Change, Store, drop, keep_private
+from freehold.store.database import Store, drop, keep_private
+from freehold.store.writing import Change
 from freehold.vocabulary.codec import KINDS, decode
 from freehold.vocabulary.errors import BadRequest, Conflict, NotFound
 from freehold.vocabulary.request import Admission, TenantRecord

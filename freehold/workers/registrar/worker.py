@@ -1,6 +1,5 @@
 """The registrar's loop: questions and hosts' news in, rules, store, and what follows."""
 
-from collections.abc import Iterable, Sequence
 from typing import Final
 
 from argon2 import PasswordHasher
@@ -15,9 +14,8 @@ from freehold.store.database import Store, drop, keep_private, put
 from freehold.views.follower import Follower
 from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.deed import Deed
-from freehold.vocabulary.envelope import Done, Entry, Heartbeat, Owner, Position, Row
+from freehold.vocabulary.envelope import Done, Position
 from freehold.vocabulary.errors import BadRequest, Conflict, NotFound
-from freehold.vocabulary.guest import Guest, Refusal
 from freehold.vocabulary.request import (
     Admission,
     Admit,
@@ -53,6 +51,7 @@ from freehold.workers.base import Desk, Means
 from freehold.workers.registrar import lifecycle, signin, tenancy
 from freehold.workers.registrar.effects import Passwords, Signer
 from freehold.workers.registrar.first import first_records
+from freehold.workers.registrar.hosts import HostSink
 from freehold.workers.registrar.reconciler import Reconciler
 from freehold.workers.registrar.records import Records
 
@@ -66,7 +65,7 @@ _log = logger("registrar")
 
 
 class RegistrarWorker:
-    """See the package. Also the `Sink` that follows hosts."""
+    """See the package."""
 
     def __init__(
         self, means: Means, store: Store, name: str = "registrar", hasher: PasswordHasher | None = None
@@ -76,7 +75,8 @@ class RegistrarWorker:
         self.records = Records(store)
         self.desk = Desk(means, store, name)
         self._reconciler = Reconciler(means, self.records, self.tasks)
-        self.follower = Follower(means.bus, ["host"], self, "registrar")
+        sink = HostSink(self.records, means.clock, self._reconciler)
+        self.follower = Follower(means.bus, ["host"], sink, "registrar")
         self._passwords = Passwords(means, hasher or PasswordHasher())
         self._signer: Signer | None = None
         self.tasks.watch(self.desk.tasks, self.follower.tasks)
@@ -318,65 +318,6 @@ class RegistrarWorker:
             return signer
         key_id, secret = decode(private, tuple[str, bytes])
         return Signer(self._means, key_id, secret)
-
-    # --- what hosts tell ---
-    def positions(self) -> dict[str, Position]:
-        """See Sink."""
-        return self.records.positions()
-
-    def apply(self, owner: Owner, position: Position, entries: Sequence[Entry]) -> None:
-        """See Sink. The position is kept with what it led to; entries that led to nothing may come again."""
-        self._take(owner, position, ((entry.kind, entry.value) for entry in entries))
-
-    def replace(self, owner: Owner, position: Position, rows: Sequence[Row]) -> None:
-        """See Sink. What is absent is left alone: only a refusal on the host's disk ends a deed."""
-        self._take(owner, position, ((row.kind, row.value) for row in rows))
-
-    def heard(self, heartbeat: Heartbeat) -> None:
-        """See Sink."""
-        self._means.clock.heard(heartbeat.time)
-
-    def _take(self, owner: Owner, position: Position, news: Iterable[tuple[str, bytes | None]]) -> None:
-        moved = False
-        for kind, value in news:
-            if value is not None and kind == "guest":
-                moved |= self._guest_seen(decode(value, Guest), owner.store)
-            elif value is not None and kind == "refusal":
-                moved |= self._refusal_seen(decode(value, Refusal), owner.store)
-        if moved:
-            self._store.stage([keep_private("position", owner.store, encode(position))], "news")
-
-    def _guest_seen(self, guest: Guest, host: str) -> bool:
-        admission = self.records.admission(guest.id)
-        if guest.host != host:  # a host speaks for itself alone
-            return False
-        now = self._means.clock.now()
-        if admission is None:
-            return self._adopt(guest, now)
-        after = lifecycle.guest_seen(admission, guest, now)
-        if after is admission:
-            return False
-        self.records.moved(admission, after, guest.urn, now)
-        return True
-
-    def _adopt(self, guest: Guest, now: int) -> bool:
-        if self.records.has_ended(guest.id):
-            return False
-        _log.error("a host has a guest that this ledger has lost; it is taken in", guest=guest.id, host=guest.host)
-        self.records.adopt(lifecycle.adopted(guest, now), guest.urn)
-        return True
-
-    def _refusal_seen(self, refusal: Refusal, host: str) -> bool:
-        admission = self.records.admission(refusal.guest)
-        if admission is None:
-            return False
-        now = self._means.clock.now()
-        after = lifecycle.refusal_seen(admission, refusal, host, now)
-        if after is admission:
-            return False
-        self.records.moved(admission, after, refusal.urn, now)
-        self._reconciler.wake(refusal.guest)
-        return True
 
     # --- the first start ---
     async def bootstrap(self, password: Secret) -> bool:

@@ -21,7 +21,7 @@ from freehold.runtime.clock import HybridClock
 from freehold.runtime.tasks import offload_inline
 from freehold.store.database import Store, put
 from freehold.vocabulary.deed import Deed
-from freehold.vocabulary.envelope import Done
+from freehold.vocabulary.envelope import Done, Position
 from freehold.vocabulary.guest import (
     Delete,
     Guest,
@@ -38,7 +38,7 @@ from freehold.vocabulary.guest import (
 from freehold.vocabulary.host import NOTHING, Capacity, Host, needed_by
 from freehold.vocabulary.image import ImageOffer
 from freehold.vocabulary.network import Direction, FixedAddress, Port, PortWiring, Rule, SecurityGroup
-from freehold.vocabulary.request import Build, Intent, IntentList, Intents, RegistrarQuestion
+from freehold.vocabulary.request import Build, DeedPage, DeedsOf, Intent, IntentList, Intents, Lost, RegistrarQuestion
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.tenant import Flavor
 from freehold.vocabulary.units import GIB, clock_time
@@ -110,6 +110,9 @@ class Bench:
         self.fabric = SimulatedFabric()
         self.images = SimulatedImageCache(self.clock)
         self.intents: dict[str, Intent] = {}
+        self.deeds: list[Deed] = []
+        """What the registrar has seen this host run."""
+        self.lost: tuple[str, ...] = ()
         self.registrar: Subscription | None = None
         self.gates: dict[str, asyncio.Event] = {}
 
@@ -124,6 +127,11 @@ class Bench:
 
     async def open_registrar(self) -> None:
         async def answer(question: Any) -> Word:
+            if isinstance(question, DeedsOf):
+                return DeedPage(deeds=tuple(self.deeds))
+            if isinstance(question, Lost):
+                self.lost += question.guests
+                return Done(store="", position=Position(epoch=""))
             assert isinstance(question, Intents)
             known = [self.intents.get(guest, Intent(guest=guest)) for guest in question.guests]
             return IntentList(intents=tuple(known))
@@ -213,6 +221,8 @@ class Bench:
         """Sends a build, after the network worker has told of its ports."""
         if told:
             await self.network.commit([put(wiring.port, a_port(wiring)) for wiring in build.ports], "test")
+        if self.registrar is not None:
+            await self.until(lambda: self.worker.cleared)
         await talk.say(self.bus, subjects.build_host(self.store.id), build)
         await settled()
 

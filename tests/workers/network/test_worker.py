@@ -13,7 +13,8 @@ from freehold.bus.local import LocalBus
 from freehold.runtime.chance import SystemChance
 from freehold.runtime.clock import HybridClock, SystemClock
 from freehold.runtime.tasks import offload_inline
-from freehold.store.database import Change, Store, drop, put
+from freehold.store.database import Store, drop, put
+from freehold.store.writing import Change
 from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.errors import Conflict, NotFound
 from freehold.vocabulary.guest import GuestState

@@ -80,7 +80,7 @@ TABLE: list[tuple[str, Event, list[Becomes]]] = [
     ("it runs elsewhere", seen(GuestState.RUNNING, "h9"), [SAME] * 8),
     ("it runs under deed 2", seen(GuestState.RUNNING, "h2", 2), [SAME] * 7 + [A]),
     ("h1 refuses", refuses(), [SAME, AGAIN, AGAIN, ENDED_ON_DISK, ENDED_ON_DISK, GONE, SAME, SAME]),
-    ("h1 has deleted it", refuses(deleted=True), [SAME, AGAIN, AGAIN, F, ENDED_ON_DISK, GONE, SAME, SAME]),
+    ("h1 has deleted it", refuses(deleted=True), [SAME, AGAIN, AGAIN, GONE, ENDED_ON_DISK, GONE, SAME, SAME]),
     ("h1 refuses up to 5", refuses(deed=5), [SAME, AGAIN, AGAIN, ENDED_ON_DISK, ENDED_ON_DISK, GONE, SAME, SAME]),
     ("h9 refuses", refuses("h9"), [SAME] * 8),
     ("an older refusal", refuses(deed=0), [SAME] * 8),

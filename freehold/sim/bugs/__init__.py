@@ -1,0 +1,7 @@
+"""The bugs that are planted to test the simulation, by where they are. `make sim-bugs` shows how fast each is found."""
+
+from typing import Final
+
+from freehold.sim.bugs import hosts, ledger, owners, views
+
+BUGS: Final = (*ledger.BUGS, *hosts.BUGS, *owners.BUGS, *views.BUGS)

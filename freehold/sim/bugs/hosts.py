@@ -1,0 +1,133 @@
+"""Bugs that are planted: claims, commands and effects of hosts."""
+
+from typing import Final
+
+from freehold.sim.planted import Bug
+
+_HOST: Final = "freehold.workers.host"
+
+BUGS: Final = (
+    # --- a host's claims
+    Bug(
+        "refusals on disk are ignored",
+        f"{_HOST}.claims",
+        "if refusal is not None and (refusal.deleted or deed.number <= refusal.deed):",
+        "if refusal is not None and deed.number < 0:",
+    ),
+    Bug(
+        "a refused deed is taken when it comes again",
+        f"{_HOST}.claims",
+        "(refusal.deleted or deed.number <= refusal.deed)",
+        "(refusal.deleted or deed.number < refusal.deed)",
+    ),
+    Bug(
+        "a build that comes twice is built twice",
+        f"{_HOST}.claims",
+        "    if held is not None:\n",
+        "    if deed is None:\n",
+    ),
+    Bug("room isn't looked at", f"{_HOST}.claims", "if not free.fits(wanted):", "if not host.total.fits(wanted):"),
+    Bug(
+        "a claim doesn't take room",
+        f"{_HOST}.records",
+        "return reduce(Capacity.plus, (needed_by(guest.spec.flavor) for guest in self._guests.values()), NOTHING)",
+        "return NOTHING",
+    ),
+    Bug(
+        "a delete of an unknown guest is written too low",
+        f"{_HOST}.claims",
+        "deed=max(command.deed, known.deed if known else 0)",
+        "deed=0",
+    ),
+    Bug(
+        "a delete of an unknown guest isn't written",
+        f"{_HOST}.worker",
+        "None if refusal is None else self._records.keep_refusal(refusal))",
+        "None)",
+    ),
+    # --- a host's loop and effects
+    Bug(
+        "a command is answered before it is durable",
+        f"{_HOST}.worker",
+        "        await self._store.durable(position)\n        return self._desk.done",
+        "        return self._desk.done",
+    ),
+    Bug(
+        "guests are started before the registrar was heard",
+        f"{_HOST}.actors",
+        "(effect is Effect.LAUNCH and not self.cleared.is_set())",
+        "(effect is Effect.LAUNCH and not self._records)",
+    ),
+    Bug(
+        "what the registrar says isn't heeded",
+        f"{_HOST}.clearance",
+        "            self._heed(await self._asked(guests[first : first + GUESTS_MAX]))",
+        "            await self._asked(guests[first : first + GUESTS_MAX])",
+    ),
+    Bug(
+        "an effect runs before its record is durable",
+        f"{_HOST}.actors",
+        "        await self._records.store.durable()\n        answer",
+        "        answer",
+    ),
+    Bug(
+        "guests aren't taken up after a power cut",
+        f"{_HOST}.clearance",
+        "            self._resume(boot)",
+        "            pass",
+    ),
+    Bug(
+        "old news of a guest's power counts",
+        f"{_HOST}.lifecycle",
+        "case PowerSeen(since=since) if since != guest.updated:",
+        "case PowerSeen(since=since) if since < 0:",
+    ),
+    Bug(
+        "an answer counts that isn't asked for any more",
+        f"{_HOST}.lifecycle",
+        "EffectFailed(effect=effect) if effect is not effect_of(guest):",
+        "EffectFailed(effect=effect) if guest.deed < 0:",
+    ),
+    Bug(
+        "what is refused isn't taken apart",
+        f"{_HOST}.lifecycle",
+        "    S.REFUSING: Effect.REMOVE,\n",
+        "",
+    ),
+    Bug(
+        "a delete leaves the disk",
+        f"{_HOST}.effects",
+        "                await self._hypervisor.remove(guest.id)\n                await self._unplug(guest)",
+        "                await self._hypervisor.stop(guest.id)\n                await self._unplug(guest)",
+    ),
+    Bug(
+        "a delete leaves the ports plugged",
+        f"{_HOST}.effects",
+        "                await self._hypervisor.remove(guest.id)\n                await self._unplug(guest)",
+        "                await self._hypervisor.remove(guest.id)",
+    ),
+    Bug(
+        "a deleted guest's secrets are kept",
+        f"{_HOST}.records",
+        "            keep_private(BUILD_SECRET, guest.id, None),\n",
+        "",
+    ),
+    Bug(
+        "nothing goes on after a restart",
+        f"{_HOST}.reconciler",
+        "for guest in self._records.guests() if effect_of(guest) is not None])",
+        "for guest in () if effect_of(guest) is not None])",
+    ),
+    Bug(
+        "a delete leaves no refusal",
+        f"{_HOST}.records",
+        "            put(guest.id, decision.refusal),\n",
+        "",
+    ),
+    Bug(
+        "a stop waits for ever",
+        f"{_HOST}.actors",
+        "        self.take(guest, DeadlinePassed(deadline))",
+        "        pass",
+    ),
+)

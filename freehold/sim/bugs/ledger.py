@@ -1,0 +1,162 @@
+"""Bugs that are planted: the ledger's rules and loop."""
+
+from typing import Final
+
+from freehold.sim.planted import Bug
+
+_REGISTRAR: Final = "freehold.workers.registrar"
+
+BUGS: Final = (
+    # --- the ledger's rules
+    Bug(
+        "quota is off by one",
+        f"{_REGISTRAR}.lifecycle",
+        "used.get(resource, 0) + amount > limit",
+        "used.get(resource, 0) + amount > limit + 1",
+    ),
+    Bug(
+        "a deed is given for a guest that is to be deleted",
+        f"{_REGISTRAR}.lifecycle",
+        "admission is None or admission.delete_urn or admission.stage in ENDED or",
+        "admission is None or admission.stage in ENDED or",
+    ),
+    Bug(
+        "deeds aren't first-wins",
+        f"{_REGISTRAR}.lifecycle",
+        "if highest is not None and may_hold(admission):",
+        "if highest is not None and highest.number >= deed.number + 9:",
+    ),
+    Bug(
+        "a deed's number needn't follow",
+        f"{_REGISTRAR}.lifecycle",
+        "if deed.number != (1 if highest is None else highest.number + 1):",
+        "if deed.number < 0:",
+    ),
+    Bug(
+        "a refusal counts from any host",
+        f"{_REGISTRAR}.lifecycle",
+        "if admission.deed is None or admission.deed.host != host or refusal.deed < admission.deed.number:",
+        "if admission.deed is None or refusal.deed < admission.deed.number:",
+    ),
+    Bug(
+        "a refusal's deed is compared the wrong way",
+        f"{_REGISTRAR}.lifecycle",
+        "or refusal.deed < admission.deed.number:",
+        "or refusal.deed > admission.deed.number:",
+    ),
+    Bug(
+        "a delete ends without its host",
+        f"{_REGISTRAR}.lifecycle",
+        "    if not may_hold(admission):\n",
+        "    if admission.deed is None or admission.stage is not Stage.ADMITTED:\n",
+    ),
+    Bug(
+        "a stage that is out of date may give up",
+        f"{_REGISTRAR}.lifecycle",
+        "admission.delete_urn or deed < newest:",
+        "admission.delete_urn:",
+    ),
+    Bug(
+        "a refusal has no effect",
+        f"{_REGISTRAR}.lifecycle",
+        "return admission.deed is not None and admission.refused_deed < admission.deed.number",
+        "return admission.deed is not None",
+    ),
+    Bug(
+        "a guest that is built is taken for active",
+        f"{_REGISTRAR}.lifecycle",
+        "Stage.ACTIVE if guest.state in _RAN and guest.launched is not None else Stage.BUILDING",
+        "Stage.ACTIVE",
+    ),
+    # --- the ledger's loop
+    Bug(
+        "a create is answered before it is durable",
+        f"{_REGISTRAR}.worker",
+        "        await self._store.durable(position)\n        for guest in guests:",
+        "        for guest in guests:",
+    ),
+    Bug(
+        "idempotency keys are forgotten",
+        f"{_REGISTRAR}.worker",
+        "        if used_for is not None:\n            await self._store.durable()",
+        "        if used_for is not None and asked.deadline_s < 0:\n            await self._store.durable()",
+    ),
+    Bug(
+        "a deed is told before it is durable",
+        f"{_REGISTRAR}.worker",
+        "        await self._store.durable()\n        assert after.deed is not None",
+        "        assert after.deed is not None",
+    ),
+    Bug(
+        "a delete is answered before it is durable",
+        f"{_REGISTRAR}.worker",
+        "        await self._store.durable()\n        return self.desk.done(self._store.position(), urn if after",
+        "        return self.desk.done(self._store.position(), urn if after",
+    ),
+    Bug(
+        "a new build isn't sent",
+        f"{_REGISTRAR}.worker",
+        "        for guest in guests:\n            self._reconciler.wake(guest)",
+        "        for guest in ():\n            self._reconciler.wake(guest)",
+    ),
+    Bug(
+        "hosts aren't told what is to be deleted",
+        f"{_REGISTRAR}.worker",
+        "deed=admission.deed, delete_urn=admission.delete_urn)",
+        'deed=admission.deed, delete_urn="")',
+    ),
+    Bug(
+        "quota isn't given back",
+        f"{_REGISTRAR}.records",
+        "            self._count(before, -1)\n",
+        "            self._count(before, 0)\n",
+    ),
+    Bug(
+        "requests of deleted guests never end",
+        f"{_REGISTRAR}.records",
+        "changes += self._requests_ended(before, now)",
+        "changes += ()",
+    ),
+    Bug(
+        "a deleted guest's message is kept",
+        f"{_REGISTRAR}.records",
+        'drop("admission", before.guest), keep_private("build", before.guest, None)]',
+        'drop("admission", before.guest)]',
+    ),
+    Bug(
+        "an ended build's message is kept",
+        f"{_REGISTRAR}.records",
+        "if after.stage in lifecycle.ENDED or after.delete_urn:",
+        "if after.delete_urn:",
+    ),
+    Bug(
+        "nothing is sent again",
+        f"{_REGISTRAR}.reconciler",
+        "        self._schedule(guest, self._pause(guest))\n",
+        "",
+    ),
+    Bug(
+        "nothing is pursued after a restart",
+        f"{_REGISTRAR}.reconciler",
+        "            if self._unfinished(admission):",
+        "            if self._carrying:",
+    ),
+    Bug(
+        "a failed build's host isn't asked to refuse it",
+        f"{_REGISTRAR}.reconciler",
+        "return admission.fault is not None and lifecycle.may_hold(admission)",
+        "return False",
+    ),
+    Bug(
+        "a delete is carried once",
+        f"{_REGISTRAR}.reconciler",
+        "            self._carrying.discard(admission.guest)",
+        "            pass",
+    ),
+    Bug(
+        "a deadline is counted by the wall clock",
+        f"{_REGISTRAR}.reconciler",
+        "return self._ends_s[build.guest] <= monotonic_s",
+        "return build.expires <= self._means.clock.now()",
+    ),
+)

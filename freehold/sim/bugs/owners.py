@@ -1,0 +1,109 @@
+"""Bugs that are planted: leases, and owning in general."""
+
+from typing import Final
+
+from freehold.sim.planted import Bug
+
+_NETWORK: Final = "freehold.workers.network"
+
+BUGS: Final = (
+    # --- leases
+    Bug(
+        "a late build takes addresses for a guest that has ended",
+        f"{_NETWORK}.lifecycle",
+        "if holdings.sight(deed.host, build.guest).ended >= deed.number:",
+        "if holdings.sight(deed.host, build.guest).ended >= deed.number + 9:",
+    ),
+    Bug(
+        "deeds of leases are compared the wrong way",
+        f"{_NETWORK}.lifecycle",
+        "Standing.OUTDATED if booking.deed > deed.number else Standing.MOVING",
+        "Standing.OUTDATED if booking.deed < deed.number else Standing.MOVING",
+    ),
+    Bug(
+        "a refusal doesn't end a lease",
+        f"{_NETWORK}.lifecycle",
+        "return sight.ended >= booking.deed or (sight.deed >= booking.deed and not sight.here)",
+        "return sight.deed >= booking.deed and not sight.here",
+    ),
+    Bug(
+        "a lease ends without evidence",
+        f"{_NETWORK}.lifecycle",
+        "return sight.ended >= booking.deed or (sight.deed >= booking.deed and not sight.here)",
+        "return sight.ended >= booking.deed or sight.deed >= booking.deed",
+    ),
+    Bug(
+        "another host's word ends a lease",
+        f"{_NETWORK}.lifecycle",
+        "    if sight.host != booking.host:\n        return False",
+        '    if sight.host == "":\n        return False',
+    ),
+    Bug(
+        "an ended lease keeps its port",
+        f"{_NETWORK}.lifecycle",
+        '            draft.drop("port", key)',
+        "            continue",
+    ),
+    Bug(
+        "addresses are told before they are durable",
+        f"{_NETWORK}.worker",
+        "        await self._records.durable()\n        await self._effects.carry_out",
+        "        await self._effects.carry_out",
+    ),
+    # --- owning
+    Bug(
+        "a commit is acknowledged before it is written",
+        "freehold.store.database",
+        "                async with self._writing:\n                    await self._offload(partial(writing.write",
+        "                self._landed(group)\n"
+        "                async with self._writing:\n                    await self._offload(partial(writing.write",
+    ),
+    Bug(
+        "durable doesn't wait",
+        "freehold.store.database",
+        "if self._done_ticket >= self._tickets:",
+        "if self._done_ticket >= 0:",
+    ),
+    Bug(
+        "a deleted row stays",
+        "freehold.store.writing",
+        'connection.execute("DELETE FROM rows WHERE kind = ? AND key = ?", (entry.kind, entry.key))',
+        "pass",
+    ),
+    Bug(
+        "what is staged later is forgotten when the earlier lands",
+        "freehold.store.database",
+        "if place in self._overlay and self._overlay[place][0] <= ticket:",
+        "if place in self._overlay:",
+    ),
+    Bug(
+        "the log isn't chained",
+        "freehold.store.database",
+        "digest = chained(digest, seq, time, kind, key, value, cause)",
+        "digest = chained(bytes(16), seq, time, kind, key, value, cause)",
+    ),
+    Bug(
+        "reads don't see what is staged",
+        "freehold.store.database",
+        "        if staged is not None:\n            return staged[1]",
+        '        if staged is not None and kind == "":\n            return staged[1]',
+    ),
+    Bug(
+        "the compacted log ends before the horizon",
+        "freehold.store.writing",
+        'AND rows.key = log.key AND rows.seq = log.seq)"',
+        'AND rows.key = log.key AND rows.seq = -log.seq)"',
+    ),
+    Bug(
+        "a gap in the log is answered as if there were none",
+        "freehold.store.database",
+        "gap = behind and (not entries or entries[-1].seq != position.seq + len(entries))",
+        "gap = False",
+    ),
+    Bug(
+        "heartbeats don't say where the log stands",
+        "freehold.workers.base",
+        "            position=self._store.position(),\n            time=",
+        "            position=Position(epoch=self._store.epoch),\n            time=",
+    ),
+)

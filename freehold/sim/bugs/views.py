@@ -1,0 +1,94 @@
+"""Bugs that are planted: viewing, and reading what was written."""
+
+from typing import Final
+
+from freehold.sim.planted import Bug
+
+BUGS: Final = (
+    # --- viewing
+    Bug(
+        "a heartbeat that is ahead wakes nobody",
+        "freehold.views.follower",
+        "elif stands.digest != told.digest:",
+        "elif stands.seq == told.seq:",
+    ),
+    Bug(
+        "the lost last event isn't seen",
+        "freehold.views.follower",
+        "stands.epoch != told.epoch or stands.seq != told.seq:",
+        "stands.epoch != told.epoch:",
+    ),
+    Bug(
+        "what comes while an owner is asked is forgotten for good",
+        "freehold.views.follower",
+        "        for news in self._held.pop(owner.store):",
+        "        for news in self._held[owner.store]:",
+    ),
+    Bug(
+        "neither gaps nor digests are looked at",
+        "freehold.views.follower",
+        "        if e.seq != seq or e.digest != digest:\n            return False",
+        "        if e.seq < 0:\n            return False",
+    ),
+    Bug(
+        "absence in a complete state means nothing",
+        "freehold.views.rows",
+        "            for kind, key in gone:\n",
+        "            for kind, key in ():\n",
+    ),
+    Bug(
+        "the record under the lower deed is shown",
+        "freehold.views.rows",
+        "if _deed(kind, standing[STORE_BYTES:]) > _deed(kind, value):",
+        "if _deed(kind, standing[STORE_BYTES:]) < _deed(kind, value):",
+    ),
+    Bug(
+        "a deleted record stays in lists",
+        "freehold.views.rows",
+        "        txn.delete(where, db=self._rows)\n        txn.delete(place, db=self._places)",
+        "        txn.delete(place, db=self._places)",
+    ),
+    Bug(
+        "a page begins with the marker",
+        "freehold.views.rows",
+        "    found = cursor.prev() if cursor.set_range(end) else cursor.last()",
+        "    found = cursor.set_range(end) if start else (cursor.prev() if cursor.set_range(end) else cursor.last())",
+    ),
+    # --- reading what was written
+    Bug(
+        "lists don't ask whether they are new",
+        "freehold.views.cloud",
+        "        await asyncio.gather(*(self._caught_up(store) for store in stores))",
+        "        await asyncio.gather(*(self._caught_up(store) for store in stores[:0]))",
+    ),
+    Bug(
+        "a question is shared with who came before it was asked",
+        "freehold.views.cloud",
+        "        if self._running is None or self._running.done():",
+        "        if self._running is None:",
+    ),
+    Bug(
+        "who comes late shares the question that was asked",
+        "freehold.views.cloud",
+        "            self._next = asyncio.create_task(self._ask_after(self._running))",
+        "            self._next = self._running",
+    ),
+    Bug(
+        "a view is called new that is one behind",
+        "freehold.views.cloud",
+        "stands.epoch == position.epoch and stands.seq >= position.seq",
+        "stands.epoch == position.epoch and stands.seq >= position.seq - 1",
+    ),
+    Bug(
+        "an owner that can't be asked is taken for new",
+        "freehold.views.cloud",
+        '            if owner.role != "host":\n',
+        '            if owner.role == "":\n',
+    ),
+    Bug(
+        "a view that knows no registrar answers",
+        "freehold.views.cloud",
+        "        if not known:\n",
+        '        if not known and role == "":\n',
+    ),
+)

@@ -1,0 +1,75 @@
+"""What a store writes to its file, off the loop: groups of transactions, an epoch, a shorter log."""
+
+import sqlite3
+from typing import NamedTuple
+
+from freehold.vocabulary.envelope import Entry
+
+
+class Change(NamedTuple):
+    """A record to put (or, with None, a key to delete). A private one is kept beside the log: never told, never
+    logged.
+    """
+
+    kind: str
+    key: str
+    value: bytes | None
+    private: bool = False
+
+
+class Staged(NamedTuple):
+    """One staged transaction."""
+
+    entries: list[Entry]
+    private: list[Change]
+    ticket: int
+
+
+def write(connection: sqlite3.Connection, group: list[Staged]) -> None:
+    """Writes a group of transactions as one. Row and log entry land together or not at all."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for staged in group:
+            for entry in staged.entries:
+                _write_entry(connection, entry)
+            for change in staged.private:
+                _write_private(connection, change)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def write_epoch(connection: sqlite3.Connection, epoch: str) -> None:
+    """Names the epoch that the log goes on under."""
+    connection.execute("UPDATE meta SET value = ? WHERE name = 'epoch'", (epoch,))
+
+
+def compact(connection: sqlite3.Connection, first: int, last: int) -> None:
+    """Drops the log entries from `first` to `last` that no row stands on."""
+    connection.execute(
+        "DELETE FROM log WHERE seq BETWEEN ? AND ? AND NOT EXISTS "
+        "(SELECT 1 FROM rows WHERE rows.kind = log.kind AND rows.key = log.key AND rows.seq = log.seq)",
+        (first, last),
+    )
+
+
+def _write_entry(connection: sqlite3.Connection, entry: Entry) -> None:
+    connection.execute(
+        "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (entry.seq, entry.time, entry.kind, entry.key, entry.value, entry.cause, entry.digest),
+    )
+    if entry.value is None:
+        connection.execute("DELETE FROM rows WHERE kind = ? AND key = ?", (entry.kind, entry.key))
+    else:
+        connection.execute(
+            "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?)", (entry.kind, entry.key, entry.seq, entry.value)
+        )
+
+
+def _write_private(connection: sqlite3.Connection, change: Change) -> None:
+    if change.value is None:
+        connection.execute("DELETE FROM private WHERE kind = ? AND key = ?", (change.kind, change.key))
+    else:
+        connection.execute("INSERT OR REPLACE INTO private VALUES (?, ?, ?)", (change.kind, change.key, change.value))
