@@ -34,7 +34,10 @@ def main() -> int:
     parser.add_argument("--story", action="store_true", help="tell what happens, for one seed")
     given = parser.parse_args()
     if given.story:
-        print("\n".join(play(planned(given.first_seed), keep=True).lines))
+        outcome = play(planned(given.first_seed), keep=True)
+        print("\n".join(outcome.lines))
+        print(f"seed {outcome.seed}: {outcome.violation or 'passed'}, {outcome.faults.total():,} faults")
+        return 1 if outcome.violation else 0
     first = given.first_seed
     seeds = range(first, first + given.seeds) if given.seeds else count(first)
     if not given.seeds and not given.faults:

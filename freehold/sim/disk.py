@@ -7,21 +7,25 @@ what was committed stays, whether or not the process lived to hear of it.
 import asyncio
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
 from typing import Final, TypeVar
 
 from freehold.runtime.chance import Chance, new_id
 from freehold.runtime.clock import HybridClock
+from freehold.runtime.tasks import Offload
 from freehold.sim.process import Process
 from freehold.store.database import Store
 from freehold.store.files import OpenFiles, take_up
+from freehold.store.writing import Change
 from freehold.vocabulary.envelope import Owner, Position
 
 T = TypeVar("T")
 
 COPIES_MAX: Final = 6
+BROKEN_OFF_AFTER: Final = 20
+"""Steps of SQLite's machine after which a write that is broken off ends; the shortest write takes more."""
 SYNC_S: Final = (0.0005, 0.004)
 
 
@@ -31,6 +35,20 @@ class _KeptOpen(OpenFiles):
 
     def close(self) -> None:
         """Leaves them for the next process."""
+
+
+class TracedStore(Store):
+    """The production store, which says when something is staged."""
+
+    def __init__(self, owner: Owner, files: OpenFiles, clock: HybridClock, offload: Offload, file: "StoreFile") -> None:
+        super().__init__(owner, files, clock, offload)
+        self._file = file
+
+    def stage(self, changes: Iterable[Change], cause: str) -> Position:
+        """See Store."""
+        if self._file.staged is not None:
+            self._file.staged()
+        return super().stage(changes, cause)
 
 
 class StoreFile:
@@ -48,6 +66,8 @@ class StoreFile:
         self.commits = 0
         self.committed: Callable[[], None] = lambda: None
         """Called after each commit."""
+        self.staged: Callable[[], None] | None = None
+        """Called, from within, when something is staged."""
         self.at_commit: Callable[[str, Process], bool] | None = None
         """Asked with ``before`` and ``after`` a commit; True: the process has been killed there."""
 
@@ -60,7 +80,7 @@ class StoreFile:
         async def offload(work: Callable[[], T]) -> T:
             return await self._offloaded(process, work)
 
-        return Store(Owner(store=store, role=role, cluster=cluster), files, clock, offload)
+        return TracedStore(Owner(store=store, role=role, cluster=cluster), files, clock, offload, self)
 
     async def _offloaded(self, process: Process, work: Callable[[], T]) -> T:
         await asyncio.sleep(self._random.uniform(*SYNC_S))
@@ -71,6 +91,9 @@ class StoreFile:
             if self._random.random() < 0.5:
                 raise sqlite3.OperationalError("database or disk is full")
             raise sqlite3.OperationalError("disk I/O error")
+        if self.at_commit is not None and self.at_commit("during", process):
+            self._break_off(work)
+            await _never()
         result = work()
         self.commits += 1
         self.committed()
@@ -78,6 +101,16 @@ class StoreFile:
             await _never()
         await asyncio.sleep(0)
         return result
+
+    def _break_off(self, work: Callable[[], T]) -> None:
+        """Begins a write and loses power in its middle: what is left of it is rolled back."""
+        self.connection.set_progress_handler(lambda: 1, BROKEN_OFF_AFTER)
+        try:
+            work()
+        except sqlite3.OperationalError:
+            pass  # it was broken off, as it should be
+        finally:
+            self.connection.set_progress_handler(None, 0)
 
     def position(self) -> Position:
         """Where the durable log stands, as the disk has it."""

@@ -94,7 +94,7 @@ class Client:
             case "get":
                 await self.get(api, known)
             case "rename":
-                await self._call(api, "PUT", f"{SERVERS}/{known.id}", {"server": {"name": f"renamed {ask.pick}"}})
+                await self.call(api, "PUT", f"{SERVERS}/{known.id}", {"server": {"name": f"renamed {ask.pick}"}})
             case what:
                 await self._act(api, known, _ACTIONS[what])
 
@@ -127,7 +127,7 @@ class Client:
 
     async def create(self, api: "ApiSite", key: str, body: dict[str, Any]) -> bool:
         """Creates with an idempotency key. False if it was refused for now: the key may be asked with again."""
-        reply = await self._call(api, "POST", SERVERS, {"server": body}, {"idempotency-key": key})
+        reply = await self.call(api, "POST", SERVERS, {"server": body}, {"idempotency-key": key})
         if reply.status != 202:
             if reply.status >= 500:
                 self.unsure.append((key, body))
@@ -144,7 +144,7 @@ class Client:
     async def delete(self, api: "ApiSite", known: Known) -> None:
         """Deletes a guest."""
         known.deleting = True
-        reply = await self._call(api, "DELETE", f"{SERVERS}/{known.id}")
+        reply = await self.call(api, "DELETE", f"{SERVERS}/{known.id}")
         known.deleted |= reply.status == 204
         if reply.status == 404:
             known.gone = True
@@ -152,7 +152,7 @@ class Client:
     async def get(self, api: "ApiSite", known: Known) -> Reply:
         """Reads a guest: there since the 202, away since the 404 after its delete."""
         gone_before = known.gone
-        reply = await self._call(api, "GET", f"{SERVERS}/{known.id}")
+        reply = await self.call(api, "GET", f"{SERVERS}/{known.id}")
         if reply.status == 404 and not known.deleting:
             self._violated(f"guest {known.id} was admitted, and {api.name} doesn't find it")
         if reply.status == 200 and gone_before:
@@ -163,7 +163,7 @@ class Client:
 
     async def _act(self, api: "ApiSite", known: Known, body: dict[str, Any]) -> None:
         deleting = known.deleting
-        reply = await self._call(api, "POST", f"{SERVERS}/{known.id}/action", body)
+        reply = await self.call(api, "POST", f"{SERVERS}/{known.id}/action", body)
         if reply.status == 404 and not deleting and not known.deleting and not _not_built(reply):
             self._violated(f"guest {known.id} was admitted, and {api.name} doesn't find it for {next(iter(body))}")
 
@@ -173,7 +173,7 @@ class Client:
         """The project's guests: all that were promised before, none that was gone before, none of anybody else."""
         before = {known.id for known in self.guests.values() if not known.deleting}
         gone = {known.id for known in self.guests.values() if known.gone}
-        reply = await self._call(api, "GET", f"{SERVERS}/detail")
+        reply = await self.call(api, "GET", f"{SERVERS}/detail")
         if reply.status != 200:
             return None
         servers: list[dict[str, Any]] = reply.json["servers"]
@@ -198,7 +198,7 @@ class Client:
         marker = ""
         for turn in range(50):
             path = f"{SERVERS}?limit={PAGE}" + (f"&marker={marker}" if marker else "")
-            reply = await self._call(self._api(pick + turn), "GET", path)
+            reply = await self.call(self._api(pick + turn), "GET", path)
             if reply.status != 200:
                 return  # the marker itself may have been deleted meanwhile
             page = [server["id"] for server in reply.json["servers"]]
@@ -227,12 +227,13 @@ class Client:
     async def can_create(self) -> bool:
         """Whether one more guest is admitted, when nothing goes wrong."""
         body = {"name": "last", "imageRef": self.world.image_id, "flavorRef": self.world.flavor, "networks": "none"}
-        reply = await self._call(self.world.apis[0], "POST", SERVERS, {"server": body})
+        reply = await self.call(self.world.apis[0], "POST", SERVERS, {"server": body})
         return reply.status == 202
 
-    async def _call(
+    async def call(
         self, api: "ApiSite", method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> Reply:
+        """An answer, looked at for what no answer may be. Raises Unanswered."""
         try:
             reply = await self.caller.call(api, method, path, body, headers)
         except Unanswered:

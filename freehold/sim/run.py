@@ -8,17 +8,19 @@ import shutil
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
 from freehold.sim.calls import Caller
 from freehold.sim.loop import SimLoop, Stuck
 from freehold.sim.people import Client
-from freehold.sim.plan import Ask, Plan
+from freehold.sim.plan import Ask, Plan, Scale
 from freehold.sim.settling import settle
 from freehold.sim.troubles import happen
 from freehold.sim.world import CALLERS_PLACE, World
@@ -48,16 +50,23 @@ class Outcome:
 
 def play(plan: Plan, *, keep: bool = False) -> Outcome:
     """Runs a plan to its end, or to the first violation."""
+    return play_in(plan.seed, plan.scale, lambda world: _play(world, plan), keep=keep)
+
+
+def play_in(
+    seed: int, scale: Scale, story: Callable[[World], Coroutine[Any, Any, None]], *, keep: bool = False
+) -> Outcome:
+    """Runs a story in a world of its own."""
     began_s = time.process_time()
     _make_small()
     folder = Path(tempfile.mkdtemp(prefix="freehold-sim-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
-    loop = SimLoop(plan.seed)
+    loop = SimLoop(seed)
     loop.set_exception_handler(lambda _loop, _context: None)
     asyncio.set_event_loop(loop)
     gc.disable()
-    world = World(plan.seed, plan.scale, loop, folder, keep=keep)
+    world = World(seed, scale, loop, folder, keep=keep)
     _listen_to_logs(world)
-    main = loop.create_task(_play(world, plan))
+    main = loop.create_task(story(world))
     try:
         loop.run_until_complete(main)
     except Stuck as error:
@@ -68,7 +77,7 @@ def play(plan: Plan, *, keep: bool = False) -> Outcome:
         for api in world.apis:
             api.let_go()
         outcome = Outcome(
-            plan.seed,
+            seed,
             world.checkers.found,
             world.transcript.digest(),
             world.faults,
@@ -96,7 +105,9 @@ def _put_away(loop: SimLoop, world: World, folder: Path) -> None:
     sys.unraisablehook = lambda _: None
     loop.close()
     asyncio.set_event_loop(None)
-    gc.collect()  # here, where what is finalized finds nothing to do
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of coroutines that their process's death left unstarted
+        gc.collect()  # here, where what is finalized finds nothing to do
     gc.enable()
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -3,7 +3,7 @@
 import asyncio
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from argon2 import PasswordHasher
 from msgspec.structs import replace
@@ -192,6 +192,40 @@ class SchedulerSite(Site):
         return self.worker.tasks
 
 
+class Watched:
+    """A driver around whose calls the world may kill the process that makes them."""
+
+    def __init__(self, site: "HostSite", process: Process, driver: object) -> None:
+        self._site, self._process, self._driver = site, process, driver
+        self._calls = 0
+
+    def __getattr__(self, verb: str) -> Any:
+        real = getattr(self._driver, verb)
+        around = self._site.world.around_verb
+        if around is None or not asyncio.iscoroutinefunction(real):
+            return real
+        if self._site.world.asked_by is not None:
+            self._site.world.asked_by()
+
+        async def call(*arguments: Any) -> Any:
+            self._calls += 1
+            number = self._calls
+            await self._maybe_killed(verb, "before", number)
+            running: asyncio.Task[Any] = self._process.start(real(*arguments))
+            await asyncio.sleep(0)
+            await self._maybe_killed(verb, "during", number)
+            result = await running
+            await self._maybe_killed(verb, "after", number)
+            return result
+
+        return call
+
+    async def _maybe_killed(self, verb: str, moment: str, number: int) -> None:
+        around = self._site.world.around_verb
+        if around is not None and around(self._site, verb, moment, number):
+            await asyncio.get_running_loop().create_future()
+
+
 class HostSite(Site):
     """A machine that runs guests: they go on when the worker ends."""
 
@@ -221,7 +255,9 @@ class HostSite(Site):
         self.images = SimulatedImageCache(self.clock, fetch_s=0.2)
         fabric = SimulatedFabric(records=self.ports)
         store = self.open_store(means, process)
-        worker = HostWorker(means, store, self.name, self.hypervisor, fabric, self.images, launches_max=8)
+        drivers: list[Any] = [Watched(self, process, driver) for driver in (self.hypervisor, fabric, self.images)]
+        hypervisor, watched_fabric, images = drivers
+        worker = HostWorker(means, store, self.name, hypervisor, watched_fabric, images, launches_max=8)
         self.follower = worker.follower
         await worker.open()
         return worker.tasks

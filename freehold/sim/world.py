@@ -64,6 +64,10 @@ class World:
         self.people = Process("people")
         self._context = copy_context()
         self.calm = False
+        self.around_verb: Callable[[Site, str, str, int], bool] | None = None
+        """Asked before, in and after each call of a host's driver whether its process has been killed there."""
+        self.asked_by: Callable[[], object] | None = None
+        """Called when a role stages something, from within that call."""
         self.projects: list[dict[str, str]] = []
         self.image_id = ""
         self.flavor = "1"
@@ -116,6 +120,10 @@ class World:
         reply = await self.sure(caller, "POST", "/identity/v3/auth/tokens", {"auth": auth})
         caller.token = reply.headers["x-subject-token"]
         return caller
+
+    async def people_wait(self, seconds: float) -> None:
+        """Lets time pass."""
+        await asyncio.sleep(seconds)
 
     async def sure(self, caller: Caller, method: str, path: str, body: Any = None) -> Any:
         """The answer of the first API, while nothing goes wrong yet; anything but success ends the run."""

@@ -213,6 +213,8 @@ class Intent(Word, frozen=True, kw_only=True):
     guest: str
     deed: Deed | None = None
     delete_urn: str = ""
+    refused_deed: int = 0
+    """The highest deed that its host has refused on disk."""
     ended: bool = False
     """It was deleted, and its host had said that nothing is left of it: a host that has it was put back to an old copy.
     """

@@ -38,10 +38,10 @@ class Reconciler:
         return sorted(self._records.holdings.bookings)
 
     def end_ended(self, intents: Iterable[Intent]) -> None:
-        """Ends the leases of guests of which the registrar knows that nothing is left."""
+        """Ends the leases of guests of which the registrar knows that nothing is left under the deed."""
         for intent in intents:
             booking = self._records.holdings.bookings.get(intent.guest)
-            if intent.ended and booking is not None:
+            if booking is not None and (intent.ended or intent.refused_deed >= booking.deed):
                 _log.warning("a lease had outlived its guest", guest=booking.guest, host=booking.host)
                 draft = Draft(self._records.holdings, self._clock.now(), self._dice)
                 end(draft, booking)

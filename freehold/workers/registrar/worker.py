@@ -222,7 +222,9 @@ class RegistrarWorker:
         admission = self.records.admission(guest)
         if admission is None:
             return Intent(guest=guest, ended=self.records.has_ended(guest))
-        return Intent(guest=guest, deed=admission.deed, delete_urn=admission.delete_urn)
+        return Intent(
+            guest=guest, deed=admission.deed, delete_urn=admission.delete_urn, refused_deed=admission.refused_deed
+        )
 
     async def _lost(self, asked: Lost) -> Done:
         now = self._means.clock.now()

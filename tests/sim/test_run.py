@@ -1,0 +1,40 @@
+"""Seeds: what a run gives is decided by its seed alone, and a short run finds nothing wrong."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.timeout(500)
+
+ROOT = Path(__file__).parents[2]
+
+
+def sim(*words: str) -> "subprocess.CompletedProcess[str]":
+    """Runs the simulation as `make sim` does, in processes of its own: it makes logs and pages small."""
+    command = [sys.executable, "-m", "freehold.sim", *words]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=500, check=False)
+
+
+def story(seed: int) -> str:
+    """What happens in a seed, with the order of sets of strings as it is in every run of `make sim`."""
+    return sim("--story", "--first-seed", str(seed)).stdout
+
+
+def test_a_seed_gives_the_same_story_each_time() -> None:
+    told = story(4)
+    assert len(told.splitlines()) > 50
+    assert told == story(4)
+
+
+def test_another_seed_gives_another_story() -> None:
+    assert story(4) != story(5)
+
+
+def test_a_short_run_finds_nothing() -> None:
+    done = sim("--seeds", "12", "--first-seed", "100")
+    assert done.stdout.splitlines()[-1] == "12 passed, 0 failed", done.stdout[-3000:]
+    assert done.returncode == 0
