@@ -8,6 +8,7 @@ import pytest
 from argon2 import PasswordHasher
 from joserfc import jws
 from joserfc.jwk import OKPKey
+from msgspec.structs import replace
 
 from freehold.bus import subjects, talk
 from freehold.vocabulary.envelope import Done, Position
@@ -161,7 +162,7 @@ def test_the_same_key_is_the_same_signer_after_a_stop() -> None:
 
 def admission(**fields: Any) -> Admission:
     built = lifecycle.admitted(a_build(guest="g", urn="urn:b"))
-    return lifecycle.replace(built, **{"deed": a_deed("g", 2, "h1", "urn:b"), "delete_urn": "urn:d"} | fields)
+    return replace(built, **{"deed": a_deed("g", 2, "h1", "urn:b"), "delete_urn": "urn:d"} | fields)
 
 
 async def _host(means: Means, asked: list[Delete]) -> None:
