@@ -4,12 +4,26 @@ import asyncio
 
 import pytest
 
+from freehold.bus import subjects, talk
 from freehold.runtime.chance import SeededChance, new_id
 from freehold.vocabulary.deed import Deed
-from freehold.vocabulary.envelope import Owner, Position, Row
+from freehold.vocabulary.envelope import Done, Owner, Position, Row
 from freehold.vocabulary.errors import BadRequest, Conflict, NotFound, QuotaExceeded
 from freehold.vocabulary.guest import GuestState
-from freehold.vocabulary.request import Admission, Admit, Admitted, Intent, IntentList, Intents, RecordDeed, Stage
+from freehold.vocabulary.request import (
+    Admission,
+    Admit,
+    Admitted,
+    Build,
+    DeedPage,
+    DeedsOf,
+    Intent,
+    IntentList,
+    Intents,
+    Lost,
+    RecordDeed,
+    Stage,
+)
 from freehold.vocabulary.tenant import Quota
 from freehold.vocabulary.units import unix_ms
 from freehold.workers.registrar.worker import GUESTS_AT_ONCE_MAX
@@ -252,9 +266,7 @@ async def test_a_tombstone_ends_a_guest_that_was_never_asked_to_go(bench: Bench)
     await bench.deed(guest)
     bench.tell_running(guest)
     bench.tell_refusal(guest, deleted=True)
-    assert bench.admission(guest).stage is Stage.FAILED
-    await bench.delete(guest)
-    assert bench.gone(guest)
+    assert bench.gone(guest), "this ledger is older than the delete"
 
 
 # --- what a host asks before it starts anything ----------------------------------------------------------------------
@@ -271,6 +283,63 @@ async def test_intents_say_what_was_decided_while_a_host_was_away(bench: Bench) 
         Intent(guest=UNKNOWN),
         Intent(guest=kept, deed=bench.admission(kept).deed),
     )
+
+
+async def test_it_is_known_of_a_guest_that_it_was_deleted(bench: Bench) -> None:
+    guest = (await bench.guest()).guest
+    await bench.deed(guest)
+    await bench.delete(guest)
+    bench.tell_refusal(guest, deleted=True)
+    answer = await bench.ask(Intents(host="h1", guests=(guest, UNKNOWN)), IntentList)
+    assert [intent.ended for intent in answer.intents] == [True, False]
+    bench.tell("h1", a_guest(guest, "h1"))
+    assert bench.gone(guest), "an old copy of its host's disk brought it back"
+
+
+async def test_a_host_is_told_what_it_had_shown_to_hold(bench: Bench) -> None:
+    guests = (await bench.admit(4)).guests
+    for guest, host in zip(guests, ("h1", "h1", "h1", "h2"), strict=True):
+        await bench.deed(guest, host=host)
+    for guest, host in ((guests[0], "h1"), (guests[1], "h1"), (guests[3], "h2")):
+        bench.tell_running(guest, host)
+    first, second = sorted(guests[:2])
+    page = await bench.ask(DeedsOf(host="h1"), DeedPage)
+    assert [deed.guest for deed in page.deeds] == [first, second] and not page.more
+    page = await bench.ask(DeedsOf(host="h1", after=first), DeedPage)
+    assert [deed.guest for deed in page.deeds] == [second]
+
+
+async def test_a_guest_that_its_host_has_lost_is_sent_there_until_it_is_shown(bench: Bench) -> None:
+    back: list[Build] = []
+
+    async def network(build: Build) -> None:
+        back.append(build)
+
+    await talk.hear(bench.bus, subjects.build_network("c"), Build, network)
+    guest = await bench.guest()
+    deed = await bench.deed(guest.guest)
+    bench.tell_running(guest.guest)
+    await bench.ask(Lost(host="h2", guests=(guest.guest,)), Done)
+    assert not bench.admission(guest.guest).lost, "that is its own host's to say"
+    await bench.ask(Lost(host="h1", guests=(UNKNOWN, guest.guest)), Done)
+    await bench.moving(lambda: len(back) >= 2)
+    assert {(build.guest, build.deed, build.restore) for build in back} == {(guest.guest, deed, True)}
+    bench.tell_running(guest.guest)
+    assert not bench.admission(guest.guest).lost
+    sent = len(back)
+    await bench.later()
+    assert len(back) == sent
+
+
+async def test_a_guest_that_this_ledger_has_lost_is_taken_in(bench: Bench) -> None:
+    await bench.save("p", TWO_GUESTS)
+    bench.tell("h2", a_guest(UNKNOWN, "h1"))
+    assert bench.gone(UNKNOWN), "a host speaks for itself alone"
+    bench.tell("h1", a_guest(UNKNOWN, "h1", 3))
+    adopted = bench.admission(UNKNOWN)
+    assert adopted.stage is Stage.ACTIVE and adopted.deed == a_deed(UNKNOWN, 3, "h1")
+    with pytest.raises(QuotaExceeded):
+        await bench.admit(2)
 
 
 # --- stops and starts ------------------------------------------------------------------------------------------------

@@ -10,12 +10,15 @@ from freehold.views.fleet import Fleet
 from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position
 from freehold.vocabulary.guest import GuestSpec
 from freehold.vocabulary.host import Capacity, Host
-from freehold.vocabulary.request import Build
+from freehold.vocabulary.request import FORGOTTEN_S, Build
 from freehold.vocabulary.tenant import Flavor
+from freehold.vocabulary.units import clock_time
 from freehold.workers.scheduler.lifecycle import Decision, Drop, PassOn, Place, Surrender, decide, wanted
 from tests.owners import HandClock, a_build, a_deed, a_host
 
-NOW, LATER = 100, 200
+LATER = clock_time(1_000_000)
+FORGOTTEN = clock_time(1_000_000 + FORGOTTEN_S * 1000)
+NOW = LATER - 1
 FLAVOR = Flavor(id="f", name="tiny", vcpus=2, ram_mib=512, disk_gib=3, ephemeral_gib=4)
 SMALL, LARGE = a_host("small", ram_mib=1024), a_host("large", ram_mib=4096, cluster="d")
 
@@ -72,8 +75,8 @@ def test_each_refusal_is_a_higher_deed_elsewhere() -> None:
     assert (third.number, third.host) == (3, "small")
 
 
-@pytest.mark.parametrize(("now", "dropped"), [(LATER - 1, False), (LATER, True), (LATER + 1, True)])
-def test_a_build_past_its_deadline_is_dropped(now: int, dropped: bool) -> None:
+@pytest.mark.parametrize(("now", "dropped"), [(LATER + 1, False), (FORGOTTEN - 1, False), (FORGOTTEN, True)])
+def test_a_build_that_is_a_day_late_is_dropped(now: int, dropped: bool) -> None:
     assert isinstance(decided(build(), now=now), Drop) == dropped
     assert isinstance(decided(build(deed=a_deed("g", host="large")), now=now), Drop) == dropped
 
