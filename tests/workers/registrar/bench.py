@@ -79,6 +79,7 @@ class Bench:
         """The next process over the same store."""
         self.store: Store = await store_at(self.folder / "registrar.db", self.means)
         self.worker = RegistrarWorker(self.means, self.store, hasher=QUICK)
+        self.sink = self.worker.follower._sink  # what the follower hands on what it heard to
         await self.worker.bootstrap(PASSWORD)
         await self.worker.open()
 
@@ -141,7 +142,7 @@ class Bench:
         ]
         self._seq[host] = first + len(records) - 1
         owner = Owner(store=host, role="host", cluster="c")
-        self.worker.apply(owner, Position(epoch="e", seq=self._seq[host]), entries)
+        self.sink.apply(owner, Position(epoch="e", seq=self._seq[host]), entries)
 
     def tell_running(self, guest: str, host: str = "h1", deed: int = 1, **fields: Any) -> None:
         self.tell(host, a_guest(guest, host, deed, urn=self.admission(guest).urn, **fields))

@@ -363,16 +363,16 @@ async def test_the_next_process_goes_on(bench: Bench) -> None:
     with pytest.raises(QuotaExceeded):
         await bench.admit()
     assert (await bench.admit(4, idempotency_key="k")).again
-    assert bench.worker.positions() == {"h1": Position(epoch="e", seq=1)}
+    assert bench.sink.positions() == {"h1": Position(epoch="e", seq=1)}
 
 
 async def test_news_that_led_to_nothing_may_come_again(bench: Bench) -> None:
     guest = (await bench.guest()).guest
     bench.tell_running(guest)
-    assert bench.worker.positions() == {}
+    assert bench.sink.positions() == {}
     await bench.deed(guest)
     bench.tell_running(guest)
-    assert bench.worker.positions()["h1"].seq == 2
+    assert bench.sink.positions()["h1"].seq == 2
 
 
 async def test_what_is_absent_from_a_hosts_complete_state_is_not_ended(bench: Bench) -> None:
@@ -380,7 +380,7 @@ async def test_what_is_absent_from_a_hosts_complete_state_is_not_ended(bench: Be
     await bench.deed(guest)
     bench.tell_running(guest)
     empty: tuple[Row, ...] = ()
-    bench.worker.replace(Owner(store="h1", role="host", cluster="c"), Position(epoch="f", seq=1), empty)
+    bench.sink.replace(Owner(store="h1", role="host", cluster="c"), Position(epoch="f", seq=1), empty)
     assert bench.admission(guest).stage is Stage.ACTIVE
 
 
