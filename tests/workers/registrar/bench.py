@@ -84,6 +84,7 @@ class Bench:
         await self.worker.open()
 
     async def close(self) -> None:
+        self.disk.set()
         await self.worker.close()
         await self.store.close()
 
