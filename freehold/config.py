@@ -90,4 +90,4 @@ def read(path: Path | None, **given: object) -> Settings:
 def _path(kind: type, value: object) -> object:
     if kind is Path and isinstance(value, str):
         return Path(value)
-    raise NotImplementedError(f"{kind.__name__} isn't a type of setting")
+    raise TypeError(f"{value!r} isn't a {kind.__name__.lower()}")

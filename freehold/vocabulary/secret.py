@@ -1,8 +1,13 @@
 """A text that can be handed on but not shown."""
 
+from typing import NoReturn, SupportsIndex
+
 
 class Secret:
-    """Holds a password, key or user data. `repr`, `str`, logs and JSON show only that there is one."""
+    """Holds a password, key or user data. `repr`, `str`, logs and JSON show only that there is one.
+
+    It can't be pickled or copied: a dump of what holds it would be a way out. TypeError says so.
+    """
 
     __slots__ = ("_text",)
 
@@ -17,6 +22,9 @@ class Secret:
         return "Secret(…)"
 
     __str__ = __repr__
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError("a secret can't be pickled or copied; hand on the one there is")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and other._text == self._text

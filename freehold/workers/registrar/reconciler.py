@@ -23,6 +23,8 @@ from freehold.workers.registrar.records import Records
 FIRST_RETRY_S: Final = 5.0
 RETRY_S_MAX: Final = 60.0
 BUSY_PAUSE_S: Final = 0.25
+DOUBLED_MAX: Final = 10
+"""Past the longest pause, and far from what a float holds: a host that is away for a day is tried a thousand times."""
 CARRIED_AT_ONCE_MAX: Final = 64
 
 _log = logger("registrar")
@@ -138,7 +140,9 @@ class Reconciler:
     def _pause(self, guest: str) -> float:
         tries = self._tries.get(guest, 0)
         self._tries[guest] = tries + 1
-        return float(min(FIRST_RETRY_S * 2**tries, RETRY_S_MAX) * self._means.chance.uniform(0.8, 1.2))
+        return float(
+            min(FIRST_RETRY_S * 2 ** min(tries, DOUBLED_MAX), RETRY_S_MAX) * self._means.chance.uniform(0.8, 1.2)
+        )
 
     def _schedule(self, guest: str, after_s: float) -> None:
         turn = self._turn.get(guest, 0) + 1

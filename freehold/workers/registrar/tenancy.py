@@ -17,7 +17,9 @@ from freehold.vocabulary.tenant import (
     Assignment,
     KeyPair,
     Project,
+    Quota,
     Role,
+    ServerGroup,
     User,
 )
 from freehold.vocabulary.word import Word
@@ -107,9 +109,11 @@ def _hanging_on(store: Store, record: Word) -> list[Change]:
         case Project(id=project):
             if any(admission.project == project for admission in store.scan(Admission)):
                 raise Conflict(f"project {project} still has guests; delete them first")
-            return _assignments(store, lambda a: a.project == project) + _credentials(
-                store, lambda c: c.project == project
-            )
+            return [
+                *_assignments(store, lambda a: a.project == project),
+                *_credentials(store, lambda c: c.project == project),
+                *_limits_and_groups(store, project),
+            ]
         case User(id=user):
             pairs = [drop("key_pair", f"{user}/{pair.name}") for pair in store.scan(KeyPair, f"{user}/")]
             return [
@@ -125,6 +129,11 @@ def _hanging_on(store: Store, record: Word) -> list[Change]:
         case ApplicationCredential(id=credential):
             return [keep_private("credential_secret", credential, None)]
     return []
+
+
+def _limits_and_groups(store: Store, project: str) -> list[Change]:
+    groups = [drop("server_group", group.id) for group in store.scan(ServerGroup) if group.project == project]
+    return groups if store.read_as(Quota, project) is None else [*groups, drop("quota", project)]
 
 
 def _assignments(store: Store, chosen: Callable[[Assignment], bool]) -> list[Change]:

@@ -1,8 +1,11 @@
 """A registrar on a bus of its own, with a clock moved by hand, and hosts that are told of by hand."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+
+from argon2 import PasswordHasher
 
 from freehold.bus import subjects, talk
 from freehold.store.database import Store
@@ -31,21 +34,32 @@ from freehold.workers.registrar.worker import RegistrarWorker
 from tests.owners import HandClock, a_build, a_deed, a_guest, means_of, store_at
 
 A = TypeVar("A")
+T = TypeVar("T")
 PASSWORD = Secret("correct horse")
 FULL = Fault(code="NoRoom", message="full")
+QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+"""Hashes that cost nothing."""
 
 
 class Bench:
-    """Everything around one registrar. `sent`: builds on their way; `deletes`: what hosts were asked."""
+    """Everything around one registrar. `sent`: builds on their way; `deletes`: what hosts were asked.
+
+    The disk waits while `disk` is not set.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.clock = folder, HandClock()
-        self.means = means_of(clock=self.clock)
+        self.folder, self.clock, self.disk = folder, HandClock(), asyncio.Event()
+        self.disk.set()
+        self.means = means_of(clock=self.clock, offload=self._offload)
         self.bus = self.means.bus
         self.sent: list[Build] = []
         self.deletes: list[Delete] = []
         self.host_answers = True
         self._seq: dict[str, int] = {}
+
+    async def _offload(self, work: Callable[[], T]) -> T:
+        await self.disk.wait()
+        return work()
 
     async def begin(self) -> None:
         async def image_worker(build: Build) -> None:
@@ -64,11 +78,13 @@ class Bench:
     async def open(self) -> None:
         """The next process over the same store."""
         self.store: Store = await store_at(self.folder / "registrar.db", self.means)
-        self.worker = RegistrarWorker(self.means, self.store)
+        self.worker = RegistrarWorker(self.means, self.store, hasher=QUICK)
+        self.sink = self.worker.follower._sink  # what the follower hands on what it heard to
         await self.worker.bootstrap(PASSWORD)
         await self.worker.open()
 
     async def close(self) -> None:
+        self.disk.set()
         await self.worker.close()
         await self.store.close()
 
@@ -127,7 +143,7 @@ class Bench:
         ]
         self._seq[host] = first + len(records) - 1
         owner = Owner(store=host, role="host", cluster="c")
-        self.worker.apply(owner, Position(epoch="e", seq=self._seq[host]), entries)
+        self.sink.apply(owner, Position(epoch="e", seq=self._seq[host]), entries)
 
     def tell_running(self, guest: str, host: str = "h1", deed: int = 1, **fields: Any) -> None:
         self.tell(host, a_guest(guest, host, deed, urn=self.admission(guest).urn, **fields))
@@ -144,7 +160,13 @@ class Bench:
         async with asyncio.timeout(20):
             while not holds():
                 self.clock.move(1)
-                await asyncio.sleep(0.002)  # the reconciler's own tick is real time
+                self.worker._reconciler._woken.set()  # it waits on the loop's time, which isn't moved by hand
+                await asyncio.sleep(0.002)
+
+    async def later(self) -> None:
+        """Lets time pass until what is pursued must have been: a new guest is sent twice."""
+        new = (await self.admit(project="later")).guests[0]
+        await self.moving(lambda: sum(build.guest == new for build in self.sent) >= 2)
 
     async def save(self, key: str, record: Word, *, new: bool = True, secret: Secret | None = None) -> Done:
         kind = kind_of(record)

@@ -1,0 +1,150 @@
+"""The whole of it, started from settings in this process, over simulated hosts."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from freehold.assemble import Running, new_admin_password
+from freehold.cli.client import Client
+from freehold.cli.credentials import Admin
+from freehold.config import Settings
+from freehold.config import read as read_settings
+from freehold.vocabulary.errors import Broken, FreeholdError, Unavailable
+from freehold.vocabulary.secret import Secret
+
+
+def settings(state: Path, **given: Any) -> Settings:
+    return read_settings(None, **{"state": state, "hypervisor": "simulated", "port": 0} | given)
+
+
+@contextlib.asynccontextmanager
+async def running(state: Path, **given: Any) -> AsyncIterator[Running]:
+    cloud = Running(settings(state, **given), lambda line: None)
+    try:
+        await cloud.open()
+        yield cloud
+    finally:
+        await cloud.close()
+
+
+def client(cloud: Running, password: Secret | None) -> Client:
+    assert password is not None
+    return Client(Admin(url=cloud.url, password=password))
+
+
+async def test_a_new_cloud_answers_to_the_password_it_gives(tmp_path: Path) -> None:
+    async with running(tmp_path / "cloud", hosts=2) as cloud, client(cloud, cloud.new_password) as asked:
+        hosts = (await asked.get("/freehold/v1/hosts"))["hosts"]
+        owners = (await asked.get("/freehold/v1/owners"))["owners"]
+    assert sorted(host["name"] for host in hosts) == ["sim-0", "sim-1"]
+    assert sorted(owner["role"] for owner in owners) == ["host", "host", "image", "network", "registrar"]
+
+
+async def test_the_state_is_the_operators_alone(tmp_path: Path) -> None:
+    async with running(tmp_path / "deep" / "cloud") as cloud:
+        assert (tmp_path / "deep" / "cloud").stat().st_mode & 0o777 == 0o700
+        assert len(cloud.new_password.reveal() if cloud.new_password else "") >= 32
+
+
+async def test_the_next_start_goes_on_and_gives_no_password(tmp_path: Path) -> None:
+    async with running(tmp_path) as cloud:
+        password = cloud.new_password
+        async with client(cloud, password) as asked:
+            await asked.post("/identity/v3/projects", {"project": {"name": "lab"}})
+    async with running(tmp_path) as cloud:
+        assert cloud.new_password is None
+        async with client(cloud, password) as asked:
+            names = [project["name"] for project in (await asked.get("/identity/v3/projects"))["projects"]]
+    assert sorted(names) == ["admin", "lab"]
+
+
+async def test_a_view_may_be_thrown_away_while_nothing_runs(tmp_path: Path) -> None:
+    async with running(tmp_path) as cloud:
+        password = cloud.new_password
+    for path in (tmp_path / "view").iterdir():
+        path.unlink()
+    async with running(tmp_path) as cloud, client(cloud, password) as asked:
+        assert (await asked.get("/compute/v2.1/flavors"))["flavors"]
+
+
+async def test_the_operator_gives_the_admin_a_new_password(tmp_path: Path) -> None:
+    async with running(tmp_path) as cloud:
+        old = cloud.new_password
+    password = await new_admin_password(settings(tmp_path))
+    async with running(tmp_path) as cloud:
+        async with client(cloud, password) as asked:
+            await asked.get("/identity/v3/users")
+        with pytest.raises(Unavailable, match="401"):
+            await client(cloud, old).__aenter__()
+
+
+async def test_a_password_may_be_given_before_the_first_start(tmp_path: Path) -> None:
+    tmp_path.joinpath("cloud").mkdir()
+    password = await new_admin_password(settings(tmp_path / "cloud"))
+    async with running(tmp_path / "cloud") as cloud:
+        assert cloud.new_password is None
+        async with client(cloud, password) as asked:
+            await asked.get("/identity/v3/users")
+
+
+async def test_one_role_runs_alone(tmp_path: Path) -> None:
+    async with running(tmp_path, roles=["image"]) as cloud:
+        assert cloud.url == "" and cloud.new_password is None
+    assert sorted(path.name for path in tmp_path.glob("*.db")) == ["image.db"]
+
+
+async def test_clients_are_told_the_public_address(tmp_path: Path) -> None:
+    async with running(tmp_path, public_url="https://cloud.example") as cloud:
+        assert cloud.url == "https://cloud.example"
+
+
+async def test_a_port_that_is_taken_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(FreeholdError, match="can't listen on"):
+            async with running(tmp_path, port=taken.getsockname()[1]):
+                pass
+    before = asyncio.all_tasks()
+    async with running(tmp_path) as cloud:
+        assert cloud.url
+    assert asyncio.all_tasks() == before, "a task outlives its cloud"
+
+
+async def test_closing_ends_every_task_and_every_answer(tmp_path: Path) -> None:
+    before = asyncio.all_tasks()
+    async with running(tmp_path) as cloud:
+        url = cloud.url
+    assert asyncio.all_tasks() == before
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await session.get(url)
+
+
+@pytest.mark.parametrize("role", [0, -1], ids=["the first", "the last"])
+async def test_a_role_that_fails_ends_the_whole(tmp_path: Path, role: int) -> None:
+    async with running(tmp_path) as cloud:
+        waiting = asyncio.ensure_future(cloud.broken())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+
+        async def fails() -> None:
+            raise RuntimeError("a bug")
+
+        cloud._roles[role].tasks.start("bad", fails())
+        with pytest.raises(Broken, match="Start it again"):
+            await asyncio.wait_for(waiting, 5)
+
+
+async def test_it_is_said_how_far_the_start_has_come(tmp_path: Path) -> None:
+    said: list[str] = []
+    cloud = Running(settings(tmp_path, hosts=3), said.append)
+    await cloud.open()
+    await cloud.close()
+    assert said == ["hosts: 3 simulated"]

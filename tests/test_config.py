@@ -1,0 +1,103 @@
+"""Settings: everything has a default, and what makes no sense is a sentence that names it."""
+
+from pathlib import Path
+
+import pytest
+
+from freehold.config import ROLES, Settings, read
+from freehold.vocabulary.errors import BadRequest
+
+
+def file_of(folder: Path, text: str) -> Path:
+    path = folder / "freehold.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_state_folder_is_all_that_must_be_said() -> None:
+    settings = read(None, state=Path("/srv/cloud"))
+    assert settings == Settings(state=Path("/srv/cloud"))
+    assert settings.listen == "127.0.0.1", "nobody else may ask unless the operator says so"
+    assert (settings.roles, settings.hypervisor, settings.hosts) == (ROLES, "qemu", 1)
+
+
+def test_a_file_is_read(tmp_path: Path) -> None:
+    path = file_of(
+        tmp_path,
+        'state = "/srv/cloud"\nport = 0\nhypervisor = "simulated"\nhosts = 3\nroles = ["host"]\nsimulated_boot_s = 1\n'
+        'demo_image = "/srv/demo.qcow2"\n',
+    )
+    settings = read(path)
+    assert (settings.state, settings.port, settings.hosts, settings.roles) == (Path("/srv/cloud"), 0, 3, ("host",))
+    assert (settings.simulated_boot_s, settings.demo_image) == (1.0, Path("/srv/demo.qcow2"))
+
+
+def test_what_is_given_goes_over_the_file(tmp_path: Path) -> None:
+    path = file_of(tmp_path, 'state = "/srv/cloud"\nport = 1\nregion = "North"\n')
+    settings = read(path, state=Path("/srv/other"), port=2, region=None)
+    assert (settings.state, settings.port, settings.region) == (Path("/srv/other"), 2, "North")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("hypervisor", "xen"),
+        ("hosts", 0),
+        ("hosts", 100_001),
+        ("hosts", 2),
+        ("hosts", "many"),
+        ("port", -1),
+        ("port", 65536),
+        ("roles", ["host", "cook"]),
+        ("roles", "host"),
+        ("cluster", ""),
+        ("cluster", "a.b"),
+        ("cluster", "*"),
+        ("cluster", "a b"),
+        ("log_level", "loud"),
+        ("colour", "green"),
+        ("state", 5),
+        ("demo_image", True),
+    ],
+)
+def test_what_makes_no_sense_is_named(name: str, value: object) -> None:
+    with pytest.raises(BadRequest, match=name):
+        read(None, **{"state": Path("/srv/cloud"), name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("simulated_ram_mib", 0),
+        ("simulated_boot_s", -1.0),
+        ("simulated_boot_s", 3601.0),
+        ("simulated_boot_s", float("nan")),
+    ],
+)
+def test_simulated_hosts_have_bounds(name: str, value: object) -> None:
+    with pytest.raises(BadRequest, match="simulated"):
+        read(None, **{"state": Path("/srv/cloud"), "hypervisor": "simulated", name: value})
+
+
+def test_many_hosts_on_one_machine_are_simulated_ones() -> None:
+    assert read(None, state=Path("/srv/cloud"), hypervisor="simulated", hosts=100_000).hosts == 100_000
+    with pytest.raises(BadRequest, match="simulated ones"):
+        read(None, state=Path("/srv/cloud"), hosts=2)
+
+
+def test_a_cloud_needs_a_folder() -> None:
+    with pytest.raises(BadRequest, match="state"):
+        read(None)
+
+
+@pytest.mark.parametrize("text", [b"port = ", b"\xff\xfe", b"port = 1\nport = 2\n"], ids=["cut", "not text", "twice"])
+def test_a_file_that_cant_be_read_is_named(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "freehold.toml"
+    path.write_bytes(text)
+    with pytest.raises(BadRequest, match=r"freehold\.toml can't be read"):
+        read(path, state=tmp_path)
+
+
+def test_a_file_that_isnt_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match=r"nothing\.toml can't be read"):
+        read(tmp_path / "nothing.toml", state=tmp_path)

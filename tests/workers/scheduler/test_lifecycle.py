@@ -1,0 +1,110 @@
+"""The decision for one build, as a table: what stands, and what is done."""
+
+from typing import Any
+
+import pytest
+
+from freehold.runtime.clock import HybridClock
+from freehold.store.database import put
+from freehold.views.fleet import Fleet
+from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position
+from freehold.vocabulary.guest import GuestSpec
+from freehold.vocabulary.host import Capacity, Host
+from freehold.vocabulary.request import FORGOTTEN_S, Build
+from freehold.vocabulary.tenant import Flavor
+from freehold.vocabulary.units import clock_time
+from freehold.workers.scheduler.lifecycle import Decision, Drop, PassOn, Place, Surrender, decide, wanted
+from tests.owners import HandClock, a_build, a_deed, a_host
+
+LATER = clock_time(1_000_000)
+FORGOTTEN = clock_time(1_000_000 + FORGOTTEN_S * 1000)
+NOW = LATER - 1
+FLAVOR = Flavor(id="f", name="tiny", vcpus=2, ram_mib=512, disk_gib=3, ephemeral_gib=4)
+SMALL, LARGE = a_host("small", ram_mib=1024), a_host("large", ram_mib=4096, cluster="d")
+
+
+def fleet_of(*hosts: Host) -> Fleet:
+    fleet = Fleet(HybridClock(HandClock()))
+    for host in hosts:
+        owner, position = Owner(store=host.id, role="host", cluster=host.cluster), Position(epoch="e", seq=1)
+        change = put(host.id, host)
+        fleet.apply(owner, position, [Entry(1, 1, change.kind, change.key, change.value, "t", b"")])
+        fleet.heard(Heartbeat(owner=owner, position=position, time=1))
+    return fleet
+
+
+def build(flavor: Flavor = FLAVOR, zone: str = "", **fields: Any) -> Build:
+    spec = GuestSpec(flavor=flavor, image="", availability_zone=zone)
+    return a_build(**{"guest": "g", "spec": spec, "expires": LATER} | fields)
+
+
+def decided(asked: Build, *hosts: Host, now: int = NOW) -> Decision:
+    return decide(asked, fleet_of(*(hosts or (SMALL, LARGE))), now)
+
+
+def placed(asked: Build, *hosts: Host) -> Place:
+    decision = decided(asked, *hosts)
+    assert isinstance(decision, Place)
+    return decision
+
+
+def fault_of(asked: Build, *hosts: Host) -> str:
+    decision = decided(asked, *hosts)
+    assert isinstance(decision, Surrender) and decision.build is asked and decision.fault.code == "NoRoom"
+    return decision.fault.message
+
+
+def test_ephemeral_disk_takes_room_too() -> None:
+    assert wanted(build()) == Capacity(vcpus=2, ram_mib=512, disk_gib=7)
+    assert isinstance(decided(build(), a_host("h", disk_gib=6)), Surrender)
+    assert isinstance(decided(build(), a_host("h", disk_gib=7)), Place)
+
+
+def test_a_place_is_a_deed_for_the_host_with_the_most_room() -> None:
+    place = placed(build(urn="urn:7"))
+    deed = place.deed
+    assert (deed.guest, deed.project, deed.number, deed.urn) == ("g", "p", 1, "urn:7")
+    assert (deed.host, deed.cluster) == ("large", "d")
+    assert place.build.deed is None, "nobody has recorded it"
+
+
+def test_each_refusal_is_a_higher_deed_elsewhere() -> None:
+    second = placed(build(refused=("large",))).deed
+    assert (second.number, second.host) == (2, "small")
+    third = placed(build(refused=("large", "gone"))).deed
+    assert (third.number, third.host) == (3, "small")
+
+
+@pytest.mark.parametrize(("now", "dropped"), [(LATER + 1, False), (FORGOTTEN - 1, False), (FORGOTTEN, True)])
+def test_a_build_that_is_a_day_late_is_dropped(now: int, dropped: bool) -> None:
+    assert isinstance(decided(build(), now=now), Drop) == dropped
+    assert isinstance(decided(build(deed=a_deed("g", host="large")), now=now), Drop) == dropped
+
+
+def test_a_build_with_a_deed_goes_where_the_deed_says() -> None:
+    asked = build(deed=a_deed("g", host="small"))
+    assert decided(asked) == PassOn(asked)
+    assert decided(asked, a_host("small", enabled=False)) == PassOn(asked), "who holds a deed isn't chosen again"
+
+
+def test_a_deed_that_its_host_has_refused_is_history() -> None:
+    deed = placed(build(deed=a_deed("g", host="large"), refused=("large",))).deed
+    assert (deed.number, deed.host) == (2, "small")
+
+
+def test_a_zone_is_a_cluster() -> None:
+    assert placed(build(zone="c")).deed.host == "small"
+    assert placed(build(zone="d")).deed.host == "large"
+    assert "in availability zone nowhere" in fault_of(build(zone="nowhere"))
+
+
+def test_no_room_says_what_was_wanted_and_who_refused() -> None:
+    said = fault_of(build(Flavor(id="f", name="huge", vcpus=9, ram_mib=99999, disk_gib=1)))
+    assert said.startswith("No valid host was found: 9 vCPUs, 99999 MiB of memory and 1 GiB of disk have no room")
+    assert "any of 2 hosts." in said and "refused" not in said and "zone" not in said
+    said = fault_of(build(refused=("small", "large")))
+    assert "2 of which refused it" in said and "choose a smaller flavor" in said
+
+
+def test_an_empty_fleet_has_no_room() -> None:
+    assert isinstance(decide(build(), Fleet(HybridClock(HandClock())), NOW), Surrender)
