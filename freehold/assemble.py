@@ -7,8 +7,10 @@ STATE/view/ cache/                                  may be deleted at any time w
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Final, Protocol
 
 from starlette.types import ASGIApp
@@ -17,7 +19,9 @@ from freehold.api.cloud import Cloud
 from freehold.api.listen import Listener
 from freehold.api.server import application
 from freehold.bus.local import LocalBus
-from freehold.config import Settings
+from freehold.config import Settings, backup_folder
+from freehold.drivers.backup.folder import FolderBackups
+from freehold.drivers.backup.interface import Backups
 from freehold.drivers.fabric.interface import Fabric
 from freehold.drivers.fabric.linux import LinuxFabric
 from freehold.drivers.fabric.simulated import SimulatedFabric
@@ -28,27 +32,33 @@ from freehold.drivers.imagefetch.http import HttpImageCache
 from freehold.drivers.imagefetch.interface import ImageCache
 from freehold.drivers.imagefetch.simulated import SimulatedImageCache
 from freehold.drivers.imagestore.folder import FolderImageStore
-from freehold.runtime.chance import SystemChance
+from freehold.runtime.chance import SystemChance, new_id
 from freehold.runtime.clock import HybridClock, SystemClock
 from freehold.runtime.machine import boot_id, host_name
-from freehold.runtime.tasks import Tasks, ThreadOffload
+from freehold.runtime.tasks import Offload, Tasks, ThreadOffload, offload_inline
 from freehold.store.database import Store
 from freehold.views.cloud import CloudView
-from freehold.vocabulary.errors import Broken
+from freehold.vocabulary.errors import BadRequest, Broken
 from freehold.vocabulary.secret import Secret
+from freehold.workers.backup import Backup
 from freehold.workers.base import Means
 from freehold.workers.host.worker import HostWorker
 from freehold.workers.image.door import DoorAddress
 from freehold.workers.image.worker import ImageWorker
 from freehold.workers.network.worker import NetworkWorker
 from freehold.workers.registrar.worker import RegistrarWorker
+from freehold.workers.restore import Damaged, Found, every, newest, only_one_of, restore
 from freehold.workers.scheduler.worker import SchedulerWorker
 
 OFFLOAD_THREADS: Final = 8
 BYTES_THREADS: Final = 2
-"""For hashing and writing images, so that commits never wait behind them."""
+"""For hashing and writing images, and for backups, so that commits never wait behind them."""
 REAL_LAUNCHES_AT_ONCE: Final = 2
 SIMULATED_LAUNCHES_AT_ONCE: Final = 64
+
+
+_PLACES: Final = re.compile(r"(registrar|image|network)\.db|hosts/[0-9]{1,6}\.db")
+"""Where stores lie in the folder of the state."""
 
 
 class _Role(Protocol):
@@ -128,7 +138,18 @@ class Running:
             offload=means.offload,
         )
         self._stack.push_async_callback(store.close)
+        await self._back_up(store, name)
         return store
+
+    async def _back_up(self, store: Store, name: str) -> None:
+        """Writes the store's backup from now on, if the settings say where."""
+        backups = _backups(self._settings.backup, self._bytes_offload)
+        if backups is None:
+            return
+        self._stack.push_async_callback(backups.close)
+        backup = Backup(self._means, store, backups, name)
+        await backup.open()
+        self._stack.push_async_callback(backup.close)
 
     async def _open_registrar(self) -> None:
         registrar = RegistrarWorker(self._means, await self._store("registrar.db", "registrar"), host_name())
@@ -199,6 +220,40 @@ class Running:
         listener = Listener(app, settings.listen, settings.port)
         await listener.open()
         self._stack.push_async_callback(listener.close)
+
+
+def _backups(place: str, offload: Offload) -> Backups | None:
+    """The place for backups that a setting names; None where it names none."""
+    folder = backup_folder(place)
+    return None if folder is None else FolderBackups(folder, offload)
+
+
+async def backed_up(place: str) -> list[Found | Damaged]:
+    """What can be restored from a place for backups."""
+    backups = _backups(place, offload_inline)
+    return [] if backups is None else await every(backups)
+
+
+async def restore_store(
+    state: Path, place: str, *, store: str, role: str, replace: bool
+) -> tuple[Found, Path, Path | None]:
+    """Makes a store in the folder `state` again from its backup: the one named, or the only one of a role.
+
+    Gives what was restored, where it is, and where the store that was there has been moved. Raises FreeholdError with a
+    sentence for the operator, and changes nothing then.
+    """
+    backups = _backups(place, offload_inline)
+    if backups is None:
+        raise BadRequest("say where the backup is: --from folder:/PATH")
+    found = await newest(backups, store) if store else await only_one_of(backups, role)
+    if _PLACES.fullmatch(found.place) is None:
+        raise Broken(f"the backup of store {found.owner.store} says that its file was {found.place!r}, which none is.")
+    target = state / found.place
+    try:
+        moved = await restore(backups, found, target, new_id(SystemChance()), offload_inline, replace)
+    finally:
+        await backups.close()
+    return found, target, moved
 
 
 async def new_admin_password(settings: Settings) -> Secret:

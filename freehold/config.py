@@ -38,6 +38,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """An image file that a new cloud starts with, as a public image."""
     network_cidr: str = "10.88.0.0/24"
     """The range of the network that a new cloud starts with."""
+    backup: str = ""
+    """Where every store that this process owns is backed up continuously: ``folder:/PATH``; empty: nowhere."""
     log_level: str = "info"
     """debug, info, warning or error."""
     log_json: bool = False
@@ -64,7 +66,18 @@ def checked(settings: Settings) -> Settings:
         raise BadRequest(f"cluster is {settings.cluster!r}; it can have letters, digits and dashes")
     if settings.log_level not in ("debug", "info", "warning", "error"):
         raise BadRequest(f"log_level is {settings.log_level!r}; it can be debug, info, warning or error")
+    backup_folder(settings.backup)
     return settings
+
+
+def backup_folder(place: str) -> Path | None:
+    """The folder that `place` names as ``folder:/PATH``; None if it is empty. Raises BadRequest for anything else."""
+    if not place:
+        return None
+    kind, _, path = place.partition(":")
+    if kind != "folder" or not Path(path).is_absolute():
+        raise BadRequest(f"the place for backups is {place!r}; it can be folder:/PATH, with the whole path")
+    return Path(path)
 
 
 def read(path: Path | None, **given: object) -> Settings:

@@ -79,6 +79,27 @@ for _role in ROLES:
 
 
 @app.command()
+def restore(
+    place: Annotated[str, typer.Option("--from", help="Where the backup is: folder:/PATH.")],
+    state: Annotated[Path | None, typer.Option("--state", help="The folder that the store is made in.")] = None,
+    store: Annotated[str, typer.Option(help="The id of the store to restore.")] = "",
+    role: Annotated[str, typer.Option(help="The role whose store to restore, if there is only one of it.")] = "",
+    replace: Annotated[bool, typer.Option("--replace", help="Move a store that is there aside.")] = False,
+    listing: Annotated[bool, typer.Option("--list", help="Only show what can be restored.")] = False,
+) -> None:
+    """Makes a lost store again from its backup, while its owner is down."""
+    from freehold.cli import restore as command
+
+    if listing:
+        command.show(place)
+    elif state is None or bool(store) == bool(role):
+        typer.echo("say --state, and either --role or --store; or --list to see what there is", err=True)
+        raise typer.Exit(2)
+    else:
+        command.restore(state, place, store=store, role=role, replace=replace)
+
+
+@app.command()
 def status(state: StateOption) -> None:
     """Shows the owners of a running cloud: where their logs stand, and how long ago each was heard."""
     from freehold.cli import ask

@@ -33,6 +33,12 @@ SYNC_S: Final = (0.0005, 0.004)
 class _KeptOpen(OpenFiles):
     """Files in memory, which outlive the process that has them open."""
 
+    def moment(self) -> sqlite3.Connection:
+        """See OpenFiles: a copy."""
+        copy = _empty()
+        copy.deserialize(self.writer.serialize())
+        return copy
+
     def close(self) -> None:
         """Leaves them for the next process."""
 
@@ -132,7 +138,9 @@ class StoreFile:
 
     def private(self, kind: str) -> list[str]:
         """The keys of every private value of a kind."""
-        rows = self.connection.execute("SELECT key FROM private WHERE kind = ? ORDER BY key", (kind,))
+        rows = self.connection.execute(
+            "SELECT key FROM private WHERE kind = ? AND value IS NOT NULL ORDER BY key", (kind,)
+        )
         return [str(key) for (key,) in rows]
 
     def keys(self, kind: str) -> list[str]:

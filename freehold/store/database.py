@@ -129,7 +129,8 @@ class Store:
     def _scan(self, private: bool, kind: str, prefix: str) -> list[tuple[str, bytes]]:
         found: dict[str, bytes] = dict(
             self._reader.execute(
-                f"SELECT key, value FROM {_table(private)} WHERE kind = ? AND key >= ? AND key < ? ORDER BY key",
+                f"SELECT key, value FROM {_table(private)} "
+                "WHERE kind = ? AND key >= ? AND key < ? AND value IS NOT NULL ORDER BY key",
                 (kind, prefix, prefix + "\U0010ffff"),
             )
         )
@@ -235,7 +236,7 @@ class Store:
             _, future = self._waiting.popleft()
             if not future.done():
                 future.set_result(None)
-        self._news.set()
+        self._wake()
 
     def _break(self, why: str) -> None:
         self._broken = why
@@ -243,7 +244,11 @@ class Store:
             _, future = self._waiting.popleft()
             if not future.done():
                 future.set_exception(StoreFailed(why))
+        self._wake()
+
+    def _wake(self) -> None:
         self._news.set()
+        self._news = asyncio.Event()
 
     # --- telling
     # -------------------------------------------------------------------------------------------------------------
@@ -252,12 +257,25 @@ class Store:
         """Where the durable log stands."""
         return self._durable
 
-    async def news(self) -> None:
-        """Waits for the next commit. Raises StoreFailed once one has failed."""
-        await self._news.wait()
-        self._news.clear()
+    @property
+    def commits(self) -> int:
+        """How many transactions have become durable since the opening."""
+        return self._done_ticket
+
+    async def news(self, seen: int = 0) -> int:
+        """Waits until more than the first `seen` transactions since the opening are durable, and gives how many are.
+
+        Raises StoreFailed once a commit has failed.
+        """
+        while self._done_ticket <= seen and not self._broken:
+            await self._news.wait()
         if self._broken:
             raise StoreFailed(self._broken)
+        return self._done_ticket
+
+    def moment(self) -> sqlite3.Connection:
+        """A connection of the caller's own that sees the durable store as it is now, for copying. Blocks."""
+        return self._files.moment()
 
     def since(self, position: Position, limit: int = PAGE_ENTRIES_MAX) -> Entries:
         """The durable entries after `position`, or that the complete state is needed: other epoch, another history, or
@@ -329,12 +347,16 @@ class Store:
 
         Raises StoreFailed if the disk refuses; the store goes on, and it may be tried again.
         """
-        horizon = self._durable.seq - max(LOG_TAIL_ENTRIES if tail is None else tail, 1)
-        for first in range(1, horizon + 1, COMPACT_ENTRIES):
-            last = min(first + COMPACT_ENTRIES - 1, horizon)
+        tail = max(LOG_TAIL_ENTRIES if tail is None else tail, 1)
+        horizon = self._durable.seq - tail
+        steps = [
+            partial(writing.compact, self._writer, first, min(first + COMPACT_ENTRIES - 1, horizon))
+            for first in range(1, horizon + 1, COMPACT_ENTRIES)
+        ]
+        for step in [*steps, partial(writing.forget_private, self._writer, tail)]:
             async with self._writing:
                 try:
-                    await self._offload(partial(writing.compact, self._writer, first, last))
+                    await self._offload(step)
                 except sqlite3.Error as error:
                     raise StoreFailed(f"the log of the {self.owner.role} can't be shortened: {error}.") from error
 

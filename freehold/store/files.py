@@ -10,7 +10,7 @@ from typing import Final
 from freehold.vocabulary.envelope import Position
 from freehold.vocabulary.errors import Conflict
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -22,9 +22,22 @@ CREATE TABLE IF NOT EXISTS log (
     cause TEXT NOT NULL, digest BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS private (
-    kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key)
+    kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB, version INTEGER NOT NULL, PRIMARY KEY (kind, key)
 ) WITHOUT ROWID;
+CREATE UNIQUE INDEX IF NOT EXISTS private_by_version ON private (version);
 """
+
+_MIGRATIONS: Final = {
+    1: """
+ALTER TABLE private RENAME TO private_of_version_1;
+CREATE TABLE private (
+    kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB, version INTEGER NOT NULL, PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+INSERT INTO private SELECT kind, key, value, row_number() OVER (ORDER BY kind, key) FROM private_of_version_1;
+DROP TABLE private_of_version_1;
+""",
+}
+"""From each version of the schema to the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +50,15 @@ class OpenFiles:
     store: str
     head: Position
     """Where the log stands."""
+    path: Path = Path()
+
+    def moment(self) -> sqlite3.Connection:
+        """A connection of its own that sees the store as it is now, whatever is committed while it is open."""
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA query_only=1")
+        connection.execute("BEGIN")
+        _meta(connection, "store")  # the moment is that of the first reading
+        return connection
 
     def close(self) -> None:
         """Closes the connections, then lets the next process in."""
@@ -51,12 +73,12 @@ def open_files(path: Path, new_store: str, new_epoch: str) -> OpenFiles:
     Raises Conflict if another process has it open or a later version wrote it, sqlite3.DatabaseError if it is damaged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = _locked(path)
+    lock = locked(path)
     try:
         writer = _connect(path)
         path.chmod(0o600)
         store, head = take_up(writer, new_store, new_epoch)
-        return OpenFiles(writer, _connect(path), lock, store, head)
+        return OpenFiles(writer, _connect(path), lock, store, head, path)
     except BaseException:
         os.close(lock)
         raise
@@ -66,12 +88,16 @@ def take_up(connection: sqlite3.Connection, new_store: str, new_epoch: str) -> t
     """Makes the tables of a store where there are none: its id, and where its log stands. Raises Conflict if a later
     version wrote it.
     """
+    _migrate(connection)
     connection.executescript(_TABLES)
     _found(connection, new_store, new_epoch)
-    return _meta(connection, "store"), _head(connection)
+    return _meta(connection, "store"), head_of(connection)
 
 
-def _locked(path: Path) -> int:
+def locked(path: Path) -> int:
+    """Keeps every other process away from the store at `path` until the descriptor is closed. Raises Conflict if
+    another has it open.
+    """
     lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -90,13 +116,27 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _found(connection: sqlite3.Connection, store: str, epoch: str) -> None:
-    version = _meta(connection, "version")
-    if version and int(version) > SCHEMA_VERSION:
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Brings a store that an earlier version wrote to this one's schema, step by step, each whole or not at all."""
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone() is None:
+        return
+    version = int(_meta(connection, "version") or SCHEMA_VERSION)  # without one, its making was cut off
+    if version > SCHEMA_VERSION:
         raise Conflict(
             f"the store was written by a newer Freehold (schema {version}); "
             f"this one knows {SCHEMA_VERSION}. Upgrade first."
         )
+    for step in range(version, SCHEMA_VERSION):
+        done = f"UPDATE meta SET value = '{step + 1}' WHERE name = 'version';"
+        try:
+            connection.executescript(f"BEGIN IMMEDIATE;{_MIGRATIONS[step]}{done}COMMIT;")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def _found(connection: sqlite3.Connection, store: str, epoch: str) -> None:
     connection.executemany(
         "INSERT OR IGNORE INTO meta VALUES (?, ?)",
         (("store", store), ("epoch", epoch), ("version", str(SCHEMA_VERSION))),
@@ -108,7 +148,8 @@ def _meta(connection: sqlite3.Connection, name: str) -> str:
     return "" if row is None else str(row[0])
 
 
-def _head(connection: sqlite3.Connection) -> Position:
+def head_of(connection: sqlite3.Connection) -> Position:
+    """Where the log stands."""
     epoch = _meta(connection, "epoch")
     row = connection.execute("SELECT seq, digest FROM log ORDER BY seq DESC LIMIT 1").fetchone()
     return Position(epoch=epoch) if row is None else Position(epoch=epoch, seq=row[0], digest=row[1])

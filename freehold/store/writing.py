@@ -1,4 +1,8 @@
-"""What a store writes to its file, off the loop: groups of transactions, an epoch, a shorter log."""
+"""What a store writes to its file, off the loop: groups of transactions, an epoch, a shorter log.
+
+A private value has no log. Each change to one takes the next number of a counter of the store's own (`version`), and a
+deleted one stays for a while as a row without a value, so that whoever copies the store can ask for what came since.
+"""
 
 import sqlite3
 from typing import NamedTuple
@@ -31,7 +35,7 @@ def write(connection: sqlite3.Connection, group: list[Staged]) -> None:
     try:
         for staged in group:
             for entry in staged.entries:
-                _write_entry(connection, entry)
+                write_entry(connection, entry)
             for change in staged.private:
                 _write_private(connection, change)
         connection.execute("COMMIT")
@@ -55,7 +59,25 @@ def compact(connection: sqlite3.Connection, first: int, last: int) -> None:
     )
 
 
-def _write_entry(connection: sqlite3.Connection, entry: Entry) -> None:
+def forget_private(connection: sqlite3.Connection, tail: int) -> None:
+    """Drops what is left of deleted private values behind the last `tail` changes, and keeps up to where. The last
+    change always stays: the counter goes on from it.
+    """
+    horizon = _version(connection) - tail
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        forgotten = connection.execute("DELETE FROM private WHERE value IS NULL AND version <= ?", (horizon,)).rowcount
+        if forgotten:
+            connection.execute("INSERT OR REPLACE INTO meta VALUES ('private_horizon', ?)", (str(horizon),))
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def write_entry(connection: sqlite3.Connection, entry: Entry) -> None:
+    """Writes an entry and its row, as a part of a transaction."""
     connection.execute(
         "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)",
         (entry.seq, entry.time, entry.kind, entry.key, entry.value, entry.cause, entry.digest),
@@ -69,7 +91,12 @@ def _write_entry(connection: sqlite3.Connection, entry: Entry) -> None:
 
 
 def _write_private(connection: sqlite3.Connection, change: Change) -> None:
-    if change.value is None:
-        connection.execute("DELETE FROM private WHERE kind = ? AND key = ?", (change.kind, change.key))
-    else:
-        connection.execute("INSERT OR REPLACE INTO private VALUES (?, ?, ?)", (change.kind, change.key, change.value))
+    connection.execute(
+        "INSERT OR REPLACE INTO private VALUES (?, ?, ?, ?)",
+        (change.kind, change.key, change.value, _version(connection) + 1),
+    )
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("SELECT coalesce(max(version), 0) FROM private").fetchone()
+    return int(version)

@@ -106,8 +106,9 @@ class Desk:
         await self._say_heartbeat()
 
     async def _tell(self) -> None:
+        seen = 0
         while True:
-            await self._store.news()
+            seen = await self._store.news(seen)
             while self._told.seq < self._store.position().seq:
                 await self._tell_next()
 

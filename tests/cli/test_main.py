@@ -17,7 +17,7 @@ def test_the_version_is_said() -> None:
 def test_every_role_can_be_started_alone() -> None:
     answer = CliRunner().invoke(app, ["--help"])
     assert answer.exit_code == 0
-    assert all(role in answer.output for role in (*ROLES, "up", "status", "story", "admin"))
+    assert all(role in answer.output for role in (*ROLES, "up", "status", "story", "restore", "admin"))
 
 
 def test_wipe_destroys_nothing_unless_told_that_it_may(tmp_path: Path) -> None:

@@ -289,6 +289,29 @@ async def test_news_comes_with_each_commit(store: Store) -> None:
     await asyncio.wait_for(waiting, 5)
 
 
+async def test_news_comes_to_everybody_who_waits(store: Store) -> None:
+    both = [asyncio.create_task(store.news(0)) for _ in range(2)]
+    await turns()
+    await store.commit([keep_private("x", "1", b"1")], "t")
+    assert [await asyncio.wait_for(one, 5) for one in both] == [1, 1]
+    assert await asyncio.wait_for(store.news(0), 5) == 1, "who comes later hasn't missed it"
+    waiting = asyncio.create_task(store.news(1))
+    await turns()
+    assert not waiting.done()
+    await store.commit([put("a", project("a"))], "t")
+    assert await asyncio.wait_for(waiting, 5) == 2 == store.commits
+
+
+async def test_a_deleted_private_value_is_gone_and_may_come_again(store: Store) -> None:
+    await store.commit([keep_private("x", "1", b"1"), keep_private("x", "2", b"2")], "t")
+    await store.commit([keep_private("x", "1", None)], "t")
+    assert store.read_private("x", "1") is None and store.scan_private("x") == [("2", b"2")]
+    await store.compact(tail=1)
+    assert store.scan_private("x") == [("2", b"2")]
+    await store.commit([keep_private("x", "1", b"3")], "t")
+    assert store.scan_private("x") == [("1", b"3"), ("2", b"2")]
+
+
 async def test_a_second_owner_is_refused(tmp_path: Path) -> None:
     store = await store_at(tmp_path / "s.db", MEANS)
     with pytest.raises(Conflict):

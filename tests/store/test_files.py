@@ -1,5 +1,6 @@
 """The files of a store."""
 
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -57,4 +58,50 @@ def test_commits_are_synced_fully(tmp_path: Path) -> None:
     files = open_files(tmp_path / "s.db", "s", "e")
     assert files.writer.execute("PRAGMA synchronous").fetchone() == (2,)
     assert files.writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    files.close()
+
+
+VERSION_1 = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE rows (
+    kind TEXT NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+CREATE TABLE log (
+    seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB,
+    cause TEXT NOT NULL, digest BLOB NOT NULL
+);
+CREATE TABLE private (
+    kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+INSERT INTO meta VALUES ('store', 'the-store'), ('epoch', 'the-epoch'), ('version', '1');
+INSERT INTO log VALUES (1, 1, 'project', 'a', x'80', 't', x'0102');
+INSERT INTO rows VALUES ('project', 'a', 1, x'80');
+INSERT INTO private VALUES ('password', 'b', x'02'), ('password', 'a', x'01'), ('position', 'a', x'03');
+"""
+
+
+def test_a_store_of_the_first_version_is_brought_over_once(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / "s.db")
+    old.executescript(VERSION_1)
+    old.close()
+    for _ in range(2):
+        files = open_files(tmp_path / "s.db", "another", "another")
+        assert (files.store, files.head.epoch, files.head.seq) == ("the-store", "the-epoch", 1)
+        assert files.reader.execute("SELECT value FROM meta WHERE name = 'version'").fetchone() == (
+            str(SCHEMA_VERSION),
+        )
+        found = files.reader.execute("SELECT kind, key, value, version FROM private ORDER BY kind, key").fetchall()
+        assert found == [("password", "a", b"\1", 1), ("password", "b", b"\2", 2), ("position", "a", b"\3", 3)]
+        files.close()
+
+
+def test_a_moment_stays_while_others_commit(tmp_path: Path) -> None:
+    files = open_files(tmp_path / "s.db", "s", "e")
+    files.writer.execute("INSERT INTO private VALUES ('x', '1', x'01', 1)")
+    moment = files.moment()
+    files.writer.execute("INSERT INTO private VALUES ('x', '2', x'01', 2)")
+    assert moment.execute("SELECT count(*) FROM private").fetchone() == (1,)
+    with pytest.raises(sqlite3.OperationalError):
+        moment.execute("DELETE FROM private")
+    moment.close()
     files.close()

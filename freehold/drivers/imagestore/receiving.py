@@ -79,7 +79,12 @@ def publish(part: Path, final: Path) -> None:
     except OSError:
         part.unlink(missing_ok=True)
         raise
-    folder = os.open(final.parent, os.O_RDONLY | os.O_DIRECTORY)
+    sync_folder(final.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Makes the names in a folder durable. Blocks."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)
     finally:

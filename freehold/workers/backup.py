@@ -1,0 +1,240 @@
+"""Writing the backup of an owner's store, beside the owner: news of commits only wakes, the store and what is written
+already decide.
+
+The copy is read by a connection of its own, so that no commit waits for it. A place for backups that refuses is tried
+again with growing pauses, from what is found there then.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from msgspec.structs import replace
+
+from freehold.drivers.backup.interface import Backups
+from freehold.runtime.log import logger
+from freehold.runtime.tasks import Tasks
+from freehold.store.backup import Copy, Portion
+from freehold.store.database import Store
+from freehold.store.segments import Mark, Segment, checksum, decode, encode
+from freehold.vocabulary.errors import Broken, FreeholdError
+from freehold.workers.base import Means
+
+SEGMENT_PERIOD_S: Final = 1.0
+"""At most one run of segments in this time."""
+PAUSE_S_MAX: Final = 60.0
+CLOSE_S_MAX: Final = 10.0
+"""How long the last changes may take when the owner ends."""
+SINCE_BYTES_MIN: Final = 4 << 20
+SINCE_SEGMENTS_MAX: Final = 4096
+"""A snapshot is taken when what came since the last is larger than it (and than the first of these), or is more files
+than the second: a restore then reads little, and the bytes written at most double.
+"""
+
+_log = logger("backup")
+
+
+class Behind(NamedTuple):
+    """What a restore would lack now: log entries, and for how long the oldest change has waited at most."""
+
+    entries: int
+    seconds: float
+
+
+class _Tail(NamedTuple):
+    """The last segment there is, without its content (`segment` is None where it can't be read), and the sizes of the
+    snapshot and of what came since, with it.
+    """
+
+    number: int
+    segment: Segment | None = None
+    checksum: bytes = b""
+    snapshot_bytes: int = 0
+    since_bytes: int = 0
+
+
+class Backup:
+    """Keeps the backup of one store up to date. `place` is where the store's file lies in the folder of the state."""
+
+    def __init__(self, means: Means, store: Store, backups: Backups, place: str) -> None:
+        self._means, self._store, self._backups, self._place = means, store, backups, place
+        self.tasks = Tasks(f"{store.owner.role}.backup")
+        self._tail: _Tail | None = None
+        self._mark: Mark | None = None
+        """Where the backup stands, as far as is known."""
+        self._covered = -1
+        """How many of the store's transactions the backup has."""
+        self._waiting_since_s = means.clock.clock.monotonic_s()
+        self._closing = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Starts to write, in the background."""
+        self._task = self.tasks.start("write", self._write_on())
+
+    async def close(self) -> None:
+        """Writes what is missing, if that goes quickly, and ends."""
+        self._closing.set()
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=CLOSE_S_MAX)
+        await self.tasks.close()
+        if self._covered < self._store.commits:
+            _log.warning("ended before the backup was complete", store=self._store.id, **self.behind()._asdict())
+
+    def behind(self) -> Behind:
+        """How far the backup is behind the store."""
+        stands = self._store.position()
+        written = 0 if self._mark is None or self._mark.position.epoch != stands.epoch else self._mark.position.seq
+        waits = self._covered < self._store.commits
+        now_s = self._means.clock.clock.monotonic_s()
+        return Behind(max(0, stands.seq - written), now_s - self._waiting_since_s if waits else 0.0)
+
+    # --- the loop ---
+
+    async def _write_on(self) -> None:
+        pause_s = SEGMENT_PERIOD_S
+        while True:
+            closing = self._closing.is_set()
+            caught_up = await self._caught_up()
+            if closing:
+                return
+            pause_s = SEGMENT_PERIOD_S if caught_up else min(2 * pause_s, PAUSE_S_MAX)
+            await self._unless_closing(self._means.clock.clock.sleep(pause_s * self._means.chance.uniform(0.9, 1.1)))
+            if caught_up and self._store.commits <= self._covered:
+                await self._unless_closing(self._store.news(self._covered))
+                self._waiting_since_s = self._means.clock.clock.monotonic_s()
+
+    async def _unless_closing(self, work: Coroutine[Any, Any, object]) -> None:
+        """Waits for `work`, but no longer than until the closing. Raises what `work` raises."""
+        tasks = [asyncio.create_task(work), asyncio.create_task(self._closing.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+        if tasks[0].done():
+            tasks[0].result()
+
+    async def _caught_up(self) -> bool:
+        """Writes what is missing; False, and the reason in the log, where that can't be done now."""
+        failed_before = self._tail is None and self._covered >= 0
+        try:
+            await self._catch_up()
+        except FreeholdError as error:
+            self._tail = None  # whether the last segment was written isn't known
+            behind = self.behind()
+            _log.warning("the backup falls behind", store=self._store.id, error=error.message, **behind._asdict())
+            return False
+        if failed_before:
+            _log.info("the backup has caught up", store=self._store.id)
+        return True
+
+    # --- one run ---
+
+    async def _catch_up(self) -> None:
+        if self._tail is None:
+            await self._backups.hold(self._store.id)
+            self._tail = await self._found()
+        commits, looked_s = self._store.commits, self._means.clock.clock.monotonic_s()
+        segment = self._tail.segment
+        since = None if segment is None else segment.mark
+        copy = await self._means.offload(partial(Copy, self._store, since, _snapshot_due(self._tail)))
+        try:
+            if copy.complete or copy.mark != since:
+                await self._write_run(copy)
+        finally:
+            await self._means.offload(copy.close)
+        self._covered, self._waiting_since_s, self._mark = commits, looked_s, copy.mark
+
+    async def _found(self) -> _Tail:
+        """The last segment that is there."""
+        store = self._store.id
+        numbers = await self._backups.numbers(store)
+        if not numbers:
+            return _Tail(0)
+        content = await self._backups.read(store, numbers[-1])
+        try:
+            return _tail(decode(content, store, numbers[-1]), content)
+        except Broken as error:
+            _log.error("beginning the backup anew", error=error.message)
+            return _Tail(numbers[-1])
+
+    async def _write_run(self, copy: Copy) -> None:
+        assert self._tail is not None
+        tail, after = self._tail, copy.since.position.seq
+        run = _run(self._store, self._place, tail, copy, self._means.clock.now())
+        if copy.complete:
+            tail = tail._replace(snapshot_bytes=0, since_bytes=0)
+        while (portion := await self._means.offload(copy.portion)) is not None:
+            segment = _next(run, tail, after, portion)
+            content = await self._means.offload(partial(encode, segment))
+            await self._backups.write(self._store.id, segment.number, content)
+            tail, after = _tail(segment, content), segment.last()
+        self._tail = tail
+        if run.snapshot:
+            await self._prune(run)
+
+    async def _prune(self, newest: Segment) -> None:
+        """Deletes what is older than the snapshot before the newest. What is left of other histories stays."""
+        for number in await self._backups.numbers(self._store.id):
+            if newest.line <= number < newest.base_before:
+                await self._backups.delete(self._store.id, number)
+
+
+def _snapshot_due(tail: _Tail) -> bool:
+    segment = tail.segment
+    return (
+        segment is None
+        or not segment.whole
+        or tail.since_bytes > max(SINCE_BYTES_MIN, tail.snapshot_bytes)
+        or segment.number - segment.base > SINCE_SEGMENTS_MAX
+    )
+
+
+def _run(store: Store, place: str, tail: _Tail, copy: Copy, time: int) -> Segment:
+    """What the segments of the run after `tail` have in common."""
+    last, number = tail.segment, tail.number + 1
+    base, base_before, line = number, 0, number
+    if last is not None and copy.continues:
+        line = last.line
+        base_before = last.base_before if last.snapshot and not last.whole else last.base
+    if last is not None and not copy.complete:
+        base, base_before = last.base, last.base_before
+    return Segment(
+        owner=store.owner,
+        place=place,
+        time=time,
+        number=number,
+        before=tail.checksum,
+        base=base,
+        base_before=base_before,
+        line=line,
+        snapshot=copy.complete,
+        mark=copy.mark,
+    )
+
+
+def _next(run: Segment, tail: _Tail, after: int, portion: Portion) -> Segment:
+    return replace(
+        run,
+        number=tail.number + 1,
+        before=tail.checksum,
+        whole=portion.last,
+        after=after,
+        snapshot_bytes=tail.snapshot_bytes,
+        since_bytes=tail.since_bytes,
+        entries=portion.entries,
+        private=portion.private,
+    )
+
+
+def _tail(segment: Segment, content: bytes) -> _Tail:
+    own_bytes = (len(content), 0) if segment.snapshot else (0, len(content))
+    return _Tail(
+        segment.number,
+        replace(segment, entries=(), private=()),
+        checksum(content),
+        segment.snapshot_bytes + own_bytes[0],
+        segment.since_bytes + own_bytes[1],
+    )

@@ -1,0 +1,114 @@
+"""Owners' stores are lost with their disk, and come back from their backup: nobody outside sees a difference."""
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from freehold.drivers.backup.folder import FolderBackups
+from freehold.runtime.tasks import offload_inline
+from freehold.store.segments import decode
+from tests.scenarios.cloud import Cloud, simulated, until
+
+GUESTS = 4
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "lost", [("registrar",), ("registrar", "image", "network")], ids=["registrar", "all but hosts"]
+)
+async def test_a_cloud_comes_back_from_its_backups(tmp_path: Path, lost: tuple[str, ...]) -> None:
+    backup = tmp_path / "backup"
+    async with simulated(tmp_path, backup=f"folder:{backup}") as cloud:
+        await furnish(cloud)
+        listed = (await cloud.call("GET", "/compute/v2.1/servers/detail")).body
+        catalog = {path: (await cloud.call("GET", path)).body for path in LISTS}
+        for role in lost:
+            await until(lambda role=role: covered(cloud, backup, role), 30, cloud.last_lines)  # type: ignore[misc]
+            code, said = await cloud.command("restore", "--from", f"folder:{backup}", "--role", role, "--replace")
+            assert code == 1 and "Stop that process first" in said, "beside a live owner"
+        await cloud.kill()
+        for role in lost:
+            for path in cloud.state.glob(f"{role}.db*"):
+                path.unlink()
+        if len(lost) > 1:
+            shutil.rmtree(cloud.state / "view")  # otherwise it has to notice that there is another epoch
+
+        code, said = await cloud.command("restore", "--from", f"folder:{backup}", "--list")
+        assert code == 0 and all(f"{role}.db" in said for role in lost), said
+        for role in lost:
+            code, said = await cloud.command("restore", "--from", f"folder:{backup}", "--role", role)
+            assert code == 0 and f"restored the {role}'s store" in said, said
+        await cloud.start()
+
+        cloud.token = await cloud.sign_in("admin", cloud.password(), "admin")
+        assert await cloud.sign_in("ann", "correct horse", "ann")
+        await everything_is_listed(cloud, listed)
+        assert {path: (await cloud.call("GET", path)).body for path in LISTS} == catalog
+        await new_guests_can_be_made(cloud)
+        await until(lambda: covered(cloud, backup, lost[0]), 30, cloud.last_lines)
+
+
+LISTS = (
+    "/image/v2/images",
+    "/network/v2.0/ports?sort_key=id",
+    "/identity/v3/users",
+    "/compute/v2.1/flavors/detail",
+    "/compute/v2.1/limits",
+)
+
+
+async def furnish(cloud: Cloud) -> None:
+    image, network = await cloud.new_image(), await cloud.network()
+    await cloud.newcomer("ann")
+    guests = [await cloud.created(f"guest-{n}", image, network, key=f"key-{n}") for n in range(GUESTS)]
+    for guest in guests:
+        await cloud.becomes(guest, "ACTIVE")
+    assert (await cloud.call("DELETE", f"/compute/v2.1/servers/{guests[0]}")).status == 204
+    await cloud.goes(guests[0])
+    assert (await cloud.act(guests[1], "os-stop")).status == 202
+    await cloud.becomes(guests[1], "SHUTOFF")
+
+
+async def covered(cloud: Cloud, folder: Path, role: str) -> bool:
+    """Whether the backup has all that the store of a role has."""
+    connection = sqlite3.connect(cloud.state / f"{role}.db")
+    (store,) = connection.execute("SELECT value FROM meta WHERE name = 'store'").fetchone()
+    (epoch,) = connection.execute("SELECT value FROM meta WHERE name = 'epoch'").fetchone()
+    (seq,) = connection.execute("SELECT max(seq) FROM log").fetchone()
+    (version,) = connection.execute("SELECT coalesce(max(version), 0) FROM private").fetchone()
+    connection.close()
+    backups = FolderBackups(folder, offload_inline)
+    numbers = await backups.numbers(store)
+    if not numbers:
+        return False
+    mark = decode(await backups.read(store, numbers[-1]), store, numbers[-1]).mark
+    return (mark.position.epoch, mark.position.seq, mark.version) == (epoch, seq, version)
+
+
+async def everything_is_listed(cloud: Cloud, listed: bytes) -> None:
+    shown = b""
+
+    async def so() -> bool:
+        nonlocal shown
+        shown = (await cloud.call("GET", "/compute/v2.1/servers/detail")).body
+        return shown == listed
+
+    await until(so, 30, lambda: f"{shown!r}\nand it was\n{listed!r}")
+
+
+async def new_guests_can_be_made(cloud: Cloud) -> None:
+    image = (await cloud.get("/image/v2/images?name=small"))["images"][0]["id"]
+    network = await cloud.network()
+    before = {server["id"] for server in await cloud.servers()}
+    assert await cloud.created("guest-3", image, network, key="key-3") in before, "its key was used before the loss"
+    guest = await cloud.created("new", image, network, key="new")
+    assert guest not in before
+    await cloud.becomes(guest, "ACTIVE")
+    addresses = [server["addresses"]["default"][0]["addr"] for server in await cloud.servers()]
+    assert len(set(addresses)) == len(addresses) == GUESTS
+    for guest in sorted(before):
+        assert (await cloud.call("DELETE", f"/compute/v2.1/servers/{guest}")).status == 204
+    for guest in sorted(before):
+        await cloud.goes(guest)
