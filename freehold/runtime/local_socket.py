@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from freehold.runtime.log import logger
-from freehold.vocabulary.errors import Broken, Conflict, Forbidden, NoAnswer, Unavailable
+from freehold.vocabulary.errors import Broken, Forbidden, NoAnswer, Unavailable
 
 QUESTION_BYTES_MAX: Final = 64 * 1024
 ANSWER_BYTES_MAX: Final = 8 * 1024 * 1024
@@ -128,7 +128,7 @@ def _bound(path: Path) -> socket.socket:
     """A socket at `path` that only its owner and root can open, from the moment that it listens."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if path.exists() and not stat.S_ISSOCK(path.lstat().st_mode):
-        raise Conflict(f"{path} isn't a socket: something else of that name is in its place.")
+        raise Broken(f"{path} isn't a socket: something else of that name is in its place.")
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
