@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -11,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from freehold.cli.main import app
 from freehold.vocabulary.guest import Guest, GuestState
 from tests.scenarios.cloud import END_S, ROOT, START_S, Cloud, until
 
@@ -62,16 +65,25 @@ async def first_host_alone(state: Path) -> AsyncIterator[asyncio.subprocess.Proc
         assert await asyncio.wait_for(process.wait(), END_S) == 0
 
 
+async def typed(cloud: Cloud, *arguments: str) -> tuple[int, str]:
+    """The exit code of `freehold guest ...`, and all it said. In this process: there are many."""
+    words = ["guest", *arguments, "--state", str(cloud.state)]
+    run = functools.partial(CliRunner().invoke, app, words, env={"COLUMNS": "200", "NO_COLOR": "1"})
+    answer = await asyncio.to_thread(run)
+    assert answer.exception is None or isinstance(answer.exception, SystemExit), answer.exception
+    return answer.exit_code, answer.output
+
+
 async def freehold_guest(cloud: Cloud, *arguments: str) -> str:
     """What `freehold guest ...` says, which must go well."""
-    code, said = await cloud.command("guest", *arguments)
+    code, said = await typed(cloud, *arguments)
     assert code == 0, said
     return said
 
 
 async def refused(cloud: Cloud, *arguments: str) -> str:
     """What `freehold guest ...` says, which must not go well, and say so in one line."""
-    code, said = await cloud.command("guest", *arguments)
+    code, said = await typed(cloud, *arguments)
     assert code == 1, said
     assert said.startswith("freehold: ") and said.count("\n") == 1, said
     return said
@@ -114,7 +126,8 @@ async def test_a_host_is_its_own_master(tmp_path: Path) -> None:
 
 
 async def operate(cloud: Cloud, on: str, off: str, restarted: str) -> None:
-    listed = await freehold_guest(cloud, "list", "--host", "sim-0")
+    code, listed = await cloud.command("guest", "list", "--host", "sim-0")
+    assert code == 0, listed
     assert all(guest in listed for guest in (on, off, restarted)), listed
     assert "hasn't been heard" in listed and "10.88.0." in listed, listed
 
