@@ -1,6 +1,7 @@
 """The one file that knows every room: it opens stores, picks drivers, and starts the roles that the settings name.
 
 STATE/registrar.db image.db network.db hosts/N.db   what is owned: keep it
+STATE/hosts/N.sock                                  where the machine's operator asks a host, while it runs
 STATE/images/                                       image bytes: owned by the image worker
 STATE/guests/ fabric/                               disks and wirings: owned by the host
 STATE/view/ cache/                                  may be deleted at any time while nothing runs
@@ -34,6 +35,7 @@ from freehold.drivers.imagefetch.simulated import SimulatedImageCache
 from freehold.drivers.imagestore.folder import FolderImageStore
 from freehold.runtime.chance import SystemChance, new_id
 from freehold.runtime.clock import HybridClock, SystemClock
+from freehold.runtime.local_socket import LocalSocket
 from freehold.runtime.machine import boot_id, host_name
 from freehold.runtime.tasks import Offload, Tasks, ThreadOffload, offload_inline
 from freehold.store.database import Store
@@ -187,7 +189,8 @@ class Running:
         facts = await hypervisor.probe()
         await fabric.probe()
         self._say(f"host: {facts.driver} {facts.version} with {facts.accelerator} ({facts.reason})")
-        await self._open_host(store, host_name(), hypervisor, fabric, images, REAL_LAUNCHES_AT_ONCE)
+        host = HostWorker(means, store, host_name(), hypervisor, fabric, images, REAL_LAUNCHES_AT_ONCE)
+        await self._open_host(0, host, hypervisor, fabric, images)
 
     async def _open_simulated_host(self, number: int) -> None:
         settings, clock = self._settings, self._means.clock.clock
@@ -197,14 +200,19 @@ class Running:
             folder / "guests", clock, ram_mib=settings.simulated_ram_mib, boot_s=settings.simulated_boot_s
         )
         fabric, images = SimulatedFabric(folder / "fabric"), SimulatedImageCache(clock)
-        await self._open_host(store, f"sim-{number}", hypervisor, fabric, images, SIMULATED_LAUNCHES_AT_ONCE)
+        launches_max = SIMULATED_LAUNCHES_AT_ONCE
+        host = HostWorker(self._means, store, f"sim-{number}", hypervisor, fabric, images, launches_max)
+        await self._open_host(number, host, hypervisor, fabric, images)
 
     async def _open_host(
-        self, store: Store, name: str, hypervisor: Hypervisor, fabric: Fabric, images: ImageCache, launches_max: int
+        self, number: int, host: HostWorker, hypervisor: Hypervisor, fabric: Fabric, images: ImageCache
     ) -> None:
         for driver in (hypervisor, fabric, images):
             self._stack.push_async_callback(driver.close)
-        await self._start(HostWorker(self._means, store, name, hypervisor, fabric, images, launches_max))
+        await self._start(host)
+        door = LocalSocket(self._settings.state / "hosts" / f"{number}.sock", host.local.answer)
+        await door.open()
+        self._stack.push_async_callback(door.close)
 
     async def _open_api(self) -> None:
         means, settings = self._means, self._settings

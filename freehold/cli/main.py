@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from freehold import __version__
+from freehold.cli import guest
 from freehold.config import ROLES
 
 app = typer.Typer(
@@ -17,6 +18,7 @@ app = typer.Typer(
 )
 admin = typer.Typer(no_args_is_help=True, help="What only the machine's own operator may do.")
 app.add_typer(admin, name="admin")
+app.add_typer(guest.app, name="guest")
 
 StateOption = Annotated[
     Path, typer.Option("--state", help="The folder that holds the cloud's stores, images and guests.")

@@ -22,6 +22,11 @@ def request_urn(request_id: str) -> str:
     return URN_PREFIX + request_id
 
 
+def is_request_urn(text: str) -> bool:
+    """Whether `text` is the URN of a request."""
+    return text.startswith(URN_PREFIX) and is_uuid(text.removeprefix(URN_PREFIX))
+
+
 def short(identifier: str) -> str:
     """The first 11 hex digits of a UUID: what fits behind a prefix in a Linux interface name (15 bytes)."""
     return identifier.replace("-", "")[:11]

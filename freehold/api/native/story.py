@@ -88,7 +88,8 @@ def _told(entry: Entry) -> str:
     if entry.kind not in KINDS or entry.value is None:
         return "written"
     record: Any = decode_kind(entry.kind, entry.value)
-    parts = [f"{name}={_short(name, getattr(record, name))}" for name in _TELLING if getattr(record, name, None)]
+    telling = ("action", "user", *_TELLING[1:]) if entry.kind == "action" else _TELLING
+    parts = [f"{name}={_short(name, getattr(record, name))}" for name in telling if getattr(record, name, None)]
     return " ".join(parts) or "written"
 
 

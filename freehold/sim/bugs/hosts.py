@@ -55,8 +55,8 @@ BUGS: Final = (
     Bug(
         "guests are started before the registrar was heard",
         f"{_HOST}.actors",
-        "(effect is Effect.LAUNCH and not self.cleared.is_set())",
-        "(effect is Effect.LAUNCH and not self._records)",
+        "return self.cleared.is_set() or guest in self._let",
+        "return True",
     ),
     Bug(
         "what the registrar says isn't heeded",
@@ -73,7 +73,7 @@ BUGS: Final = (
     Bug(
         "guests aren't taken up after a power cut",
         f"{_HOST}.clearance",
-        "            self._resume(boot)",
+        "            await self._resume(boot)",
         "            pass",
     ),
     Bug(

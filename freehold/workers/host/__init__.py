@@ -3,5 +3,5 @@
 `lifecycle` has the rules; the table of a guest's moves stands on its top. `messages` are all that may come to a guest.
 `effects` performs what a state in progress asks for, `records` keeps what was decided, `reconciler` compares the
 world with the records, `filters` knows what may pass a port, `metadata` answers guests' questions about themselves,
-`worker` is the loop.
+`local_door` those of the machine's operator, `worker` is the loop.
 """

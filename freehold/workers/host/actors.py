@@ -14,15 +14,26 @@ from freehold.runtime.clock import HybridClock
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks
 from freehold.vocabulary.envelope import Position
-from freehold.vocabulary.guest import Guest, GuestState
+from freehold.vocabulary.errors import FreeholdError
+from freehold.vocabulary.guest import Guest, GuestState, Power
 from freehold.vocabulary.units import unix_ms
 from freehold.workers.host.effects import Effects
 from freehold.workers.host.lifecycle import Decision, decide, effect_of
-from freehold.workers.host.messages import DeadlinePassed, Effect, EffectDone, EffectFailed, Message, PowerSeen
+from freehold.workers.host.messages import (
+    DeadlinePassed,
+    Effect,
+    EffectDone,
+    EffectFailed,
+    MachineRestarted,
+    Message,
+    PowerSeen,
+)
 from freehold.workers.host.records import Records
 
 _LOOKS_MAX: Final = 3
 """How often a guest's power is asked for again because its record changed meanwhile. The reconciler comes anyway."""
+
+_ON: Final = frozenset({GuestState.RUNNING, GuestState.PAUSED})
 
 _log = logger("host")
 
@@ -45,6 +56,11 @@ class Actors:
         """Guests that are here and have no record yet: their room is taken, though it can't be counted."""
         self.machine_restarted = False
         """The machine has restarted, and the guests that ran haven't been told: their power means nothing yet."""
+        self._let: set[str] = set()
+        """Guests that the machine's operator has started before the registrar was heard."""
+        self._faced: set[str] = set()
+        """Guests whose power means something again, though the machine has restarted."""
+        self._waiting: list[asyncio.Future[None]] = []
 
     def take(self, guest: str, message: Message, cause: str = "") -> Position | None:
         """Decides and stages; None if nothing changes. Raises Conflict for a command that the state doesn't allow."""
@@ -62,6 +78,7 @@ class Actors:
     def _follow(self, before: Guest, decision: Decision) -> None:
         after = decision.guest
         _log.info("guest moved", guest=before.id, was=before.state, now=after.state if after else "gone")
+        self._tell_of_move()
         if before.state is GuestState.FETCHING_IMAGE and (after is None or after.state is not before.state):
             given_up = self._fetching.pop(before.id, None)
             if given_up is not None and not given_up.done():
@@ -99,7 +116,7 @@ class Actors:
         """Performs the one effect that the record asks for. False if there is none, or it waits for something else."""
         held = self._records.guest(guest)
         effect = None if held is None else effect_of(held)
-        if held is None or effect is None or (effect is Effect.LAUNCH and not self.cleared.is_set()):
+        if held is None or effect is None or (effect is Effect.LAUNCH and not self._may_launch(guest)):
             return False
         await self._records.store.durable()
         answer = await self._performed(effect, guest)
@@ -107,6 +124,9 @@ class Actors:
             self.take(guest, answer)
         after = self._records.guest(guest)
         return after is None or after.state is not held.state
+
+    def _may_launch(self, guest: str) -> bool:
+        return self.cleared.is_set() or guest in self._let
 
     async def _performed(self, effect: Effect, guest: str) -> EffectDone | EffectFailed | None:
         work: asyncio.Task[EffectDone | EffectFailed] = self._tasks.start(effect, self._effects.perform(effect, guest))
@@ -152,8 +172,10 @@ class Actors:
     def take_power(self, guest: str, seen: PowerSeen) -> None:
         """Takes what the hypervisor said of a guest's power."""
         held = self._records.guest(guest)
-        on = held is not None and held.state in (GuestState.RUNNING, GuestState.PAUSED)
-        if not (on and self.machine_restarted):
+        on = held is not None and held.state in _ON
+        if seen.power in (Power.RUNNING, Power.PAUSED):
+            self._faced.add(guest)  # it was started since the machine was
+        if not (on and self.machine_restarted and guest not in self._faced):
             self.take(guest, seen)
 
     async def look_at_power(self, guest: str) -> None:
@@ -167,6 +189,50 @@ class Actors:
             if after is not None and after.updated == before.updated:
                 self.take_power(guest, PowerSeen(power, since=before.updated))
                 return
+
+    async def face_restart(self, guest: str) -> bool:
+        """Has the record of a guest that ran before the machine restarted say what has become of it.
+
+        For those who won't wait for the registrar. False if there was nothing to say. Raises FreeholdError if the
+        guest's power can't be asked for.
+        """
+        held = self._records.guest(guest)
+        if held is None or not self.machine_restarted or held.state not in _ON:
+            return False
+        self._faced.add(guest)
+        await self.look_at_power(guest)
+        held = self._records.guest(guest)
+        return held is not None and held.state not in _ON
+
+    async def resume(self, guest: str) -> None:
+        """Runs a guest again that ran before the machine restarted, unless somebody has done that already."""
+        try:
+            power = await self._hypervisor.power(guest)
+        except FreeholdError as error:
+            _log.warning("a guest's power can't be asked for", guest=guest, error=error.message)
+            power = Power.ABSENT  # launching one that runs leaves it as it is
+        held = self._records.guest(guest)
+        if held is not None and held.state in _ON and power not in (Power.RUNNING, Power.PAUSED):
+            self.take(guest, MachineRestarted(), "machine restarted")
+
+    # --- for those who look on, and for the machine's operator ---------------------------------------------------
+
+    async def next_move(self) -> None:
+        """Waits until some guest's record has changed."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        await future
+
+    def _tell_of_move(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+    def let(self, guest: str) -> None:
+        """This guest may be started, whatever the registrar would say. For the machine's operator alone."""
+        self._let.add(guest)
+        self.wake(guest)
 
     def clear(self) -> None:
         """From now on guests may be started; those that wait are."""

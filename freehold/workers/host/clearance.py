@@ -16,7 +16,7 @@ from freehold.vocabulary.request import DeedPage, DeedsOf, Intent, IntentList, I
 from freehold.vocabulary.word import Message
 from freehold.workers.base import Means
 from freehold.workers.host.actors import Actors
-from freehold.workers.host.messages import DeleteAsked, HigherDeedKnown, MachineRestarted
+from freehold.workers.host.messages import DeleteAsked, HigherDeedKnown
 from freehold.workers.host.records import Records
 
 A = TypeVar("A")
@@ -44,7 +44,7 @@ class Clearance:
             self._heed(await self._asked(guests[first : first + GUESTS_MAX]))
         await self._look_for_lost()
         if self._actors.machine_restarted:
-            self._resume(boot)
+            await self._resume(boot)
         self._actors.clear()
         while self._actors.lost:
             await self._means.clock.clock.sleep(LOST_PAUSE_S)
@@ -104,10 +104,10 @@ class Clearance:
             _log.warning("a guest has a higher deed", guest=guest.id, held=guest.deed, deed=intent.deed.number)
             self._actors.take(guest.id, HigherDeedKnown(intent.deed), "intents")
 
-    def _resume(self, boot: str) -> None:
+    async def _resume(self, boot: str) -> None:
         """Guests that ran run again. The machine's boot id is written last: a crash before that does this once more."""
         for guest in self._records.guests():
             if guest.state in (GuestState.RUNNING, GuestState.PAUSED):
-                self._actors.take(guest.id, MachineRestarted(), "machine restarted")
+                await self._actors.resume(guest.id)
         self._records.keep_boot(boot)
         self._actors.machine_restarted = False

@@ -37,6 +37,7 @@ from freehold.workers.host.claims import Claimed, Dropped, Known, Refused, claim
 from freehold.workers.host.clearance import Clearance
 from freehold.workers.host.effects import Effects
 from freehold.workers.host.filters import Filters, PortView
+from freehold.workers.host.local_door import LocalDoor
 from freehold.workers.host.messages import (
     CommandAsked,
     DeleteAsked,
@@ -97,6 +98,7 @@ class HostWorker:
         self.follower = Follower(means.bus, ["network"], view, room="host")
         self._desk = Desk(means, store, name)
         self.tasks.watch(self._desk.tasks, self.follower.tasks)
+        self.local = LocalDoor(name, records, self._actors, hypervisor, clock.clock, self._console)
         self._subscriptions: list[Subscription] = []
 
     # --- opening and closing -------------------------------------------------------------------------------------
