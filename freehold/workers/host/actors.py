@@ -15,6 +15,7 @@ from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks
 from freehold.vocabulary.envelope import Position
 from freehold.vocabulary.guest import Guest, GuestState
+from freehold.vocabulary.shards import ONE_SHARD, Shards
 from freehold.vocabulary.units import unix_ms
 from freehold.workers.host.effects import Effects
 from freehold.workers.host.lifecycle import Decision, decide, effect_of
@@ -27,11 +28,29 @@ _LOOKS_MAX: Final = 3
 _log = logger("host")
 
 
+class Gate:
+    """What holds back the guests of one registrar shard."""
+
+    def __init__(self) -> None:
+        self.cleared = asyncio.Event()
+        """Set when the shard has said what was decided about its guests here: only then are they started."""
+        self.machine_restarted = False
+        """The machine has restarted, and its guests that ran haven't been told: their power means nothing yet."""
+        self.lost: dict[str, None] = {}
+        """Its guests that are here and have no record yet: their room is taken, though it can't be counted."""
+
+
 class Actors:
     """The guests of a host, each with its own turn. `tasks` ends them all, and breaks when the store does."""
 
     def __init__(
-        self, records: Records, effects: Effects, hypervisor: Hypervisor, clock: HybridClock, tasks: Tasks
+        self,
+        records: Records,
+        effects: Effects,
+        hypervisor: Hypervisor,
+        clock: HybridClock,
+        tasks: Tasks,
+        shards: Shards = ONE_SHARD,
     ) -> None:
         self._records, self._effects, self._hypervisor = records, effects, hypervisor
         self._clock, self._tasks = clock, tasks
@@ -39,12 +58,21 @@ class Actors:
         self._deadlines: dict[str, int] = {}
         """The deadline that is waited for, by guest."""
         self._fetching: dict[str, asyncio.Future[None]] = {}
-        self.cleared = asyncio.Event()
-        """Set when the registrar has said what was decided about the guests here: only then are guests started."""
-        self.lost: dict[str, None] = {}
-        """Guests that are here and have no record yet: their room is taken, though it can't be counted."""
-        self.machine_restarted = False
-        """The machine has restarted, and the guests that ran haven't been told: their power means nothing yet."""
+        self._shards = shards
+        self.gates = [Gate() for _ in shards.all()]
+        """By shard."""
+
+    def gate(self, project: str) -> Gate:
+        """What holds back the guests of a project."""
+        return self.gates[self._shards.of(project)]
+
+    def knows_room(self) -> bool:
+        """Whether every shard has said what is here: only then is it known what room there is."""
+        return all(gate.cleared.is_set() and not gate.lost for gate in self.gates)
+
+    def is_lost(self, guest: str) -> bool:
+        """Whether a guest is here and has no record yet."""
+        return any(guest in gate.lost for gate in self.gates)
 
     def take(self, guest: str, message: Message, cause: str = "") -> Position | None:
         """Decides and stages; None if nothing changes. Raises Conflict for a command that the state doesn't allow."""
@@ -99,7 +127,7 @@ class Actors:
         """Performs the one effect that the record asks for. False if there is none, or it waits for something else."""
         held = self._records.guest(guest)
         effect = None if held is None else effect_of(held)
-        if held is None or effect is None or (effect is Effect.LAUNCH and not self.cleared.is_set()):
+        if held is None or effect is None or (effect is Effect.LAUNCH and not self.gate(held.project).cleared.is_set()):
             return False
         await self._records.store.durable()
         answer = await self._performed(effect, guest)
@@ -153,7 +181,7 @@ class Actors:
         """Takes what the hypervisor said of a guest's power."""
         held = self._records.guest(guest)
         on = held is not None and held.state in (GuestState.RUNNING, GuestState.PAUSED)
-        if not (on and self.machine_restarted):
+        if held is None or not (on and self.gate(held.project).machine_restarted):
             self.take(guest, seen)
 
     async def look_at_power(self, guest: str) -> None:
@@ -168,8 +196,9 @@ class Actors:
                 self.take_power(guest, PowerSeen(power, since=before.updated))
                 return
 
-    def clear(self) -> None:
-        """From now on guests may be started; those that wait are."""
-        self.cleared.set()
+    def clear(self, shard: int) -> None:
+        """From now on guests of a shard may be started; those that wait are."""
+        self.gates[shard].cleared.set()
         for guest in self._records.guests():
-            self.wake(guest.id)
+            if self._shards.of(guest.project) == shard:
+                self.wake(guest.id)

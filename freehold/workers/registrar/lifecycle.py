@@ -20,17 +20,18 @@
 The host's refusal on its disk is the only evidence that ends a deed; no clock does.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from msgspec.structs import replace
 
 from freehold.vocabulary.deed import Deed
-from freehold.vocabulary.errors import Conflict, Fault, QuotaExceeded
+from freehold.vocabulary.errors import BadRequest, Conflict, Fault, QuotaExceeded
 from freehold.vocabulary.guest import Guest, GuestState, Refusal
 from freehold.vocabulary.network import NetworkWanted
 from freehold.vocabulary.request import Admission, Build, Request, Stage
-from freehold.vocabulary.tenant import UNLIMITED, Quota, Resource
+from freehold.vocabulary.tenant import UNLIMITED, GroupPolicy, Quota, Resource, ServerGroup
 
 ENDED: Final = frozenset({Stage.ACTIVE, Stage.FAILED})
 """Stages in which the request to build has ended."""
@@ -57,6 +58,37 @@ def check_quota(quota: Quota, used: Usage, more: Usage) -> None:
             )
 
 
+def check_group(
+    builds: Sequence[Build],
+    group_of: Callable[[str], ServerGroup | None],
+    members_of: Callable[[str], Sequence[Admission]],
+    quota: Quota,
+) -> None:
+    """Raises BadRequest if a build's server group isn't there, QuotaExceeded if it has no room for all of `builds`."""
+    grouped = [build for build in builds if build.spec.server_group]
+    for build in grouped:
+        group = group_of(build.spec.server_group)
+        if group is None or (group.project, group.policy) != (build.project, build.spec.server_group_policy):
+            raise BadRequest(f"Instance group {build.spec.server_group} could not be found.")
+    for key, count in Counter(build.spec.server_group for build in grouped).items():
+        if 0 <= quota.server_group_members < len(members_of(key)) + count:
+            raise QuotaExceeded("Quota exceeded, too many servers in group")
+
+
+def check_deed_of_member(admission: Admission, members: Sequence[Admission]) -> None:
+    """Raises Conflict, naming the hosts of the other members, if the policy of the guest's server group forbids the
+    host of its new deed. A host counts as long as its deed hasn't been refused on disk.
+    """
+    assert admission.deed is not None
+    deeds = [member.live_deed() for member in members if member.guest != admission.guest]
+    hosts = tuple(sorted({deed.host for deed in deeds if deed is not None}))
+    host, policy = admission.deed.host, admission.spec.server_group_policy
+    if policy is GroupPolicy.ANTI_AFFINITY and host in hosts:
+        raise Conflict(f"host {host} has a member of the guest's server group already", hosts)
+    if policy is GroupPolicy.AFFINITY and hosts and host not in hosts:
+        raise Conflict(f"host {host} isn't the one that the guest's server group is on", hosts)
+
+
 def admitted(build: Build) -> Admission:
     """The admission of a build that has its ids and times."""
     return Admission(
@@ -75,7 +107,7 @@ def admitted(build: Build) -> Admission:
 
 def may_hold(admission: Admission) -> bool:
     """Whether some host may have, or may yet build, the guest: there is a deed that hasn't been refused on disk."""
-    return admission.deed is not None and admission.refused_deed < admission.deed.number
+    return admission.live_deed() is not None
 
 
 def deed_recorded(admission: Admission | None, deed: Deed, now: int) -> Admission:
@@ -197,3 +229,32 @@ def staged(request: Request, stage: Stage, now: int, fault: Fault | None = None)
         return request
     stages = (*request.stages, (stage.value, now))
     return replace(request, stages=stages, finished=now if stage in ENDED else None, fault=fault)
+
+
+def create_request(build: Build) -> Request:
+    """The ledger's line of a build."""
+    return Request(
+        urn=build.urn,
+        project=build.project,
+        user=build.user,
+        action="create",
+        guest=build.guest,
+        created=build.created,
+        expires=build.expires,
+        stages=((Stage.ADMITTED.value, build.created),),
+    )
+
+
+def delete_request(admission: Admission, user: str, urn: str, now: int, ended: bool) -> Request:
+    """The ledger's line of a delete; `ended` if nobody can have built the guest."""
+    return Request(
+        urn=urn,
+        project=admission.project,
+        user=user,
+        action="delete",
+        guest=admission.guest,
+        created=now,
+        expires=0,
+        stages=((Stage.DELETING.value, now),),
+        finished=now if ended else None,
+    )
