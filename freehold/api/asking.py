@@ -1,5 +1,6 @@
 """Writes: a question to the owner, and then the wait until our own view shows what was written."""
 
+from hashlib import blake2b
 from typing import Final
 
 from freehold.api.call import Call
@@ -7,7 +8,15 @@ from freehold.bus import subjects, talk
 from freehold.vocabulary import codec
 from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.errors import NotFound
-from freehold.vocabulary.image import CreateImage, Image, ImageQuestion, UpdateImage
+from freehold.vocabulary.image import (
+    BeginDownload,
+    BeginUpload,
+    CreateImage,
+    DeleteImage,
+    Image,
+    ImageQuestion,
+    UpdateImage,
+)
 from freehold.vocabulary.network import NetworkQuestion
 from freehold.vocabulary.request import ChangePassword, DropTenant, Revoke, SaveTenant, TenantRecord
 from freehold.vocabulary.secret import Secret
@@ -40,15 +49,24 @@ def _shard(call: Call, record: TenantRecord) -> int:
     return call.cloud.shards.of(record.project) if isinstance(record, Quota | ServerGroup) else IDENTITY_SHARD
 
 
-async def images(call: Call, question: ImageQuestion) -> Done:
-    """Asks for a change of an image: its owner, or any image worker for a new one."""
+async def new_image(call: Call, image: Image, *, id_chosen: bool) -> Done:
+    """Has an image worker make a record: any of them. But an id that the client has chosen goes to the same one each
+    time, which refuses it the second time.
+    """
+    workers = [seen.owner.store for seen in call.cloud.view.owners() if seen.owner.role == "image"]
+    subject = subjects.ASK_IMAGE
+    if id_chosen and workers:
+        subject = subjects.ask_image(min(workers, key=lambda store: blake2b(f"{store}/{image.id}".encode()).digest()))
+    return await _ask(call, subject, CreateImage(image=image))
+
+
+async def images(call: Call, question: UpdateImage | DeleteImage) -> Done:
+    """Asks an image's owner for a change."""
     return await _ask(call, image_subject(call, question), question)
 
 
-def image_subject(call: Call, question: ImageQuestion) -> str:
+def image_subject(call: Call, question: UpdateImage | DeleteImage | BeginUpload | BeginDownload) -> str:
     """Where a question about an image is answered. Raises NotFound if the view doesn't have the image."""
-    if isinstance(question, CreateImage):
-        return subjects.ASK_IMAGE
     image = question.image.id if isinstance(question, UpdateImage) else question.id
     owner = call.cloud.view.owner(Image, image)
     if not owner:

@@ -19,7 +19,6 @@ from freehold.vocabulary.image import (
     BeginDownload,
     BeginUpload,
     BytesDoor,
-    ImageQuestion,
     ImageStatus,
 )
 
@@ -87,7 +86,7 @@ class _Arriving:
             raise
 
 
-async def _door(call: Call, question: ImageQuestion) -> BytesDoor:
+async def _door(call: Call, question: BeginUpload | BeginDownload) -> BytesDoor:
     return await talk.ask(call.cloud.bus, image_subject(call, question), question, BytesDoor, DEADLINE_S)
 
 
