@@ -20,18 +20,17 @@
 The host's refusal on its disk is the only evidence that ends a deed; no clock does.
 """
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from msgspec.structs import replace
 
 from freehold.vocabulary.deed import Deed
-from freehold.vocabulary.errors import BadRequest, Conflict, Fault, QuotaExceeded
+from freehold.vocabulary.errors import Conflict, Fault, QuotaExceeded
 from freehold.vocabulary.guest import Guest, GuestState, Refusal
 from freehold.vocabulary.network import NetworkWanted
 from freehold.vocabulary.request import Admission, Build, Request, Stage
-from freehold.vocabulary.tenant import UNLIMITED, GroupPolicy, Quota, Resource, ServerGroup
+from freehold.vocabulary.tenant import UNLIMITED, Quota, Resource
 
 ENDED: Final = frozenset({Stage.ACTIVE, Stage.FAILED})
 """Stages in which the request to build has ended."""
@@ -56,37 +55,6 @@ def check_quota(quota: Quota, used: Usage, more: Usage) -> None:
                 f"Quota exceeded for {resource.value}: Requested {amount}, but already used {used.get(resource, 0)} "
                 f"of {limit} {resource.value}"
             )
-
-
-def check_group(
-    builds: Sequence[Build],
-    group_of: Callable[[str], ServerGroup | None],
-    members_of: Callable[[str], Sequence[Admission]],
-    quota: Quota,
-) -> None:
-    """Raises BadRequest if a build's server group isn't there, QuotaExceeded if it has no room for all of `builds`."""
-    grouped = [build for build in builds if build.spec.server_group]
-    for build in grouped:
-        group = group_of(build.spec.server_group)
-        if group is None or (group.project, group.policy) != (build.project, build.spec.server_group_policy):
-            raise BadRequest(f"Instance group {build.spec.server_group} could not be found.")
-    for key, count in Counter(build.spec.server_group for build in grouped).items():
-        if 0 <= quota.server_group_members < len(members_of(key)) + count:
-            raise QuotaExceeded("Quota exceeded, too many servers in group")
-
-
-def check_deed_of_member(admission: Admission, members: Sequence[Admission]) -> None:
-    """Raises Conflict, naming the hosts of the other members, if the policy of the guest's server group forbids the
-    host of its new deed. A host counts as long as its deed hasn't been refused on disk.
-    """
-    assert admission.deed is not None
-    deeds = [member.live_deed() for member in members if member.guest != admission.guest]
-    hosts = tuple(sorted({deed.host for deed in deeds if deed is not None}))
-    host, policy = admission.deed.host, admission.spec.server_group_policy
-    if policy is GroupPolicy.ANTI_AFFINITY and host in hosts:
-        raise Conflict(f"host {host} has a member of the guest's server group already", hosts)
-    if policy is GroupPolicy.AFFINITY and hosts and host not in hosts:
-        raise Conflict(f"host {host} isn't the one that the guest's server group is on", hosts)
 
 
 def admitted(build: Build) -> Admission:

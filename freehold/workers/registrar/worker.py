@@ -47,7 +47,7 @@ from freehold.vocabulary.tenant import ApplicationCredential, Project, Resource,
 from freehold.vocabulary.units import clock_time, unix_ms
 from freehold.vocabulary.word import Word
 from freehold.workers.base import Desk, Means
-from freehold.workers.registrar import effects, lifecycle, signin, tenancy
+from freehold.workers.registrar import effects, groups, lifecycle, signin, tenancy
 from freehold.workers.registrar.effects import Passwords, Signer
 from freehold.workers.registrar.first import first_records
 from freehold.workers.registrar.hosts import HostSink
@@ -160,7 +160,7 @@ class RegistrarWorker:
                 more[resource] = more.get(resource, 0) + amount
         quota = self.records.quota(project)
         lifecycle.check_quota(quota, self.records.used(project), more)
-        lifecycle.check_group(asked.builds, self.records.server_group, self.records.members, quota)
+        groups.check_room(asked.builds, self.records.server_group, self.records.members, quota)
         builds = [self._with_ids(build, asked.deadline_s) for build in asked.builds]
         guests = tuple(build.guest for build in builds)
         used_for = Idempotency(body_digest=asked.body_digest, guests=guests, urn=builds[0].urn)
@@ -197,7 +197,7 @@ class RegistrarWorker:
         now = self._means.clock.now()
         after = lifecycle.deed_recorded(admission, deed, now)
         if admission is not None and after is not admission:
-            lifecycle.check_deed_of_member(after, self.records.members(after.spec.server_group))
+            groups.check_deed(after, self.records.members(after.spec.server_group))
             self.records.moved(admission, after, deed.urn, now)
         await self._store.durable()
         assert after.deed is not None

@@ -14,7 +14,7 @@ from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.errors import Fault
 from freehold.vocabulary.host import Capacity, Host
 from freehold.vocabulary.request import Build, is_forgotten
-from freehold.vocabulary.tenant import GroupPolicy
+from freehold.workers.scheduler import groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,31 +65,10 @@ def decide(build: Build, fleet: Fleet, now: int, group_hosts: Sequence[str] | No
         return Drop("its deadline has long passed")
     if build.deed is not None and build.deed.host not in build.refused:
         return PassOn(build)
-    if group_hosts is None:
-        group_hosts = fleet.group_hosts(build.spec.server_group, build.guest) if build.spec.server_group else ()
-    host = _chosen(build, fleet, group_hosts)
+    host = groups.chosen(build, wanted(build), fleet, group_hosts)
     if host is None:
         return Surrender(build, no_room(build, fleet))
     return Place(build, _deed(build, host))
-
-
-def _chosen(build: Build, fleet: Fleet, group_hosts: Sequence[str]) -> Host | None:
-    """The host by room and by the policy of the build's server group, whose other members are on `group_hosts`."""
-    apart, together = (*build.refused, *group_hosts), group_hosts or None
-
-    def choose(refused: Sequence[str], among: Sequence[str] | None = None) -> Host | None:
-        return fleet.choose(wanted(build), build.spec.availability_zone, refused, among)
-
-    match build.spec.server_group_policy:
-        case GroupPolicy.ANTI_AFFINITY:
-            return choose(apart)
-        case GroupPolicy.AFFINITY:
-            return choose(build.refused, together)
-        case GroupPolicy.SOFT_ANTI_AFFINITY:
-            return choose(apart) or choose(build.refused)
-        case GroupPolicy.SOFT_AFFINITY:
-            return choose(build.refused, together) or choose(build.refused)
-    return choose(build.refused)
 
 
 def _deed(build: Build, host: Host) -> Deed:
@@ -111,8 +90,7 @@ def no_room(build: Build, fleet: Fleet) -> Fault:
     if build.spec.availability_zone:
         text += f" in availability zone {build.spec.availability_zone}"
     text += f" have no room on any of {len(hosts)} hosts"
-    if build.spec.server_group_policy in (GroupPolicy.AFFINITY, GroupPolicy.ANTI_AFFINITY):
-        text += f" that the server group's policy {build.spec.server_group_policy.value} allows"
+    text += groups.why(build)
     if build.refused:
         text += f", {len(build.refused)} of which refused it"
     return Fault(code="NoRoom", message=text + ". Delete guests, add hosts or choose a smaller flavor.")
