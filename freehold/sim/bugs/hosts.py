@@ -55,14 +55,14 @@ BUGS: Final = (
     Bug(
         "guests are started before the registrar was heard",
         f"{_HOST}.actors",
-        "(effect is Effect.LAUNCH and not self.cleared.is_set())",
+        "(effect is Effect.LAUNCH and not self.gate(held.project).cleared.is_set())",
         "(effect is Effect.LAUNCH and not self._records)",
     ),
     Bug(
         "what the registrar says isn't heeded",
         f"{_HOST}.clearance",
-        "            self._heed(await self._asked(guests[first : first + GUESTS_MAX]))",
-        "            await self._asked(guests[first : first + GUESTS_MAX])",
+        "            self._heed(await self._asked(shard, guests[first : first + GUESTS_MAX]))",
+        "            await self._asked(shard, guests[first : first + GUESTS_MAX])",
     ),
     Bug(
         "an effect runs before its record is durable",
@@ -73,7 +73,7 @@ BUGS: Final = (
     Bug(
         "guests aren't taken up after a power cut",
         f"{_HOST}.clearance",
-        "            self._resume(boot)",
+        "            self._resume(shard, boot)",
         "            pass",
     ),
     Bug(

@@ -120,8 +120,10 @@ class HostWorker:
 
     @property
     def cleared(self) -> bool:
-        """Whether the registrar has been heard since this process began, so that guests may be started and taken."""
-        return self._actors.cleared.is_set()
+        """Whether every shard of the registrar has been heard since this process began, so that guests may be started
+        and taken.
+        """
+        return all(gate.cleared.is_set() for gate in self._actors.gates)
 
     async def close(self) -> None:
         """Stops listening and deciding. Guests run on; what is in progress goes on with the next process."""

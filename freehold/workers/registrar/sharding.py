@@ -77,5 +77,7 @@ def _shard_of(shards: Shards, question: RegistrarQuestion) -> int | None:
             return shards.of(project)
         case GiveUp() | DeleteGuest() | Intents() | DeedsOf() | Lost() | DropTenant(kind="server_group"):
             return None
-        case SignIn() | SignInByCredential() | SignInAgain() | Revoke() | ChangePassword() | SaveTenant() | DropTenant():
+        case SignIn() | SignInByCredential() | SignInAgain() | Revoke() | ChangePassword():
+            return IDENTITY_SHARD
+        case SaveTenant() | DropTenant():
             return IDENTITY_SHARD
