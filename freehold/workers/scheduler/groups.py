@@ -4,31 +4,32 @@ What the fleet knows of the other members may be late: the registrar decides, an
 """
 
 from collections.abc import Sequence
+from typing import Protocol
 
-from freehold.views.fleet import Fleet
-from freehold.vocabulary.host import Capacity, Host
+from freehold.vocabulary.host import Host
 from freehold.vocabulary.request import Build
 from freehold.vocabulary.tenant import GroupPolicy
 
 
-def chosen(build: Build, room: Capacity, fleet: Fleet, named: Sequence[str] | None = None) -> Host | None:
-    """The host with room that the policy allows, or prefers. `named`: the other members' hosts, by the registrar."""
-    members = fleet.group_hosts(build.spec.server_group, build.guest) if named is None else named
-    apart, together = (*build.refused, *members), members or None
+class Choose(Protocol):
+    """Gives the best host with room that isn't one of `refused`; of `among` only, if given."""
 
-    def choose(refused: Sequence[str], among: Sequence[str] | None = None) -> Host | None:
-        return fleet.choose(room, build.spec.availability_zone, refused, among)
+    def __call__(self, *, refused: Sequence[str], among: Sequence[str] | None = None) -> Host | None: ...
 
+
+def chosen(build: Build, members: Sequence[str], choose: Choose) -> Host | None:
+    """The host that the policy allows, or prefers, where the other members are on the hosts `members`."""
+    refused, apart, together = build.refused, (*build.refused, *members), members or None
     match build.spec.server_group_policy:
         case GroupPolicy.ANTI_AFFINITY:
-            return choose(apart)
+            return choose(refused=apart)
         case GroupPolicy.AFFINITY:
-            return choose(build.refused, together)
+            return choose(refused=refused, among=together)
         case GroupPolicy.SOFT_ANTI_AFFINITY:
-            return choose(apart) or choose(build.refused)
+            return choose(refused=apart) or choose(refused=refused)
         case GroupPolicy.SOFT_AFFINITY:
-            return choose(build.refused, together) or choose(build.refused)
-    return choose(build.refused)
+            return choose(refused=refused, among=together) or choose(refused=refused)
+    return choose(refused=refused)
 
 
 def why(build: Build) -> str:

@@ -8,6 +8,7 @@ none has                                      give up, saying what was wanted an
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from freehold.views.fleet import Fleet
 from freehold.vocabulary.deed import Deed
@@ -65,7 +66,8 @@ def decide(build: Build, fleet: Fleet, now: int, group_hosts: Sequence[str] | No
         return Drop("its deadline has long passed")
     if build.deed is not None and build.deed.host not in build.refused:
         return PassOn(build)
-    host = groups.chosen(build, wanted(build), fleet, group_hosts)
+    members = fleet.group_hosts(build.spec.server_group, build.guest) if group_hosts is None else group_hosts
+    host = groups.chosen(build, members, partial(fleet.choose, wanted(build), build.spec.availability_zone))
     if host is None:
         return Surrender(build, no_room(build, fleet))
     return Place(build, _deed(build, host))

@@ -10,8 +10,7 @@ from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position
 from freehold.vocabulary.request import Admission, Build
 from freehold.vocabulary.tenant import GroupPolicy
 from freehold.workers.registrar.lifecycle import admitted
-from freehold.workers.scheduler import groups
-from freehold.workers.scheduler.lifecycle import Place, Surrender, decide, wanted
+from freehold.workers.scheduler.lifecycle import Place, Surrender, decide
 from tests.owners import HandClock, a_build, a_deed, a_host
 
 P = GroupPolicy
@@ -60,14 +59,13 @@ def on(guest: str, host: str) -> Admission:
 )
 def test_the_choice(policy: GroupPolicy | None, members: list[str], refused: list[str], host: str | None) -> None:
     fleet = fleet_with(*(on(f"m{number}", member) for number, member in enumerate(members)))
-    asked = build(policy, *refused)
-    found = groups.chosen(asked, wanted(asked), fleet)
-    assert (found.id if found else None) == host
+    decision = decide(build(policy, *refused), fleet, 1)
+    assert (decision.deed.host if isinstance(decision, Place) else None) == host
 
 
 def test_the_guest_itself_is_no_other_member() -> None:
-    asked = build(P.ANTI_AFFINITY)
-    assert groups.chosen(asked, wanted(asked), fleet_with(on("x", "h1"))) is not None
+    decision = decide(build(P.ANTI_AFFINITY), fleet_with(on("x", "h1")), 1)
+    assert isinstance(decision, Place) and decision.deed.host == "h1"
 
 
 def test_what_the_registrar_names_is_newer_than_the_view() -> None:
