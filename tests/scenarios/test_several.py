@@ -7,6 +7,7 @@ from typing import Any
 
 from freehold.vocabulary.guest import Guest
 from freehold.vocabulary.request import Admission
+from tests.scenarios.cloud import Cloud, simulated
 from tests.scenarios.read_your_writes import play
 from tests.several import SERVERS, Person, Several, eventually, several, well
 
@@ -198,6 +199,30 @@ async def test_builds_of_an_image_whose_worker_is_down_wait_and_others_go_on(tmp
         assert well(await person.api(0).get(f"{SERVERS}/{waits}"))["server"]["status"] == "BUILD"
         await cloud.images[0].open()
         assert (await settled(person, waits))["status"] == "ACTIVE"
+
+
+# --- as an operator starts it --------------------------------------------------------------------------------------
+
+
+async def test_settings_say_how_many_there_are(tmp_path: Path) -> None:
+    counts = {"registrar_shards": 2, "image_workers": 2, "schedulers": 2, "apis": 2}
+    async with simulated(tmp_path, **counts) as running:
+        image, network = await running.new_image(), await running.network()
+        guest = await running.created("g", image, network)
+        other = running.log.read_text().split("api: also at ")[1].split()[0]
+        assert other != running.url
+        running.url = other
+        assert (await running.server(guest))["id"] == guest
+        await running.becomes(guest, "ACTIVE")
+        owners = (await running.get("/freehold/v1/owners"))["owners"]
+        roles = Counter(owner["role"] for owner in owners)
+        assert roles["registrar"] == roles["image"] == 2
+        assert sorted(owner["shard"] for owner in owners if owner["role"] == "registrar") == [0, 1]
+        await running.stop()
+    resharded = Cloud(tmp_path / "cloud", hypervisor="simulated", hosts=2, **counts | {"registrar_shards": 3})
+    process = await resharded.launch()
+    assert await asyncio.wait_for(process.wait(), 60) == 1
+    assert "is shard 0 of 2, and it is started as shard 0 of 3" in resharded.last_lines()
 
 
 # --- what the tests say --------------------------------------------------------------------------------------------
