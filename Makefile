@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test sim sim-kills sim-bugs demo demo-stop image lock clean
+.PHONY: help setup check format test test-read-your-writes sim sim-kills sim-bugs demo demo-stop image lock clean
 
 help:       ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ sim-kills:  ## kill -9 at every durable step, and at every pair of steps of crea
 
 sim-bugs:   ## plant each bug of the table and show how fast the simulation finds it
 	@scripts/sim-bugs
+
+test-read-your-writes: ## 10,000 guests made, read, listed and deleted through two API processes by turns
+	@scripts/test-read-your-writes
 
 demo:       ## a real guest, from nothing, in one command
 	@scripts/demo

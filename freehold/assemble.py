@@ -5,6 +5,8 @@ STATE/hosts/N.sock                                  where the machine's operator
 STATE/images/                                       image bytes: owned by the image worker
 STATE/guests/ fabric/                               disks and wirings: owned by the host
 STATE/view/ cache/                                  may be deleted at any time while nothing runs
+
+Where there are several of a role, those after the first have a number: registrar-1.db, image-1.db, images-1/, view-1/.
 """
 
 import asyncio
@@ -42,6 +44,7 @@ from freehold.store.database import Store
 from freehold.views.cloud import CloudView
 from freehold.vocabulary.errors import BadRequest, Broken
 from freehold.vocabulary.secret import Secret
+from freehold.vocabulary.shards import IDENTITY_SHARD, Shards
 from freehold.workers.backup import Backup
 from freehold.workers.base import Means
 from freehold.workers.host.worker import HostWorker
@@ -91,18 +94,19 @@ class Running:
         self._stack.callback(self._bytes_offload.close)
         bus = LocalBus()
         self._stack.push_async_callback(bus.close)
-        self._means = Means(bus, HybridClock(SystemClock()), SystemChance(), offload)
+        shards = Shards(self._settings.registrar_shards)
+        self._means = Means(bus, HybridClock(SystemClock()), SystemChance(), offload, shards)
         for role in self._settings.roles:
             await self._open_role(role)
 
     async def _open_role(self, role: str) -> None:
         openers: dict[str, Callable[[], Awaitable[None]]] = {
-            "registrar": self._open_registrar,
-            "image": self._open_image,
-            "scheduler": self._open_scheduler,
+            "registrar": self._open_registrars,
+            "image": self._open_images,
+            "scheduler": self._open_schedulers,
             "network": self._open_network,
             "host": self._open_hosts,
-            "api": self._open_api,
+            "api": self._open_apis,
         }
         await openers[role]()
 
@@ -129,7 +133,7 @@ class Running:
         self._roles.append(role)
         self._stack.push_async_callback(role.close)
 
-    async def _store(self, name: str, role: str) -> Store:
+    async def _store(self, name: str, role: str, shard: int = 0) -> Store:
         means = self._means
         store = await Store.open(
             self._settings.state / name,
@@ -138,6 +142,7 @@ class Running:
             clock=means.clock,
             chance=means.chance,
             offload=means.offload,
+            shard=shard,
         )
         self._stack.push_async_callback(store.close)
         await self._back_up(store, name)
@@ -153,20 +158,24 @@ class Running:
         await backup.open()
         self._stack.push_async_callback(backup.close)
 
-    async def _open_registrar(self) -> None:
-        registrar = RegistrarWorker(self._means, await self._store("registrar.db", "registrar"), host_name())
-        password = Secret(self._means.chance.bytes(18).hex())
-        if await registrar.bootstrap(password):
-            self.new_password = password
-        await self._start(registrar)
+    async def _open_registrars(self) -> None:
+        for shard in self._means.shards.all():
+            store = await self._store(f"{_numbered('registrar', shard)}.db", "registrar", shard)
+            registrar = RegistrarWorker(self._means, store, _numbered(host_name(), shard))
+            password = Secret(self._means.chance.bytes(18).hex())
+            if shard == IDENTITY_SHARD and await registrar.bootstrap(password):
+                self.new_password = password
+            await self._start(registrar)
 
-    async def _open_image(self) -> None:
-        images = FolderImageStore(self._settings.state / "images", self._bytes_offload)
-        door = DoorAddress("127.0.0.1", 0)
-        await self._start(ImageWorker(self._means, await self._store("image.db", "image"), images, door))
+    async def _open_images(self) -> None:
+        for number in range(self._settings.image_workers):
+            images = FolderImageStore(self._settings.state / _numbered("images", number), self._bytes_offload)
+            store = await self._store(f"{_numbered('image', number)}.db", "image")
+            await self._start(ImageWorker(self._means, store, images, DoorAddress("127.0.0.1", 0)))
 
-    async def _open_scheduler(self) -> None:
-        await self._start(SchedulerWorker(self._means))
+    async def _open_schedulers(self) -> None:
+        for _ in range(self._settings.schedulers):
+            await self._start(SchedulerWorker(self._means))
 
     async def _open_network(self) -> None:
         await self._start(NetworkWorker(self._means, await self._store("network.db", "network")))
@@ -214,20 +223,38 @@ class Running:
         await door.open()
         self._stack.push_async_callback(door.close)
 
-    async def _open_api(self) -> None:
+    async def _open_apis(self) -> None:
+        for number in range(self._settings.apis):
+            port = self._settings.port + number if self._settings.port else 0
+            url = await self._open_api(_numbered("view", number), port)
+            if number == 0:
+                self.url = url
+            else:
+                self._say(f"api: also at {url}")
+
+    async def _open_api(self, view_folder: str, wanted_port: int) -> str:
+        """Gives the URL that it answers at."""
         means, settings = self._means, self._settings
-        view = CloudView(means.bus, means.clock, settings.state / "view", boot_id())
+        view = CloudView(means.bus, means.clock, settings.state / view_folder, boot_id())
         self._stack.push_async_callback(view.close)
         await view.open()
 
-        def app(port: int) -> ASGIApp:
-            self.url = settings.public_url or f"http://{settings.listen}:{port}"
-            cloud = Cloud(means.bus, view, means.clock, means.chance, self.url, settings.region, settings.cluster)
-            return application(cloud)
+        def url(port: int) -> str:
+            return settings.public_url or f"http://{settings.listen}:{port}"
 
-        listener = Listener(app, settings.listen, settings.port)
-        await listener.open()
+        def app(port: int) -> ASGIApp:
+            where = (url(port), settings.region, settings.cluster)
+            return application(Cloud(means.bus, view, means.clock, means.chance, *where, means.shards))
+
+        listener = Listener(app, settings.listen, wanted_port)
+        port = await listener.open()
         self._stack.push_async_callback(listener.close)
+        return url(port)
+
+
+def _numbered(name: str, number: int) -> str:
+    """The name of one of several: the first has no number."""
+    return f"{name}-{number}" if number else name
 
 
 def _backups(place: str, offload: Offload) -> Backups | None:
@@ -266,7 +293,8 @@ async def restore_store(
 
 async def new_admin_password(settings: Settings) -> Secret:
     """Gives the admin a new password. The cloud must be down: the registrar's store is opened."""
-    means = Means(LocalBus(), HybridClock(SystemClock()), SystemChance(), ThreadOffload(1))
+    shards = Shards(settings.registrar_shards)
+    means = Means(LocalBus(), HybridClock(SystemClock()), SystemChance(), ThreadOffload(1), shards)
     store = await Store.open(
         settings.state / "registrar.db",
         role="registrar",

@@ -7,9 +7,12 @@ from typing import Final
 import msgspec
 
 from freehold.vocabulary.errors import BadRequest
+from freehold.vocabulary.shards import SHARDS_MAX
 
 ROLES: Final = ("registrar", "image", "scheduler", "network", "host", "api")
 HOSTS_MAX: Final = 100_000
+WORKERS_MAX: Final = 64
+"""Of a role in one process."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,6 +36,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The memory of each simulated host."""
     simulated_boot_s: float = 0.0
     """How long a simulated guest takes to be launched."""
+    registrar_shards: int = 1
+    """How many shards the registrar has. Chosen when a cloud is made; it can't be changed."""
+    image_workers: int = 1
+    schedulers: int = 1
+    apis: int = 1
+    """How many API processes there are; those after the first listen on the ports that follow (or on free ones)."""
     roles: tuple[str, ...] = ROLES
     demo_image: Path | None = None
     """An image file that a new cloud starts with, as a public image."""
@@ -57,11 +66,12 @@ def checked(settings: Settings) -> Settings:
         )
     if settings.simulated_ram_mib < 1 or not 0 <= settings.simulated_boot_s <= 3600:
         raise BadRequest("a simulated host has at least 1 MiB of memory, and its guests take 0 to 3600 s to start")
+    _check_counts(settings)
     unknown = set(settings.roles) - set(ROLES)
     if unknown:
         raise BadRequest(f"roles has {', '.join(sorted(unknown))}; there are {', '.join(ROLES)}")
-    if not 0 <= settings.port <= 65535:
-        raise BadRequest(f"port is {settings.port}; it can be 0 to 65535")
+    if not 0 <= settings.port <= 65535 - settings.apis + 1:
+        raise BadRequest(f"port is {settings.port}; it can be 0 to {65535 - settings.apis + 1}")
     if not settings.cluster.replace("-", "").isalnum():
         raise BadRequest(f"cluster is {settings.cluster!r}; it can have letters, digits and dashes")
     if settings.log_level not in ("debug", "info", "warning", "error"):
@@ -78,6 +88,18 @@ def backup_folder(place: str) -> Path | None:
     if kind != "folder" or not Path(path).is_absolute():
         raise BadRequest(f"the place for backups is {place!r}; it can be folder:/PATH, with the whole path")
     return Path(path)
+
+
+def _check_counts(settings: Settings) -> None:
+    counts = (
+        ("registrar_shards", settings.registrar_shards, SHARDS_MAX),
+        ("image_workers", settings.image_workers, WORKERS_MAX),
+        ("schedulers", settings.schedulers, WORKERS_MAX),
+        ("apis", settings.apis, WORKERS_MAX),
+    )
+    for name, count, most in counts:
+        if not 1 <= count <= most:
+            raise BadRequest(f"{name} is {count}; it can be 1 to {most}")
 
 
 def read(path: Path | None, **given: object) -> Settings:

@@ -51,9 +51,9 @@ def means_of(bus: Any = None, clock: Any = None, seed: int = 1, offload: Any = o
     return Means(bus or LocalBus(), HybridClock(clock or HandClock()), SeededChance(seed), offload)
 
 
-async def store_at(path: Path, means: Means, role: str = "registrar", cluster: str = "c") -> Store:
+async def store_at(path: Path, means: Means, role: str = "registrar", cluster: str = "c", shard: int = 0) -> Store:
     return await Store.open(
-        path, role=role, cluster=cluster, clock=means.clock, chance=means.chance, offload=means.offload
+        path, role=role, cluster=cluster, clock=means.clock, chance=means.chance, offload=means.offload, shard=shard
     )
 
 

@@ -1,38 +1,77 @@
 """Writes: a question to the owner, and then the wait until our own view shows what was written."""
 
+from hashlib import blake2b
 from typing import Final
 
 from freehold.api.call import Call
 from freehold.bus import subjects, talk
 from freehold.vocabulary import codec
 from freehold.vocabulary.envelope import Done
-from freehold.vocabulary.image import ImageQuestion
+from freehold.vocabulary.errors import NotFound
+from freehold.vocabulary.image import (
+    BeginDownload,
+    BeginUpload,
+    CreateImage,
+    DeleteImage,
+    Image,
+    ImageQuestion,
+    UpdateImage,
+)
 from freehold.vocabulary.network import NetworkQuestion
 from freehold.vocabulary.request import ChangePassword, DropTenant, Revoke, SaveTenant, TenantRecord
 from freehold.vocabulary.secret import Secret
+from freehold.vocabulary.shards import IDENTITY_SHARD
+from freehold.vocabulary.tenant import Quota, ServerGroup
 
 DEADLINE_S: Final = 10.0
 
 
-async def registrar(call: Call, question: SaveTenant | DropTenant | ChangePassword | Revoke) -> Done:
-    """Asks the registrar for a change. Raises what it refuses with, or Unavailable."""
-    return await _ask(call, subjects.ask_registrar(call.caller.project), question)
+async def registrar(
+    call: Call, question: SaveTenant | DropTenant | ChangePassword | Revoke, shard: int = IDENTITY_SHARD
+) -> Done:
+    """Asks a shard of the registrar for a change. Raises what it refuses with, or Unavailable."""
+    return await _ask(call, subjects.ask_shard(shard), question)
 
 
 async def save(call: Call, key: str, record: TenantRecord, *, new: bool, secret: Secret | None = None) -> Done:
     """Has the registrar make or replace a record that belongs to no host."""
     question = SaveTenant(kind=codec.kind_of(record), key=key, record=codec.encode(record), new=new, secret=secret)
-    return await registrar(call, question)
+    return await registrar(call, question, _shard(call, record))
 
 
-async def drop(call: Call, kind: str, key: str) -> Done:
+async def drop(call: Call, key: str, record: TenantRecord) -> Done:
     """Has the registrar delete a record."""
-    return await registrar(call, DropTenant(kind=kind, key=key))
+    return await registrar(call, DropTenant(kind=codec.kind_of(record), key=key), _shard(call, record))
 
 
-async def images(call: Call, question: ImageQuestion) -> Done:
-    """Asks the image workers for a change."""
-    return await _ask(call, subjects.ASK_IMAGE, question)
+def _shard(call: Call, record: TenantRecord) -> int:
+    """Quotas and server groups are kept by their project's shard, all else that is saved by the identity shard."""
+    return call.cloud.shards.of(record.project) if isinstance(record, Quota | ServerGroup) else IDENTITY_SHARD
+
+
+async def new_image(call: Call, image: Image, *, id_chosen: bool) -> Done:
+    """Has an image worker make a record: any of them. But an id that the client has chosen goes to the same one each
+    time, which refuses it the second time.
+    """
+    workers = [seen.owner.store for seen in call.cloud.view.owners() if seen.owner.role == "image"]
+    subject = subjects.ASK_IMAGE
+    if id_chosen and workers:
+        subject = subjects.ask_image(min(workers, key=lambda store: blake2b(f"{store}/{image.id}".encode()).digest()))
+    return await _ask(call, subject, CreateImage(image=image))
+
+
+async def images(call: Call, question: UpdateImage | DeleteImage) -> Done:
+    """Asks an image's owner for a change."""
+    return await _ask(call, image_subject(call, question), question)
+
+
+def image_subject(call: Call, question: UpdateImage | DeleteImage | BeginUpload | BeginDownload) -> str:
+    """Where a question about an image is answered. Raises NotFound if the view doesn't have the image."""
+    image = question.image.id if isinstance(question, UpdateImage) else question.id
+    owner = call.cloud.view.owner(Image, image)
+    if not owner:
+        raise NotFound(f"Image {image} could not be found.")
+    return subjects.ask_image(owner)
 
 
 async def networks(call: Call, question: NetworkQuestion, cluster: str = "") -> Done:

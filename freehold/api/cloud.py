@@ -6,6 +6,7 @@ from freehold.bus.interface import Bus
 from freehold.runtime.chance import Chance
 from freehold.runtime.clock import HybridClock
 from freehold.views.cloud import CloudView
+from freehold.vocabulary.shards import ONE_SHARD, Shards
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +21,5 @@ class Cloud:
     region: str = "RegionOne"
     cluster: str = "default"
     """The cluster that new networks belong to."""
+    shards: Shards = ONE_SHARD
+    """The registrar's."""

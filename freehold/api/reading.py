@@ -3,12 +3,14 @@
 "Not found" and lists first make sure that the view is as new as the question; what is found is given at once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, TypeVar
 
 from freehold.api.call import Call
 from freehold.vocabulary.codec import KINDS
 from freehold.vocabulary.errors import NotFound
+from freehold.vocabulary.shards import IDENTITY_SHARD
+from freehold.vocabulary.tenant import Quota
 from freehold.vocabulary.word import Word
 
 R = TypeVar("R", bound=Word)
@@ -22,12 +24,24 @@ _ROLES: Final = {
     **dict.fromkeys(("network", "subnet", "port", "security_group", "network_quota"), "network"),
 }
 
+_OF_PROJECTS: Final = frozenset({"admission", "request", "quota", "server_group"})
+"""What each project's own registrar shard keeps; the identity shard has the registrar's other kinds."""
+
 _KIND_OF: Final = {cls: kind for kind, cls in KINDS.items()}
 
 
 def owner_role(shape: type[Word]) -> str:
     """The role that owns records of a class."""
     return _ROLES.get(_KIND_OF[shape], "registrar")
+
+
+def shards(call: Call, shape: type[Word], project: str | None = None) -> Iterable[int]:
+    """The registrar shards that may have records of a class: of `project`, or of any that the caller may see."""
+    if _KIND_OF[shape] not in _OF_PROJECTS:
+        return (IDENTITY_SHARD,)
+    if project is not None or not call.caller.is_admin:
+        return (call.cloud.shards.of(project if project is not None else call.caller.project),)
+    return call.cloud.shards.all()
 
 
 def _is_key(text: str) -> bool:
@@ -41,7 +55,7 @@ async def find(call: Call, shape: type[R], key: str) -> R | None:
     view = call.cloud.view
     found = view.get(shape, key)
     if found is None:
-        await view.fresh([owner_role(shape)])
+        await view.fresh([owner_role(shape)], shards(call, shape, key if shape is Quota else None))
         found = view.get(shape, key)
     return found
 
@@ -61,7 +75,7 @@ def not_found(noun: str, key: str) -> str:
 
 async def every(call: Call, shape: type[R], project: str | None = None, *, newest_first: bool = True) -> Iterator[R]:
     """All records of a class, of one project or of all, in order of creation."""
-    await call.cloud.view.fresh([owner_role(shape)])
+    await call.cloud.view.fresh([owner_role(shape)], shards(call, shape, project))
     if project is not None and not _is_key(project):
         return iter(())
     return call.cloud.view.list(shape, project, newest_first=newest_first)
@@ -69,5 +83,5 @@ async def every(call: Call, shape: type[R], project: str | None = None, *, newes
 
 async def keyed(call: Call, shape: type[R], prefix: str) -> list[R]:
     """The records whose key begins with `prefix`."""
-    await call.cloud.view.fresh([owner_role(shape)])
+    await call.cloud.view.fresh([owner_role(shape)], shards(call, shape))
     return list(call.cloud.view.keyed(shape, prefix)) if _is_key(prefix) else []

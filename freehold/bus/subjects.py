@@ -5,11 +5,13 @@ freehold.heartbeat.CLUSTER.ROLE.STORE   where an owner's log stands             
 freehold.hello                          a reader has come: owners answer by a heartbeat   reader -> every owner
 freehold.owner.STORE                    questions to an owner about its log        reader -> owner
 freehold.ask.registrar.SHARD            RegistrarQuestion                          API, scheduler, host -> registrar
-freehold.ask.image                      ImageQuestion                              API -> one of the image workers
+freehold.ask.image                      CreateImage                                API -> one of the image workers
+freehold.ask.image.STORE                ImageQuestion                              API -> the image's owner
 freehold.ask.network.CLUSTER            NetworkQuestion                            API -> network worker
 freehold.ask.scheduler                  HostQuestion, to be carried to its host    API -> one of the schedulers
 freehold.ask.host.STORE                 HostQuestion                               scheduler, registrar -> host
-freehold.build.image                    Build                                      registrar -> one of the image workers
+freehold.build.image                    Build, of no image                         registrar -> one of the image workers
+freehold.build.image.STORE              Build                                      registrar -> the image's owner
 freehold.build.scheduler                Build                                      image worker -> one of the schedulers
 freehold.build.network.CLUSTER          Build                                      scheduler -> network worker
 freehold.build.host.STORE               Build                                      network worker -> host
@@ -18,6 +20,7 @@ freehold.build.host.STORE               Build                                   
 from typing import Final
 
 from freehold.vocabulary.envelope import Owner
+from freehold.vocabulary.shards import ONE_SHARD, Shards
 
 EVENTS: Final = "freehold.event.>"
 HELLO: Final = "freehold.hello"
@@ -53,10 +56,24 @@ def owner(store: str) -> str:
     return f"freehold.owner.{store}"
 
 
-def ask_registrar(project: str) -> str:
-    """Where the registrar of a project answers. One shard, until there are more."""
-    del project
-    return "freehold.ask.registrar.0"
+def ask_registrar(project: str, shards: Shards = ONE_SHARD) -> str:
+    """Where the registrar shard of a project answers."""
+    return ask_shard(shards.of(project))
+
+
+def ask_shard(shard: int) -> str:
+    """Where a registrar shard answers."""
+    return f"freehold.ask.registrar.{shard}"
+
+
+def ask_image(store: str) -> str:
+    """Where the owner of an image answers."""
+    return f"freehold.ask.image.{store}"
+
+
+def build_image(store: str) -> str:
+    """Where builds wait for the owner of their image; for any image worker if `store` is empty."""
+    return f"freehold.build.image.{store}" if store else BUILD_IMAGE
 
 
 def ask_network(cluster: str) -> str:

@@ -49,6 +49,9 @@ def up(
     hosts: Annotated[int | None, typer.Option(help="How many simulated hosts.")] = None,
     listen: Annotated[str | None, typer.Option(help="The address the API listens on (127.0.0.1).")] = None,
     port: Annotated[int | None, typer.Option(help="The API's port (8780); 0 for a free one.")] = None,
+    registrar_shards: Annotated[
+        int | None, typer.Option(help="How many shards the registrar of a new cloud has (1).")
+    ] = None,
     demo_image: Annotated[Path | None, typer.Option(help="An image file that a new cloud starts with.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
@@ -62,6 +65,7 @@ def up(
         hosts=hosts,
         listen=listen,
         port=port,
+        registrar_shards=registrar_shards,
         demo_image=demo_image,
         log_level=log_level,
     )

@@ -77,7 +77,9 @@ class StoreFile:
         self.at_commit: Callable[[str, Process], bool] | None = None
         """Asked with ``before`` and ``after`` a commit; True: the process has been killed there."""
 
-    def open(self, *, role: str, cluster: str, process: Process, clock: HybridClock, chance: Chance) -> Store:
+    def open(
+        self, *, role: str, cluster: str, shard: int = 0, process: Process, clock: HybridClock, chance: Chance
+    ) -> Store:
         """The production store over this file."""
         store, head = take_up(self.connection, self.id or new_id(chance), new_id(chance))
         self.id = store
@@ -86,7 +88,7 @@ class StoreFile:
         async def offload(work: Callable[[], T]) -> T:
             return await self._offloaded(process, work)
 
-        return TracedStore(Owner(store=store, role=role, cluster=cluster), files, clock, offload, self)
+        return TracedStore(Owner(store=store, role=role, cluster=cluster, shard=shard), files, clock, offload, self)
 
     async def _offloaded(self, process: Process, work: Callable[[], T]) -> T:
         await asyncio.sleep(self._random.uniform(*SYNC_S))

@@ -21,6 +21,8 @@ class Scale:
     schedulers: int = 2
     apis: int = 2
     projects: int = 2
+    shards: int = 1
+    """The registrar's."""
     host_ram_mib: int = 1024
 
 
@@ -74,6 +76,9 @@ ASKS: Final = {
 }
 """What clients ask for, and how often."""
 
+SHARDED_EVERY: Final = 3
+"""One seed in so many has a registrar of two shards."""
+
 TROUBLES: Final = {
     "kill": 20,
     "kill at a commit": 40,
@@ -99,7 +104,7 @@ TROUBLES: Final = {
 
 def sites(scale: Scale) -> list[str]:
     """The names of all sites of a cloud."""
-    names = ["registrar", "image", "network"]
+    names = ["registrar", "image", "network", *(f"registrar-{shard}" for shard in range(1, scale.shards))]
     for role, count in (("scheduler", scale.schedulers), ("api", scale.apis), ("host", scale.hosts)):
         names += [f"{role}-{number}" for number in range(count)]
     return names
@@ -113,6 +118,7 @@ def planned(seed: int) -> Plan:
         schedulers=random.choice((1, 2, 2)),
         apis=random.choice((2, 2, 3)),
         host_ram_mib=random.choice((384, 640, 1024)),
+        shards=1 if seed % SHARDED_EVERY else 2,
     )
     storm_s = random.choice((60.0, 200.0, 600.0))
     weather = Weather(

@@ -3,6 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from freehold.sim.disk import StoreFile
 from freehold.sim.plan import QUOTA
 from freehold.vocabulary.codec import decode
 from freehold.vocabulary.guest import Guest, GuestState, Power, Refusal
@@ -143,12 +144,12 @@ def _leased_to_nobody(world: "World") -> str:
 
 def _ledger(world: "World") -> None:
     """Every request ends, and its message is kept no longer than it."""
-    assert world.registrar.store is not None
-    for kind, key, value in world.registrar.store.rows():
-        if kind == "request" and decode(value, Request).finished is None:
-            world.checkers.violated(f"request {key} never ended")
-    for key in world.registrar.store.private("build"):
-        world.checkers.violated(f"the registrar still keeps the message of build {key}")
+    for store in _ledgers(world):
+        for kind, key, value in store.rows():
+            if kind == "request" and decode(value, Request).finished is None:
+                world.checkers.violated(f"request {key} never ended")
+        for key in store.private("build"):
+            world.checkers.violated(f"the registrar still keeps the message of build {key}")
 
 
 def _secrets(world: "World") -> None:
@@ -191,8 +192,13 @@ async def _quiet(world: "World") -> None:
 
 
 def _admissions(world: "World") -> list[Admission]:
-    assert world.registrar.store is not None
-    return [decode(value, Admission) for kind, _, value in world.registrar.store.rows() if kind == "admission"]
+    rows = [row for store in _ledgers(world) for row in store.rows()]
+    return [decode(value, Admission) for kind, _, value in rows if kind == "admission"]
+
+
+def _ledgers(world: "World") -> list[StoreFile]:
+    """The stores of the registrar's shards."""
+    return [site.store for site in world.registrars if site.store is not None]
 
 
 def _guests(host: "HostSite") -> list[Guest]:

@@ -28,6 +28,7 @@ from freehold.views.follower import Follower
 from freehold.vocabulary.errors import FreeholdError
 from freehold.vocabulary.guest import Power
 from freehold.vocabulary.secret import Secret
+from freehold.vocabulary.shards import IDENTITY_SHARD, Shards
 from freehold.workers.base import Means
 from freehold.workers.host.worker import HostWorker
 from freehold.workers.image.worker import ImageWorker
@@ -52,6 +53,7 @@ class Site(ABC):
 
     role: str
     owns: bool = True
+    shard: int = 0
     follows: tuple[str, ...] = ()
     """Roles whose whole log it reads, and keeps where it stands."""
 
@@ -120,24 +122,33 @@ class Site(ABC):
     def means(self, process: Process) -> Means:
         """What the role is handed."""
         chance = SeededChance(self.world.seeded(f"{self.name}/{process.incarnation}"))
-        return Means(Endpoint(self.world.network, process, self.name), HybridClock(self.clock), chance, offload_inline)
+        bus, shards = Endpoint(self.world.network, process, self.name), Shards(self.world.scale.shards)
+        return Means(bus, HybridClock(self.clock), chance, offload_inline, shards)
 
     def open_store(self, means: Means, process: Process) -> Store:
         """The role's store."""
         assert self.store is not None
-        return self.store.open(role=self.role, cluster=CLUSTER, process=process, clock=means.clock, chance=means.chance)
+        clock, chance = means.clock, means.chance
+        return self.store.open(
+            role=self.role, cluster=CLUSTER, shard=self.shard, process=process, clock=clock, chance=chance
+        )
 
 
 class RegistrarSite(Site):
-    """The registrar's machine."""
+    """The machine of one of the registrar's shards."""
 
     role, follows = "registrar", ("host",)
+
+    def __init__(self, world: "World", shard: int) -> None:
+        super().__init__(world, f"registrar-{shard}" if shard else "registrar")
+        self.shard = shard
 
     async def open(self, process: Process) -> Tasks:
         """See Site."""
         means = self.means(process)
         worker = RegistrarWorker(means, self.open_store(means, process), self.name, HASHER)
-        await worker.bootstrap(Secret(PASSWORD))
+        if self.shard == IDENTITY_SHARD:
+            await worker.bootstrap(Secret(PASSWORD))
         self.follower = worker.follower
         await worker.open()
         return worker.tasks
@@ -294,7 +305,7 @@ class ApiSite(Site):
         self.world.checkers.watch_view(self.name, view)
         self.follower = view.follower
         await view.open()
-        cloud = Cloud(means.bus, view, means.clock, means.chance, "http://cloud", "RegionOne", CLUSTER)
+        cloud = Cloud(means.bus, view, means.clock, means.chance, "http://cloud", "RegionOne", CLUSTER, means.shards)
         self.app = application(cloud)
         return view.follower.tasks
 

@@ -53,13 +53,13 @@ class World:
         self.transcript = Transcript(loop.time, keep=keep)
         self.network = Network(Random(f"bus {seed}"), self.faults, self._broken)
         self.checkers = Checkers(self)
-        self.registrar = RegistrarSite(self, "registrar")
+        self.registrars = [RegistrarSite(self, shard) for shard in range(scale.shards)]
         self.image = ImageSite(self, "image")
         self.networks = NetworkSite(self, "network")
         self.schedulers = [SchedulerSite(self, f"scheduler-{n}") for n in range(scale.schedulers)]
         self.apis = [ApiSite(self, f"api-{n}") for n in range(scale.apis)]
         self.hosts = [HostSite(self, f"host-{n}") for n in range(scale.hosts)]
-        all_sites: list[Site] = [self.registrar, self.image, self.networks, *self.schedulers, *self.apis, *self.hosts]
+        all_sites: list[Site] = [*self.registrars, self.image, self.networks, *self.schedulers, *self.apis, *self.hosts]
         self.sites: dict[str, Site] = {site.name: site for site in all_sites}
         self.people = Process("people")
         self._context = copy_context()

@@ -80,7 +80,7 @@ class Store:
 
     @staticmethod
     async def open(
-        path: Path, *, role: str, cluster: str, clock: HybridClock, chance: Chance, offload: Offload
+        path: Path, *, role: str, cluster: str, clock: HybridClock, chance: Chance, offload: Offload, shard: int = 0
     ) -> "Store":
         """Opens the store at `path`, making it if there is none. Raises Broken if it is damaged, Conflict if somebody
         has it open.
@@ -90,7 +90,7 @@ class Store:
             files = await offload(lambda: open_files(path, new_id(chance), new_id(chance)))
         except sqlite3.DatabaseError as error:
             raise Broken(f"the store {path} can't be opened: {error}. Restore it from its backup.") from error
-        return Store(Owner(store=files.store, role=role, cluster=cluster), files, clock, offload)
+        return Store(Owner(store=files.store, role=role, cluster=cluster, shard=shard), files, clock, offload)
 
     # --- reading
     # -------------------------------------------------------------------------------------------------------------

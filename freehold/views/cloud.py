@@ -6,7 +6,7 @@ question came (read your own write) with one question to each owner, shared by a
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -20,6 +20,7 @@ from freehold.vocabulary.codec import KINDS, decode
 from freehold.vocabulary.envelope import Done, Entry, Heartbeat, Owner, Position, Row, Stands
 from freehold.vocabulary.errors import FreeholdError, NoAnswer, Unavailable
 from freehold.vocabulary.request import Admitted
+from freehold.vocabulary.shards import IDENTITY_SHARD
 from freehold.vocabulary.word import Word
 
 R = TypeVar("R", bound=Word)
@@ -81,6 +82,10 @@ class CloudView:
         value = self._file.get(_KIND_OF[shape], key)
         return None if value is None else decode(value, shape)
 
+    def owner(self, shape: type[Word], key: str) -> str:
+        """The store of the owner that a record is shown from; empty if there is no such record."""
+        return self._file.holder(_KIND_OF[shape], key)
+
     def list(
         self, shape: type[R], project: str | None = None, *, after: str = "", newest_first: bool = True
     ) -> Iterator[R]:
@@ -125,13 +130,16 @@ class CloudView:
         except TimeoutError:
             _log.warning("the view is late", store=done.store, wanted=done.position.seq)
 
-    async def fresh(self, roles: Sequence[str]) -> None:
-        """Makes sure that the view has what the owners of `roles` had written when this was called.
+    async def fresh(self, roles: Sequence[str], shards: Iterable[int] = (IDENTITY_SHARD,)) -> None:
+        """Makes sure that the view has what the owners of `roles`, of the registrar those of `shards`, had written
+        when this was called.
 
         A host that can't be reached is left as old as it is, and so is another owner that has fallen silent. Raises
         Unavailable if it can't be made sure: nobody may take for gone what this view just hasn't seen yet.
         """
-        stores = [store for role in roles for store in self._to_ask(role)]
+        stores = [store for role in roles if role != "registrar" for store in self._to_ask(role)]
+        if "registrar" in roles:
+            stores += [store for shard in shards for store in self._of_shard(shard)]
         await asyncio.gather(*(self._caught_up(store) for store in stores))
 
     def _to_ask(self, role: str) -> Sequence[str]:
@@ -140,7 +148,14 @@ class CloudView:
             return [store for store in known if store in self._beats and not self._is_silent(store)]
         if not known:
             raise Unavailable(f"No {role} worker has been heard since this API process started. Try again.")
-        return known if role == "registrar" else [store for store in known if not self._is_silent(store)]
+        return [store for store in known if not self._is_silent(store)]
+
+    def _of_shard(self, shard: int) -> Sequence[str]:
+        owners = self._owners.values()
+        known = [owner.store for owner in owners if owner.role == "registrar" and owner.shard == shard]
+        if not known:
+            raise Unavailable(f"Registrar shard {shard} hasn't been heard since this API process started. Try again.")
+        return known
 
     def _is_silent(self, store: str) -> bool:
         """Whether an owner that was heard once hasn't been for a while."""

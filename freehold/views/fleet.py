@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from freehold.runtime.clock import HybridClock
+from freehold.views.placements import Placements
 from freehold.vocabulary.codec import decode
 from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position, Row
 from freehold.vocabulary.guest import Guest, Refusal
@@ -36,13 +37,19 @@ class Fleet:
         self._enabled = np.zeros(FIRST_ROWS, bool)
         self._heard_until = np.zeros(FIRST_ROWS)
         self._promised: dict[str, tuple[str, Capacity, float]] = {}
-        self._placed: dict[str, tuple[str, str, str]] = {}
+        self._placements = Placements()
 
     # --- asking ---
 
-    def choose(self, wanted: Capacity, cluster: str = "", refused: Sequence[str] = ()) -> Host | None:
-        """The host with the most free memory that has room for `wanted`, was heard lately and hasn't refused; None if
-        there is none.
+    def choose(
+        self,
+        wanted: Capacity,
+        cluster: str = "",
+        refused: Sequence[str] = (),
+        among: Sequence[str] | None = None,
+    ) -> Host | None:
+        """The host with the most free memory that has room for `wanted`, was heard lately and isn't `refused`; of
+        `among` only, if given. None if there is none.
         """
         self._let_go()
         count = len(self._hosts)
@@ -50,9 +57,11 @@ class Fleet:
         for column, amount in zip(self._free, (wanted.vcpus, wanted.ram_mib, wanted.disk_gib), strict=True):
             fits &= column[:count] >= amount
         fits &= self._heard_until[:count] > self._clock.monotonic_s()
-        for store in refused:
-            if store in self._rows:
-                fits[self._rows[store]] = False
+        fits[[self._rows[store] for store in refused if store in self._rows]] = False
+        if among is not None:
+            outside = np.ones(count, bool)
+            outside[[self._rows[store] for store in among if store in self._rows]] = False
+            fits[outside] = False
         if cluster:
             fits &= np.fromiter((h is not None and h.cluster == cluster for h in self._hosts), bool, count)
         if not fits.any():
@@ -79,7 +88,12 @@ class Fleet:
 
     def placed(self, guest: str) -> tuple[str, str, str] | None:
         """(host, cluster, project) of the guest's highest deed."""
-        return self._placed.get(guest)
+        deed = self._placements.deed(guest)
+        return None if deed is None else (deed.host, deed.cluster, deed.project)
+
+    def group_hosts(self, group: str, but: str = "") -> tuple[str, ...]:
+        """The hosts that have, or may yet have, members of a server group other than the guest `but`."""
+        return self._placements.group_hosts(group, but)
 
     def hosts(self) -> list[Host]:
         """Every host."""
@@ -100,8 +114,7 @@ class Fleet:
         """See Sink."""
         self._positions[owner.store] = position
         if owner.role == "registrar":
-            known = {row.key for row in rows if row.kind == "admission"}
-            self._placed = {guest: place for guest, place in self._placed.items() if guest in known}
+            self._placements.keep_only(owner.store, (row.key for row in rows if row.kind == "admission"))
         self._learn(owner, ((row.kind, row.key, row.value) for row in rows))
 
     def heard(self, heartbeat: Heartbeat) -> None:
@@ -121,13 +134,7 @@ class Fleet:
             elif kind == "refusal" and value is not None:
                 self._heard_of(decode(value, Refusal).guest, owner.store)
             elif kind == "admission":
-                self._place(key, None if value is None else decode(value, Admission))
-
-    def _place(self, guest: str, admission: Admission | None) -> None:
-        if admission is None or admission.deed is None:
-            self._placed.pop(guest, None)
-        else:
-            self._placed[guest] = (admission.deed.host, admission.deed.cluster, admission.project)
+                self._placements.learn(key, None if value is None else decode(value, Admission), owner.store)
 
     def _put(self, store: str, host: Host) -> None:
         row = self._rows.get(store)

@@ -100,6 +100,13 @@ class RowFile:
             row = None if place is None else txn.get(place, db=self._rows)
         return None if row is None else bytes(row[STORE_BYTES:])
 
+    def holder(self, kind: str, key: str) -> str:
+        """The store of the owner that a record is shown from; empty if there is none."""
+        with self._env.begin() as txn:
+            place = txn.get(_place(kind, key), db=self._places)
+            row = None if place is None else txn.get(place, db=self._rows)
+        return "" if row is None else bytes(row[:STORE_BYTES]).decode()
+
     def list(self, kind: str, project: str | None, after: str, newest_first: bool) -> Iterator[bytes]:
         """The bytes of a project's (or everybody's) records in order of creation. NotFound for an unknown marker."""
         prefix = kind.encode() + b"\0" + (b"" if project is None else project.encode() + b"\0")

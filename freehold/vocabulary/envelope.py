@@ -42,11 +42,15 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Owner(Word, frozen=True, kw_only=True):
-    """Who speaks: the id of a store, the role that owns it and the cluster it belongs to."""
+    """Who speaks: the id of a store, the role that owns it and the cluster it belongs to.
+
+    `shard`: which of the registrar's shards it is; 0 for every other role.
+    """
 
     store: str
     role: str
     cluster: str
+    shard: int = 0
 
 
 class Frame(Word, frozen=True, kw_only=True):

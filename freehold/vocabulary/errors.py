@@ -22,22 +22,23 @@ from freehold.vocabulary.word import Word
 
 
 class Fault(Word, frozen=True, kw_only=True):
-    """An error as data."""
+    """An error as data. `names`: ids that the error is about, for a program to go on from."""
 
     code: str
     message: str
+    names: tuple[str, ...] = ()
 
 
 class FreeholdError(Exception):
     """Base of all errors that have a message for somebody."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, names: tuple[str, ...] = ()) -> None:
         super().__init__(message)
-        self.message = message
+        self.message, self.names = message, names
 
     def fault(self) -> Fault:
         """This error as data."""
-        return Fault(code=type(self).__name__, message=self.message)
+        return Fault(code=type(self).__name__, message=self.message, names=self.names)
 
 
 class BadRequest(FreeholdError):
@@ -109,4 +110,4 @@ _CLASSES: dict[str, type[FreeholdError]] = {
 
 def raised_from(fault: Fault) -> FreeholdError:
     """The error that `fault` describes; `Broken` where this version doesn't know its code."""
-    return _CLASSES.get(fault.code, Broken)(fault.message)
+    return _CLASSES.get(fault.code, Broken)(fault.message, fault.names)

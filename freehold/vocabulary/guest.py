@@ -7,7 +7,7 @@ import msgspec
 from freehold.vocabulary.errors import Fault
 from freehold.vocabulary.image import ImageOffer
 from freehold.vocabulary.network import PortWiring
-from freehold.vocabulary.tenant import Flavor
+from freehold.vocabulary.tenant import Flavor, GroupPolicy
 from freehold.vocabulary.word import Message, Word
 
 
@@ -59,6 +59,8 @@ class GuestSpec(Word, frozen=True, kw_only=True):
     security_groups: tuple[str, ...] = ()
     """Ids. Ports given by the client keep their own."""
     server_group: str = ""
+    server_group_policy: GroupPolicy | None = None
+    """The group's, which never changes."""
     hints: dict[str, str] = msgspec.field(default_factory=dict)
 
 

@@ -54,6 +54,8 @@ class Build(Word, frozen=True, kw_only=True):
     labels: Labels
     spec: GuestSpec
     networks: tuple[NetworkWanted, ...] = ()
+    image_owner: str = ""
+    """The store of the image worker that has the image: the API knows it from its view."""
     user_data: Secret | None = None
     admin_password: Secret | None = None
     refused: tuple[str, ...] = ()
@@ -115,6 +117,10 @@ class Admission(Word, frozen=True, kw_only=True):
     """Set when a delete has been taken: an intent that stays until the host's tombstone."""
     updated: int = 0
 
+    def live_deed(self) -> Deed | None:
+        """The highest deed, if its host hasn't refused it on disk: that host may have, or may yet build, the guest."""
+        return self.deed if self.deed is not None and self.refused_deed < self.deed.number else None
+
 
 class Request(Word, frozen=True, kw_only=True):
     """A line of the ledger (kind ``request``, key the URN): something asked that has a deadline and is sent again
@@ -167,7 +173,7 @@ class Admitted(Word, frozen=True, kw_only=True):
 
 class RecordDeed(Message, frozen=True, kw_only=True):
     """Asks to record who may run a guest, first-wins for (guest, number). Conflict if the guest was deleted or has
-    ended.
+    ended; and if the policy of its server group forbids the host, with the hosts of the other members as `names`.
 
     Answer: the Deed that holds for that number, which may name another host.
     """
@@ -248,6 +254,14 @@ class Lost(Message, frozen=True, kw_only=True):
 
     host: str
     guests: tuple[str, ...]
+
+
+class CloseProject(Message, frozen=True, kw_only=True):
+    """The identity shard is about to delete a project: its own shard admits nothing for it any more, and drops its
+    quota and server groups. Errors: Conflict (it still has guests). Answer: Done.
+    """
+
+    project: str
 
 
 class Scope(Word, frozen=True, kw_only=True):
@@ -363,6 +377,7 @@ RegistrarQuestion = (
     | Intents
     | DeedsOf
     | Lost
+    | CloseProject
     | SignIn
     | SignInByCredential
     | SignInAgain

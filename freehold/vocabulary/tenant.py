@@ -108,6 +108,15 @@ class KeyPair(Word, frozen=True, kw_only=True):
     created: int = 0
 
 
+class GroupPolicy(StrEnum):
+    """Whether the members of a server group have one host, or each another. The soft ones are preferences."""
+
+    AFFINITY = "affinity"
+    ANTI_AFFINITY = "anti-affinity"
+    SOFT_AFFINITY = "soft-affinity"
+    SOFT_ANTI_AFFINITY = "soft-anti-affinity"
+
+
 class ServerGroup(Word, frozen=True, kw_only=True):
     """Guests that should be kept together or apart."""
 
@@ -115,7 +124,7 @@ class ServerGroup(Word, frozen=True, kw_only=True):
     project: str
     user: str
     name: str
-    policy: str
+    policy: GroupPolicy
     created: int = 0
 
 

@@ -28,6 +28,7 @@ from freehold.vocabulary.envelope import (
     Told,
 )
 from freehold.vocabulary.errors import StoreFailed
+from freehold.vocabulary.shards import ONE_SHARD, Shards
 from freehold.vocabulary.word import Word
 
 HEARTBEAT_PERIOD_S: Final = 5.0
@@ -48,6 +49,8 @@ class Means:
     clock: HybridClock
     chance: Chance
     offload: Offload
+    shards: Shards = ONE_SHARD
+    """The registrar's."""
 
 
 class Desk:

@@ -147,6 +147,26 @@ async def test_a_lost_question_is_asked_again(around: Around, monkeypatch: pytes
     await asking
 
 
+async def test_only_the_shards_that_are_named_are_asked(around: Around) -> None:
+    other = Owner(store="11111111-2222-4333-8444-555555555555", role="registrar", cluster="c", shard=1)
+    beat = Heartbeat(owner=other, position=Position(epoch="e"), time=1)
+    await talk.say(around.means.bus, subjects.heartbeats(other), beat)
+    await turns()
+    await around.view.fresh(["registrar"])
+    assert around.stands_asked == 1
+    with pytest.raises(Unavailable):
+        await around.view.fresh(["registrar"], [0, 1])
+    with pytest.raises(Unavailable, match="shard 2 hasn't been heard"):
+        await around.view.fresh(["registrar"], [2])
+
+
+async def test_it_knows_whose_a_record_is(around: Around) -> None:
+    await around.put("a")
+    await until(has(around.view, "a"))
+    assert around.view.owner(Project, "a") == around.store.id
+    assert around.view.owner(Project, "b") == ""
+
+
 @pytest.mark.parametrize("role", ["host", "network", "image"])
 async def test_another_owner_that_is_silent_isnt_waited_for(around: Around, role: str) -> None:
     owner = Owner(store="11111111-2222-4333-8444-555555555555", role=role, cluster="c")

@@ -190,6 +190,9 @@ def test_where_guests_are_is_what_the_registrar_says() -> None:
     owner = Owner(store="r", role="registrar", cluster="c")
     around.fleet.replace(owner, Position(epoch="f"), [Row(change.kind, change.key, 1, change.value or b"")])
     assert around.fleet.placed("k") is None and around.fleet.placed("new") is not None
+    other = Owner(store="another shard", role="registrar", cluster="c", shard=1)
+    around.fleet.replace(other, Position(epoch="f"), [])
+    assert around.fleet.placed("new") is not None
 
 
 def test_more_hosts_than_the_first_columns_hold() -> None:

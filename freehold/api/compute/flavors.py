@@ -168,5 +168,5 @@ async def update(call: Call) -> Answer:
 async def delete(call: Call) -> Answer:
     """DELETE /flavors/{id}. Servers keep the flavor as it was when they were made."""
     flavor = await flavor_of(call)
-    await asking.drop(call, "flavor", flavor.id)
+    await asking.drop(call, flavor.id, flavor)
     return Answer(202)

@@ -153,5 +153,5 @@ def _generated(call: Call) -> tuple[str, str]:
 async def delete(call: Call) -> Answer:
     """DELETE /os-keypairs/{name}."""
     pair = await _pair(call)
-    await asking.drop(call, "key_pair", f"{pair.user}/{pair.name}")
+    await asking.drop(call, f"{pair.user}/{pair.name}", pair)
     return Answer(202 if mv.of(call) < mv.KEYPAIR_TYPE else 204)

@@ -129,5 +129,5 @@ async def delete(call: Call) -> Answer:
     """DELETE /os-quota-sets/{project_id}: back to the defaults."""
     quota = await find(call, Quota, call.params["project_id"])
     if quota is not None:
-        await asking.drop(call, "quota", quota.project)
+        await asking.drop(call, quota.project, quota)
     return Answer(202)

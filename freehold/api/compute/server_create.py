@@ -16,12 +16,12 @@ from freehold.api.compute.links import links
 from freehold.api.compute.wire.servers import BlockDeviceIn, CreateBody, HintsIn, NetworkIn, ServerIn
 from freehold.api.reading import every, find
 from freehold.bus import subjects, talk
-from freehold.vocabulary.errors import BadRequest, Conflict, Forbidden, QuotaExceeded
+from freehold.vocabulary.errors import BadRequest, Conflict, Forbidden
 from freehold.vocabulary.guest import GuestSpec, Labels
 from freehold.vocabulary.host import Host
 from freehold.vocabulary.image import Image, ImageStatus, Visibility
 from freehold.vocabulary.network import Network, NetworkWanted, Port, SecurityGroup, Subnet
-from freehold.vocabulary.request import Admission, Admit, Admitted, Build
+from freehold.vocabulary.request import Admit, Admitted, Build
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.tenant import Flavor, KeyPair, Quota, ServerGroup
 from freehold.vocabulary.units import GIB
@@ -88,6 +88,7 @@ async def _build(call: Call, server: ServerIn, hints: HintsIn | None, password: 
     image = await _image(call, _image_id(server))
     _check_fits(flavor, image)
     pair = await _key_pair(call, server)
+    group = await _server_group(call, hints)
     spec = GuestSpec(
         flavor=flavor,
         image=image.id,
@@ -97,7 +98,8 @@ async def _build(call: Call, server: ServerIn, hints: HintsIn | None, password: 
         availability_zone=await _zone(call, server.availability_zone),
         config_drive=_yes("config_drive", server.config_drive),
         security_groups=await _groups(call, server),
-        server_group=await _server_group(call, hints),
+        server_group=group.id if group else "",
+        server_group_policy=group.policy if group else None,
     )
     return Build(
         urn="",
@@ -110,6 +112,7 @@ async def _build(call: Call, server: ServerIn, hints: HintsIn | None, password: 
         labels=_labels(call, server),
         spec=spec,
         networks=await _networks(call, server.networks),
+        image_owner=call.cloud.view.owner(Image, image.id),
         user_data=_user_data(server.user_data),
         admin_password=Secret(password),
     )
@@ -198,30 +201,18 @@ async def _groups(call: Call, server: ServerIn) -> tuple[str, ...]:
     return tuple(found)
 
 
-async def _server_group(call: Call, hints: HintsIn | None) -> str:
+async def _server_group(call: Call, hints: HintsIn | None) -> ServerGroup | None:
     if hints is None:
-        return ""
+        return None
     unserved = [name for name in hints.__struct_fields__ if name != "group" and getattr(hints, name)]
     if unserved:
         raise BadRequest(f"the scheduler hint '{unserved[0]}' isn't served by this cloud; leave it out")
     if not hints.group:
-        return ""
+        return None
     group = await find(call, ServerGroup, hints.group)
     if group is None or not call.caller.owns(group.project):
         raise BadRequest(f"Instance group {hints.group[:64]} could not be found.")
-    if not group.policy.startswith("soft-"):  # the scheduler doesn't look at groups: what must hold can't be promised
-        raise BadRequest(
-            f"the policy '{group.policy}' can't be kept by this cloud yet; use one that begins with 'soft-'"
-        )
-    await _check_room(call, group)
-    return group.id
-
-
-async def _check_room(call: Call, group: ServerGroup) -> None:
-    quota = await find(call, Quota, group.project) or Quota(project=group.project)
-    members = sum(1 for one in await every(call, Admission, group.project) if one.spec.server_group == group.id)
-    if 0 <= quota.server_group_members <= members:
-        raise QuotaExceeded("Quota exceeded, too many servers in group")
+    return group
 
 
 def _labels(call: Call, server: ServerIn) -> Labels:
@@ -339,7 +330,7 @@ async def _admit(call: Call, builds: tuple[Build, ...]) -> Admitted:
     if len(key) > IDEMPOTENCY_KEY_LENGTH_MAX or not key.isprintable():
         raise BadRequest(f"Idempotency-Key must be at most {IDEMPOTENCY_KEY_LENGTH_MAX} printable characters")
     question = Admit(builds=builds, idempotency_key=key, body_digest=hashlib.sha256(call.body).hexdigest())
-    subject = subjects.ask_registrar(call.caller.project)
+    subject = subjects.ask_registrar(call.caller.project, call.cloud.shards)
     admitted = await talk.ask(call.cloud.bus, subject, question, Admitted, ADMIT_DEADLINE_S)
     await call.cloud.view.seen(admitted)
     return admitted

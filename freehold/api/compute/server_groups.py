@@ -15,10 +15,10 @@ from freehold.api.reading import every, find
 from freehold.runtime.chance import new_id
 from freehold.vocabulary.errors import BadRequest, NotFound, QuotaExceeded
 from freehold.vocabulary.request import Admission
-from freehold.vocabulary.tenant import Quota, ServerGroup
+from freehold.vocabulary.tenant import GroupPolicy, Quota, ServerGroup
 
-STRICT: Final = ("affinity", "anti-affinity")
-SOFT: Final = ("soft-affinity", "soft-anti-affinity")
+STRICT: Final = (GroupPolicy.AFFINITY, GroupPolicy.ANTI_AFFINITY)
+SOFT: Final = (GroupPolicy.SOFT_AFFINITY, GroupPolicy.SOFT_ANTI_AFFINITY)
 
 
 async def _group(call: Call) -> ServerGroup:
@@ -84,7 +84,7 @@ async def create(call: Call) -> Answer:
     return Answer(body={"server_group": _shown(group, {}, version)})
 
 
-def _policy(given: ServerGroupIn, version: Version) -> str:
+def _policy(given: ServerGroupIn, version: Version) -> GroupPolicy:
     """The policy that is asked for, in the form of the version. Raises BadRequest."""
     unknown, wanted = (given.policies, given.policy) if version >= mv.GROUP_POLICY else (given.policy, given.policies)
     if unknown is not UNSET:
@@ -96,11 +96,11 @@ def _policy(given: ServerGroupIn, version: Version) -> str:
     policy = wanted[0] if isinstance(wanted, list) else wanted
     if policy not in (STRICT if version < mv.SOFT_POLICIES else (*STRICT, *SOFT)):
         raise BadRequest(f"Invalid input for field/attribute policy. Value: {str(policy)[:64]}.")
-    return str(policy)
+    return GroupPolicy(str(policy))
 
 
 async def delete(call: Call) -> Answer:
     """DELETE /os-server-groups/{id}. Servers that were in it stay."""
     group = await _group(call)
-    await asking.drop(call, "server_group", group.id)
+    await asking.drop(call, group.id, group)
     return Answer(204)

@@ -10,6 +10,7 @@ from freehold.api.call import Answer, Call
 from freehold.api.compute import server_view
 from freehold.api.compute.server_view import Server
 from freehold.api.paging import Wanted, next_link, ordered, wanted
+from freehold.api.reading import shards
 from freehold.vocabulary.errors import BadRequest, Forbidden, NotFound
 from freehold.vocabulary.host import Host
 from freehold.vocabulary.request import Admission
@@ -74,7 +75,8 @@ async def _answer(call: Call, shape: Callable[[Call, Server], dict[str, Any]], p
 async def _page(call: Call, page: Wanted) -> tuple[list[Server], bool]:
     keeps = filters(call)
     keys = _sort_keys(call)
-    await call.cloud.view.fresh(["registrar", "host"] if _asks_of_hosts(call) else ["registrar"])
+    roles = ["registrar", "host"] if _asks_of_hosts(call) else ["registrar"]
+    await call.cloud.view.fresh(roles, shards(call, Admission, _project(call)))
     try:
         if keys in ([], [("created_at", True)]):
             found = islice(_kept(call, keeps, page.marker, newest_first=True), page.limit + 1)

@@ -73,7 +73,7 @@ async def delete(call: Call) -> Answer:
     """DELETE /servers/{id}: durable when it answers; the server is gone once its host says so."""
     server = await server_of(call)
     question = DeleteGuest(guest=server.admission.guest, project=server.admission.project, user=call.caller.user)
-    subject = subjects.ask_registrar(server.admission.project)
+    subject = subjects.ask_registrar(server.admission.project, call.cloud.shards)
     done = await talk.ask(call.cloud.bus, subject, question, Done, DEADLINE_S)
     await call.cloud.view.seen(done)
     return Answer(204)

@@ -151,5 +151,5 @@ async def delete(call: Call) -> Answer:
     """DELETE /users/{user_id}/application_credentials/{credential_id}."""
     credential = await _named(call)
     await may_manage(call)
-    await asking.drop(call, "application_credential", credential.id)
+    await asking.drop(call, credential.id, credential)
     return Answer(204)

@@ -147,7 +147,7 @@ async def update(call: Call) -> Answer:
 async def delete(call: Call) -> Answer:
     """DELETE /projects/{project_id}."""
     project = await one(call, Project, call.params["project_id"], "project")
-    await asking.drop(call, "project", project.id)
+    await asking.drop(call, project.id, project)
     return Answer(204)
 
 

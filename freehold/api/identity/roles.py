@@ -85,7 +85,7 @@ async def update(call: Call) -> Answer:
 async def delete(call: Call) -> Answer:
     """DELETE /roles/{role_id}."""
     role = await one(call, Role, call.params["role_id"], "role")
-    await asking.drop(call, "role", role.id)
+    await asking.drop(call, role.id, role)
     return Answer(204)
 
 
@@ -125,7 +125,8 @@ async def check(call: Call) -> Answer:
 async def withdraw(call: Call) -> Answer:
     """DELETE …/users/{user_id}/roles/{role_id}."""
     await check(call)
-    await asking.drop(call, "assignment", key_of(await _named(call)))
+    assignment = await _named(call)
+    await asking.drop(call, key_of(assignment), assignment)
     return Answer(204)
 
 

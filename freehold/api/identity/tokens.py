@@ -16,6 +16,7 @@ from freehold.bus import subjects, talk
 from freehold.vocabulary.errors import BadRequest, Forbidden, NotFound, Unauthorized
 from freehold.vocabulary.request import Revoke, Scope, SignIn, SignInAgain, SignInByCredential, Token
 from freehold.vocabulary.secret import Secret
+from freehold.vocabulary.shards import IDENTITY_SHARD
 from freehold.vocabulary.tenant import DEFAULT_DOMAIN, ApplicationCredential, Project, User
 from freehold.vocabulary.units import clock_time, iso_seconds
 
@@ -114,7 +115,7 @@ async def create(call: Call) -> Answer:
     if isinstance(question, SignInAgain):
         await call.tokens.caller(question.token.reveal())
     try:
-        subject = subjects.ask_registrar("")
+        subject = subjects.ask_shard(IDENTITY_SHARD)
         token = await talk.ask(call.cloud.bus, subject, question, Token, DEADLINE_S)
     except (Unauthorized, NotFound, Forbidden) as error:
         raise Unauthorized(_REFUSAL) from error

@@ -151,7 +151,7 @@ def _changed(user: User, given: UserIn) -> User:
 async def delete(call: Call) -> Answer:
     """DELETE /users/{user_id}."""
     user = await one(call, User, call.params["user_id"], "user")
-    await asking.drop(call, "user", user.id)
+    await asking.drop(call, user.id, user)
     return Answer(204)
 
 

@@ -8,18 +8,17 @@ import aiohttp
 import msgspec
 from starlette.requests import ClientDisconnect
 
-from freehold.api.asking import DEADLINE_S
+from freehold.api.asking import DEADLINE_S, image_subject
 from freehold.api.call import Answer, Call
 from freehold.api.faults import HttpRefusal
 from freehold.api.image.images import check_active, owned, visible
-from freehold.bus import subjects, talk
+from freehold.bus import talk
 from freehold.vocabulary.errors import BadRequest, Fault, TooLarge, Unavailable, raised_from
 from freehold.vocabulary.image import (
     UPLOAD_BYTES_MAX,
     BeginDownload,
     BeginUpload,
     BytesDoor,
-    ImageQuestion,
     ImageStatus,
 )
 
@@ -87,8 +86,8 @@ class _Arriving:
             raise
 
 
-async def _door(call: Call, question: ImageQuestion) -> BytesDoor:
-    return await talk.ask(call.cloud.bus, subjects.ASK_IMAGE, question, BytesDoor, DEADLINE_S)
+async def _door(call: Call, question: BeginUpload | BeginDownload) -> BytesDoor:
+    return await talk.ask(call.cloud.bus, image_subject(call, question), question, BytesDoor, DEADLINE_S)
 
 
 async def _check(response: aiohttp.ClientResponse) -> None:

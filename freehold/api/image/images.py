@@ -10,11 +10,11 @@ from freehold.api.caller import SYSTEM_PROJECT
 from freehold.api.faults import HttpRefusal
 from freehold.api.image import patch
 from freehold.api.image.fields import TAGS_MAX, applied, changeable, shown
-from freehold.api.reading import not_found, one
+from freehold.api.reading import find, not_found, one
 from freehold.api.wire import Name
 from freehold.runtime.chance import new_id
 from freehold.vocabulary.errors import BadRequest, Conflict, Forbidden, NotFound, TooLarge
-from freehold.vocabulary.image import CreateImage, DeleteImage, Image, ImageStatus, UpdateImage, Visibility
+from freehold.vocabulary.image import DeleteImage, Image, ImageStatus, UpdateImage, Visibility
 
 
 def sees(call: Call, image: Image) -> bool:
@@ -48,13 +48,16 @@ async def create(call: Call) -> Answer:
     """POST /v2/images: a record without bytes."""
     document = call.read(dict[str, Any])
     now = call.cloud.clock.now()
-    identifier = document.get("id") or new_id(call.cloud.chance)
+    id_chosen = bool(document.get("id"))
+    identifier = document["id"] if id_chosen else new_id(call.cloud.chance)
     blank = Image(id="", name="", project=call.caller.project, created=now, updated=now)
     image = msgspec.structs.replace(applied(blank, document), id=identifier)
     if image.project == SYSTEM_PROJECT:
         raise BadRequest("Say with 'owner' which project the image is for.")
     _check_allowed(call, blank, image)
-    await asking.images(call, CreateImage(image=image))
+    if id_chosen and await find(call, Image, identifier) is not None:
+        raise Conflict(f"Image {identifier} exists already; choose another id")
+    await asking.new_image(call, image, id_chosen=id_chosen)
     return Answer(201, shown(image), {"location": f"{call.base_url}/v2/images/{image.id}"})
 
 

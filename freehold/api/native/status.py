@@ -12,6 +12,7 @@ async def owners(call: Call) -> Answer:
             "name": seen.name,
             "store": seen.owner.store,
             "cluster": seen.owner.cluster,
+            "shard": seen.owner.shard,
             "epoch": seen.position.epoch,
             "seq": seen.position.seq,
             "digest": seen.position.digest.hex(),

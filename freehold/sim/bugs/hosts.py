@@ -55,14 +55,14 @@ BUGS: Final = (
     Bug(
         "guests are started before the registrar was heard",
         f"{_HOST}.actors",
-        "return self.cleared.is_set() or guest in self._let",
+        "return self.gate(guest.project).cleared.is_set() or guest.id in self._let",
         "return True",
     ),
     Bug(
         "what the registrar says isn't heeded",
         f"{_HOST}.clearance",
-        "            self._heed(await self._asked(guests[first : first + GUESTS_MAX]))",
-        "            await self._asked(guests[first : first + GUESTS_MAX])",
+        "            self._heed(await self._asked(shard, guests[first : first + GUESTS_MAX]))",
+        "            await self._asked(shard, guests[first : first + GUESTS_MAX])",
     ),
     Bug(
         "an effect runs before its record is durable",
@@ -73,7 +73,7 @@ BUGS: Final = (
     Bug(
         "guests aren't taken up after a power cut",
         f"{_HOST}.clearance",
-        "            await self._resume(boot)",
+        "            await self._resume(shard, boot)",
         "            pass",
     ),
     Bug(

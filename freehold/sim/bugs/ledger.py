@@ -58,9 +58,9 @@ BUGS: Final = (
     ),
     Bug(
         "a refusal has no effect",
-        f"{_REGISTRAR}.lifecycle",
-        "return admission.deed is not None and admission.refused_deed < admission.deed.number",
-        "return admission.deed is not None",
+        "freehold.vocabulary.request",
+        "return self.deed if self.deed is not None and self.refused_deed < self.deed.number else None",
+        "return self.deed",
     ),
     Bug(
         "a guest that is built is taken for active",

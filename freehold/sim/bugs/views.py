@@ -88,7 +88,7 @@ BUGS: Final = (
     Bug(
         "a view that knows no registrar answers",
         "freehold.views.cloud",
-        "        if not known:\n",
-        '        if not known and role == "":\n',
+        '        if not known:\n            raise Unavailable(f"Registrar',
+        '        if not known and shard < 0:\n            raise Unavailable(f"Registrar',
     ),
 )

@@ -16,6 +16,7 @@ from freehold.runtime.tasks import Tasks
 from freehold.vocabulary.envelope import Position
 from freehold.vocabulary.errors import FreeholdError
 from freehold.vocabulary.guest import Guest, GuestState, Power
+from freehold.vocabulary.shards import ONE_SHARD, Shards
 from freehold.vocabulary.units import unix_ms
 from freehold.workers.host.effects import Effects
 from freehold.workers.host.lifecycle import Decision, decide, effect_of
@@ -38,11 +39,29 @@ _ON: Final = frozenset({GuestState.RUNNING, GuestState.PAUSED})
 _log = logger("host")
 
 
+class Gate:
+    """What holds back the guests of one registrar shard."""
+
+    def __init__(self) -> None:
+        self.cleared = asyncio.Event()
+        """Set when the shard has said what was decided about its guests here: only then are they started."""
+        self.machine_restarted = False
+        """The machine has restarted, and its guests that ran haven't been told: their power means nothing yet."""
+        self.lost: dict[str, None] = {}
+        """Its guests that are here and have no record yet: their room is taken, though it can't be counted."""
+
+
 class Actors:
     """The guests of a host, each with its own turn. `tasks` ends them all, and breaks when the store does."""
 
     def __init__(
-        self, records: Records, effects: Effects, hypervisor: Hypervisor, clock: HybridClock, tasks: Tasks
+        self,
+        records: Records,
+        effects: Effects,
+        hypervisor: Hypervisor,
+        clock: HybridClock,
+        tasks: Tasks,
+        shards: Shards = ONE_SHARD,
     ) -> None:
         self._records, self._effects, self._hypervisor = records, effects, hypervisor
         self._clock, self._tasks = clock, tasks
@@ -50,17 +69,26 @@ class Actors:
         self._deadlines: dict[str, int] = {}
         """The deadline that is waited for, by guest."""
         self._fetching: dict[str, asyncio.Future[None]] = {}
-        self.cleared = asyncio.Event()
-        """Set when the registrar has said what was decided about the guests here: only then are guests started."""
-        self.lost: dict[str, None] = {}
-        """Guests that are here and have no record yet: their room is taken, though it can't be counted."""
-        self.machine_restarted = False
-        """The machine has restarted, and the guests that ran haven't been told: their power means nothing yet."""
+        self._shards = shards
+        self.gates = [Gate() for _ in shards.all()]
+        """By shard."""
         self._let: set[str] = set()
         """Guests that the machine's operator has started before the registrar was heard."""
         self._faced: set[str] = set()
         """Guests whose power means something again, though the machine has restarted."""
         self._waiting: list[asyncio.Future[None]] = []
+
+    def gate(self, project: str) -> Gate:
+        """What holds back the guests of a project."""
+        return self.gates[self._shards.of(project)]
+
+    def knows_room(self) -> bool:
+        """Whether every shard has said what is here: only then is it known what room there is."""
+        return all(gate.cleared.is_set() and not gate.lost for gate in self.gates)
+
+    def is_lost(self, guest: str) -> bool:
+        """Whether a guest is here and has no record yet."""
+        return any(guest in gate.lost for gate in self.gates)
 
     def take(self, guest: str, message: Message, cause: str = "") -> Position | None:
         """Decides and stages; None if nothing changes. Raises Conflict for a command that the state doesn't allow."""
@@ -116,7 +144,7 @@ class Actors:
         """Performs the one effect that the record asks for. False if there is none, or it waits for something else."""
         held = self._records.guest(guest)
         effect = None if held is None else effect_of(held)
-        if held is None or effect is None or (effect is Effect.LAUNCH and not self._may_launch(guest)):
+        if held is None or effect is None or (effect is Effect.LAUNCH and not self._may_launch(held)):
             return False
         await self._records.store.durable()
         answer = await self._performed(effect, guest)
@@ -125,8 +153,8 @@ class Actors:
         after = self._records.guest(guest)
         return after is None or after.state is not held.state
 
-    def _may_launch(self, guest: str) -> bool:
-        return self.cleared.is_set() or guest in self._let
+    def _may_launch(self, guest: Guest) -> bool:
+        return self.gate(guest.project).cleared.is_set() or guest.id in self._let
 
     async def _performed(self, effect: Effect, guest: str) -> EffectDone | EffectFailed | None:
         work: asyncio.Task[EffectDone | EffectFailed] = self._tasks.start(effect, self._effects.perform(effect, guest))
@@ -175,7 +203,8 @@ class Actors:
         on = held is not None and held.state in _ON
         if seen.power in (Power.RUNNING, Power.PAUSED):
             self._faced.add(guest)  # it was started since the machine was
-        if not (on and self.machine_restarted and guest not in self._faced):
+        restarted = held is not None and self.gate(held.project).machine_restarted
+        if not (on and restarted and guest not in self._faced):
             self.take(guest, seen)
 
     async def look_at_power(self, guest: str) -> None:
@@ -197,7 +226,7 @@ class Actors:
         guest's power can't be asked for.
         """
         held = self._records.guest(guest)
-        if held is None or not self.machine_restarted or held.state not in _ON:
+        if held is None or not self.gate(held.project).machine_restarted or held.state not in _ON:
             return False
         self._faced.add(guest)
         await self.look_at_power(guest)
@@ -234,8 +263,9 @@ class Actors:
         self._let.add(guest)
         self.wake(guest)
 
-    def clear(self) -> None:
-        """From now on guests may be started; those that wait are."""
-        self.cleared.set()
+    def clear(self, shard: int) -> None:
+        """From now on guests of a shard may be started; those that wait are."""
+        self.gates[shard].cleared.set()
         for guest in self._records.guests():
-            self.wake(guest.id)
+            if self._shards.of(guest.project) == shard:
+                self.wake(guest.id)

@@ -1,9 +1,11 @@
 """What a host does before it starts any guest after its own start: it asks the registrar what was decided meanwhile.
 
 Guests that run are left running. A guest that was deleted, or given to another host, while this one was away, must not
-come back because a machine was switched on.
+come back because a machine was switched on. Each shard of the registrar is asked about the guests of its projects, and
+one that doesn't answer holds back no others.
 """
 
+import asyncio
 from typing import Final, TypeVar
 
 from freehold.bus import subjects, talk
@@ -38,48 +40,61 @@ class Clearance:
         self._means, self._records, self._actors = means, records, actors
 
     async def get(self, boot: str) -> None:
-        """Gets the registrar's word, starts again what ran before the machine restarted, and opens the gate."""
-        guests = [guest.id for guest in self._records.guests()]
-        for first in range(0, len(guests), GUESTS_MAX):
-            self._heed(await self._asked(guests[first : first + GUESTS_MAX]))
-        await self._look_for_lost()
-        if self._actors.machine_restarted:
-            await self._resume(boot)
-        self._actors.clear()
-        while self._actors.lost:
+        """Gets the word of every shard, starts again what ran before the machine restarted, and opens the gates."""
+        await asyncio.gather(*(self._get_of(shard, boot) for shard in self._means.shards.all()))
+        if self._records.host().boot != boot:  # written last: a crash before does the rest again
+            self._records.keep_boot(boot)
+        while any(gate.lost for gate in self._actors.gates):
             await self._means.clock.clock.sleep(LOST_PAUSE_S)
-            await self._look_for_lost()
+            for shard in self._means.shards.all():
+                await self._look_for_lost(shard)
 
-    async def _look_for_lost(self) -> None:
+    async def _get_of(self, shard: int, boot: str) -> None:
+        guests = [guest.id for guest in self._guests(shard)]
+        for first in range(0, len(guests), GUESTS_MAX):
+            self._heed(await self._asked(shard, guests[first : first + GUESTS_MAX]))
+        await self._look_for_lost(shard)
+        if self._actors.gates[shard].machine_restarted:
+            await self._resume(shard, boot)
+        self._actors.clear(shard)
+
+    def _guests(self, shard: int) -> list[Guest]:
+        return [guest for guest in self._records.guests() if self._means.shards.of(guest.project) == shard]
+
+    async def _look_for_lost(self, shard: int) -> None:
         """Says which guests were seen here that this disk knows nothing of: it was put back to an old copy."""
         host, after, more = self._records.store.id, "", True
         found: dict[str, None] = {}
         while more:
-            page = await self._sure(DeedsOf(host=host, after=after), DeedPage)
+            page = await self._sure(shard, DeedsOf(host=host, after=after), DeedPage)
             lost = [deed.guest for deed in page.deeds if self._is_lost(deed)]
             if lost:
                 _log.error("guests that were here have no record here any more; the registrar is told", guests=lost)
-                await self._sure(Lost(host=host, guests=tuple(lost)), Done)
+                await self._sure(shard, Lost(host=host, guests=tuple(lost)), Done)
             found |= dict.fromkeys(lost)
             more = page.more
             after = page.deeds[-1].guest if page.deeds else after
-        self._actors.lost = {guest: None for guest in found if self._records.guest(guest) is None}
+        self._actors.gates[shard].lost = {guest: None for guest in found if self._records.guest(guest) is None}
 
     def _is_lost(self, deed: Deed) -> bool:
         refusal = self._records.refusal(deed.guest)
         return self._records.guest(deed.guest) is None and (refusal is None or refusal.deed < deed.number)
 
-    async def _asked(self, guests: list[str]) -> IntentList:
-        return await self._sure(Intents(host=self._records.store.id, guests=tuple(guests)), IntentList)
+    async def _asked(self, shard: int, guests: list[str]) -> IntentList:
+        return await self._sure(shard, Intents(host=self._records.store.id, guests=tuple(guests)), IntentList)
 
-    async def _sure(self, question: Message, answer: type[A]) -> A:
-        """The registrar's answer, asked for until it comes."""
+    async def _sure(self, shard: int, question: Message, answer: type[A]) -> A:
+        """A shard's answer, asked for until it comes."""
         pause_s = RETRY_S
         while True:
             try:
-                return await talk.ask(self._means.bus, subjects.ask_registrar(""), question, answer)
+                return await talk.ask(self._means.bus, subjects.ask_shard(shard), question, answer)
             except FreeholdError as error:
-                _log.warning("the registrar can't be asked; no guest is started until then", error=error.message)
+                _log.warning(
+                    "the registrar can't be asked; none of its guests is started until then",
+                    shard=shard,
+                    error=error.message,
+                )
                 await self._means.clock.clock.sleep(pause_s * self._means.chance.uniform(0.5, 1.0))
                 pause_s = min(2 * pause_s, RETRY_S_MAX)
 
@@ -104,10 +119,10 @@ class Clearance:
             _log.warning("a guest has a higher deed", guest=guest.id, held=guest.deed, deed=intent.deed.number)
             self._actors.take(guest.id, HigherDeedKnown(intent.deed), "intents")
 
-    async def _resume(self, boot: str) -> None:
-        """Guests that ran run again. The machine's boot id is written last: a crash before that does this once more."""
-        for guest in self._records.guests():
+    async def _resume(self, shard: int, boot: str) -> None:
+        """A shard's guests that ran run again; they aren't told of this boot a second time."""
+        for guest in self._guests(shard):
             if guest.state in (GuestState.RUNNING, GuestState.PAUSED):
                 await self._actors.resume(guest.id)
-        self._records.keep_boot(boot)
-        self._actors.machine_restarted = False
+        self._records.keep_resumed(shard, boot)
+        self._actors.gates[shard].machine_restarted = False

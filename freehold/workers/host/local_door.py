@@ -100,7 +100,9 @@ class LocalDoor:
         powers = await self._hypervisor.guests()
         behind = sorted((guest for guest in self._records.guests() if guest.id > question.after), key=lambda g: g.id)
         here = (_here(guest, powers.get(guest.id, Power.ABSENT)) for guest in behind[:GUESTS_PAGE_MAX])
-        return HostHere(name=self._name, heard=self._actors.cleared.is_set(), guests=tuple(here))
+        return HostHere(
+            name=self._name, heard=all(gate.cleared.is_set() for gate in self._actors.gates), guests=tuple(here)
+        )
 
     async def _await(self, question: GuestAwaited) -> GuestHere:
         if not 0 <= question.wait_s <= AWAITED_S_MAX:
@@ -128,17 +130,17 @@ class LocalDoor:
 
     async def _order(self, user: str, order: LocalOrder) -> GuestHere:
         command = _checked(replace(order.command, user=user, project=""))
-        self._held(command.guest)
+        held = self._held(command.guest)
         if self._records.action(command.guest, command.urn) is None:
             if not isinstance(command, Stop):
-                await self._permit(command, without_registrar=order.without_registrar)
+                await self._permit(held, command, without_registrar=order.without_registrar)
             self._take(await self._as_the_machine_is(command))
         await self._records.store.durable()
         return await self._shown(command.guest)
 
-    async def _permit(self, command: Start | Reboot, *, without_registrar: bool) -> None:
+    async def _permit(self, held: Guest, command: Start | Reboot, *, without_registrar: bool) -> None:
         """Raises Conflict if the registrar hasn't been heard, and the operator didn't say that it needn't be."""
-        cleared = self._actors.cleared
+        cleared = self._actors.gate(held.project).cleared
         if cleared.is_set():
             return
         if not without_registrar:

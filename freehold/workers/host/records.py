@@ -21,6 +21,7 @@ from freehold.workers.host.lifecycle import Decision
 from freehold.workers.host.messages import NEEDS_IMAGE, BuildSecret, Job
 
 BUILD_SECRET = "build_secret"
+RESUMED = "resumed"
 
 
 class Records:
@@ -92,6 +93,14 @@ class Records:
     def keep_boot(self, boot: str) -> Position:
         """Writes which boot of the machine the guests have been seen to for."""
         return self.keep_host(replace(self.host(), boot=boot), "machine restarted")
+
+    def resumed(self, shard: int) -> str:
+        """The boot of the machine that a registrar shard's guests were last resumed for."""
+        return (self.store.read_private(RESUMED, str(shard)) or b"").decode()
+
+    def keep_resumed(self, shard: int, boot: str) -> Position:
+        """Writes that a shard's guests have been resumed for a boot."""
+        return self.store.stage([keep_private(RESUMED, str(shard), boot.encode())], "machine restarted")
 
     def keep_claim(self, guest: Guest, secret: BuildSecret, action: Action) -> Position:
         """Writes a new guest and takes its capacity, in one transaction."""

@@ -93,7 +93,7 @@ class HostWorker:
         effects = Effects(
             hypervisor, fabric, images, self._filters, records.job, clock.clock, means.chance, launches_max
         )
-        self._actors = Actors(records, effects, hypervisor, clock, self.tasks)
+        self._actors = Actors(records, effects, hypervisor, clock, self.tasks, means.shards)
         self._reconciler = Reconciler(records, hypervisor, fabric, images, clock)
         self.follower = Follower(means.bus, ["network"], view, room="host")
         self._desk = Desk(means, store, name)
@@ -122,8 +122,10 @@ class HostWorker:
 
     @property
     def cleared(self) -> bool:
-        """Whether the registrar has been heard since this process began, so that guests may be started and taken."""
-        return self._actors.cleared.is_set()
+        """Whether every shard of the registrar has been heard since this process began, so that guests may be started
+        and taken.
+        """
+        return all(gate.cleared.is_set() for gate in self._actors.gates)
 
     async def close(self) -> None:
         """Stops listening and deciding. Guests run on; what is in progress goes on with the next process."""
@@ -136,7 +138,8 @@ class HostWorker:
     async def _keep_host(self, facts: Facts) -> None:
         known = self._records.known_host()
         host = _host(self._store, self._name, facts, known)
-        self._actors.machine_restarted = host.boot != facts.boot
+        for shard, gate in enumerate(self._actors.gates):
+            gate.machine_restarted = host.boot != facts.boot != self._records.resumed(shard)
         self._records.keep_host(host, "host started")
         await self._store.durable()
 
@@ -164,7 +167,7 @@ class HostWorker:
 
     async def _take_build(self, build: Build) -> None:
         """The refusal or the guest's record is the answer: it is told when it is on disk."""
-        if not build.restore and (self._actors.lost or not self._actors.cleared.is_set()):
+        if not build.restore and not self._actors.knows_room():
             # Only who knows what is here knows what room there is. The build comes again.
             _log.info("build not taken yet", guest=build.guest, urn=build.urn)
             return
@@ -173,7 +176,7 @@ class HostWorker:
         match claim(self._records.host(), held, refusal, build, self._means.clock.now(), power):
             case Claimed(guest=guest, secret=secret, action=action):
                 self._records.keep_claim(guest, secret, action)
-                self._actors.lost.pop(guest.id, None)
+                self._actors.gate(guest.project).lost.pop(guest.id, None)
                 self._actors.wake(guest.id)
             case Refused(refusal=refused):
                 _log.info("build refused", guest=build.guest, reason=refused.fault.message)
@@ -198,7 +201,7 @@ class HostWorker:
 
     async def _command(self, command: Start | Stop | Reboot | Relabel) -> Done:
         if isinstance(command, Start | Reboot):
-            await self._wait_for_clearance()
+            await self._wait_for_clearance(command)
         guest = self._owned(command.guest, command.project)
         if self._records.action(guest.id, command.urn) is not None:
             return await self._done(guest.id)  # asked again: it was taken the first time
@@ -208,7 +211,7 @@ class HostWorker:
         asked = DeleteAsked(command)
         held = self._records.guest(command.guest)
         if held is None:
-            if command.guest in self._actors.lost:
+            if self._actors.is_lost(command.guest):
                 raise Unavailable(f"The record of guest {command.guest} is being restored. Try again.")
             # What is here without a record goes first: the refusal says that nothing is left.
             await self._hypervisor.remove(command.guest)
@@ -234,9 +237,9 @@ class HostWorker:
             raise NotFound(f"There is no guest {guest}.")
         return held
 
-    async def _wait_for_clearance(self) -> None:
+    async def _wait_for_clearance(self, command: Start | Reboot) -> None:
         """Waits for the registrar's word, for `CLEARANCE_WAIT_S` at most. Raises Unavailable."""
-        cleared = self._actors.cleared
+        cleared = self._actors.gate(self._owned(command.guest, command.project).project).cleared
         if cleared.is_set() or await within(self._means.clock.clock, CLEARANCE_WAIT_S, cleared.wait()):
             return
         raise Unavailable(

@@ -10,6 +10,7 @@ from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.errors import BadRequest, Fault, FreeholdError
 from freehold.vocabulary.image import UPLOAD_BYTES_MAX
 from freehold.vocabulary.request import Build, GiveUp
+from freehold.vocabulary.shards import ONE_SHARD, Shards
 from freehold.workers.image.lifecycle import Arrived, Bad, CutOff, Outcome
 
 _log = logger("image")
@@ -18,8 +19,8 @@ _log = logger("image")
 class Effects:
     """The image store and the bus."""
 
-    def __init__(self, images: ImageStore, bus: Bus) -> None:
-        self._images, self._bus = images, bus
+    def __init__(self, images: ImageStore, bus: Bus, shards: Shards = ONE_SHARD) -> None:
+        self._images, self._bus, self._shards = images, bus, shards
 
     async def take(self, image: str, disk_format: str, chunks: AsyncIterator[bytes]) -> Outcome:
         """Keeps the bytes and looks into them. What isn't Arrived may have left bytes: `discard` them."""
@@ -68,6 +69,6 @@ class Effects:
         deed = build.deed.number if build.deed else 0
         notice = GiveUp(urn=build.urn, guest=build.guest, deed=deed, fault=fault)
         try:
-            await talk.ask(self._bus, subjects.ask_registrar(build.project), notice, Done)
+            await talk.ask(self._bus, subjects.ask_registrar(build.project, self._shards), notice, Done)
         except FreeholdError as error:
             _log.warning("the registrar wasn't told; it asks again", urn=build.urn, error=error.message)

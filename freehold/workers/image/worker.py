@@ -40,10 +40,10 @@ class ImageWorker:
     """Owner of image records. `images` has their bytes; without an `address` they come and go by `transfers` only."""
 
     def __init__(self, means: Means, store: Store, images: ImageStore, address: DoorAddress | None = None) -> None:
-        self._means = means
+        self._means, self._store = means, store.id
         self._records = Records(store)
         self._desk = Desk(means, store, "image")
-        self._effects = Effects(images, means.bus)
+        self._effects = Effects(images, means.bus, means.shards)
         self.transfers = Transfers(self._records, self._effects, means.clock)
         keys = DoorKeys(self._records.door_key(means.chance.bytes, SECRET_BYTES))
         self._door = Door(self.transfers, keys, means.clock.clock, address)
@@ -58,10 +58,12 @@ class ImageWorker:
         await self._desk.open()
         await self._reconciler.look()
         await self._door.open()
-        bus = self._means.bus
+        bus, store = self._means.bus, self._store
         self._subscriptions = [
-            await talk.serve(bus, subjects.ASK_IMAGE, ImageQuestion, self._answer, GROUP),
+            await talk.serve(bus, subjects.ASK_IMAGE, CreateImage, self._answer, GROUP),
+            await talk.serve(bus, subjects.ask_image(store), ImageQuestion, self._answer, GROUP),
             await talk.hear(bus, subjects.BUILD_IMAGE, Build, self._take_build, GROUP),
+            await talk.hear(bus, subjects.build_image(store), Build, self._take_build, GROUP),
         ]
         self.tasks.start("reconcile", self._reconcile())
 

@@ -6,6 +6,7 @@ from freehold.runtime.log import logger
 from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.errors import FreeholdError
 from freehold.vocabulary.request import Build, GiveUp, Intent, IntentList, Intents
+from freehold.vocabulary.shards import ONE_SHARD, Shards
 from freehold.workers.network.lifecycle import Decision, Dropped, Granted, Impossible, Standing
 
 _log = logger("network")
@@ -14,8 +15,8 @@ _log = logger("network")
 class Effects:
     """All may be repeated: the registrar sends a build again until it has ended."""
 
-    def __init__(self, bus: Bus) -> None:
-        self._bus = bus
+    def __init__(self, bus: Bus, shards: Shards = ONE_SHARD) -> None:
+        self._bus, self._shards = bus, shards
 
     async def carry_out(self, build: Build, decision: Decision) -> None:
         """Call it when the decision is durable."""
@@ -27,16 +28,16 @@ class Effects:
             case Dropped(standing=standing):
                 _report(build, standing)
 
-    async def intents(self, guests: list[str]) -> tuple[Intent, ...]:
-        """What the registrar knows of guests. Raises NoAnswer."""
+    async def intents(self, shard: int, guests: list[str]) -> tuple[Intent, ...]:
+        """What a shard of the registrar knows of guests; of another's it knows nothing. Raises NoAnswer."""
         question = Intents(host="", guests=tuple(guests))
-        return (await talk.ask(self._bus, subjects.ask_registrar(""), question, IntentList)).intents
+        return (await talk.ask(self._bus, subjects.ask_shard(shard), question, IntentList)).intents
 
     async def _give_up(self, build: Build, decision: Impossible) -> None:
         notice = GiveUp(urn=build.urn, guest=build.guest, deed=decision.deed, fault=decision.fault)
         _log.info("a build can't be addressed", urn=build.urn, guest=build.guest, reason=decision.fault.message)
         try:
-            await talk.ask(self._bus, subjects.ask_registrar(build.project), notice, Done)
+            await talk.ask(self._bus, subjects.ask_registrar(build.project, self._shards), notice, Done)
         except FreeholdError as error:
             _log.warning("the registrar wasn't told; it asks again", urn=build.urn, error=error.message)
 

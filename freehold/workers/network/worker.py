@@ -35,7 +35,7 @@ class NetworkWorker:
         self._means = means
         self._records = Records(store)
         self._desk = Desk(means, store, f"network {store.owner.cluster}")
-        self._effects = Effects(means.bus)
+        self._effects = Effects(means.bus, means.shards)
         self._reconciler = Reconciler(self._records, means.clock, means.chance.bytes)
         sink = HostSink(self._records, means.clock, means.chance.bytes)
         self.follower = Follower(means.bus, ("host",), sink, room="network")
@@ -89,12 +89,13 @@ class NetworkWorker:
         await self._records.durable()
         guests = self._reconciler.guests()
         for first in range(0, len(guests), GUESTS_ASKED_MAX):
-            await self._ask_about(guests[first : first + GUESTS_ASKED_MAX])
+            for shard in self._means.shards.all():
+                await self._ask_about(shard, guests[first : first + GUESTS_ASKED_MAX])
 
-    async def _ask_about(self, guests: list[str]) -> None:
+    async def _ask_about(self, shard: int, guests: list[str]) -> None:
         """A host that was put back to an old copy may have forgotten what it told nobody here: the registrar knows."""
         try:
-            intents = await self._effects.intents(guests)
+            intents = await self._effects.intents(shard, guests)
         except FreeholdError as error:
             _log.info("the registrar can't be asked about leases now", error=error.message)
             return

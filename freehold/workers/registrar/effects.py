@@ -16,7 +16,7 @@ from freehold.bus import subjects, talk
 from freehold.runtime.chance import new_id
 from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.guest import Delete
-from freehold.vocabulary.request import Admission, Build, Token
+from freehold.vocabulary.request import Admission, Build, CloseProject, Token
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.tenant import SigningKey
 from freehold.workers.base import Means
@@ -127,8 +127,14 @@ def _jwk(key: Ed25519PrivateKey, key_id: str) -> dict[str, str | list[str]]:
 
 
 async def send_build(means: Means, build: Build) -> None:
-    """Sends a build on its way, to the image worker first."""
-    await talk.say(means.bus, subjects.BUILD_IMAGE, build)
+    """Sends a build on its way, to the owner of its image first."""
+    await talk.say(means.bus, subjects.build_image(build.image_owner), build)
+
+
+async def close_project(means: Means, project: str) -> None:
+    """Has the project's own shard admit nothing for it any more. Raises Conflict if it has guests, NoAnswer."""
+    subject = subjects.ask_registrar(project, means.shards)
+    await talk.ask(means.bus, subject, CloseProject(project=project), Done)
 
 
 async def send_back(means: Means, admission: Admission) -> None:

@@ -8,6 +8,7 @@ from freehold.store.database import keep_private
 from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position, Row
 from freehold.vocabulary.guest import Guest, Refusal
+from freehold.vocabulary.shards import ONE_SHARD, Shards
 from freehold.workers.registrar import lifecycle
 from freehold.workers.registrar.reconciler import Reconciler
 from freehold.workers.registrar.records import Records
@@ -18,8 +19,11 @@ _log = logger("registrar")
 class HostSink:
     """Follows hosts. What moves the ledger is kept together with the position it was read at."""
 
-    def __init__(self, records: Records, clock: HybridClock, reconciler: Reconciler) -> None:
+    def __init__(
+        self, records: Records, clock: HybridClock, reconciler: Reconciler, shards: Shards = ONE_SHARD
+    ) -> None:
         self._records, self._clock, self._reconciler = records, clock, reconciler
+        self._shards = shards
 
     def positions(self) -> dict[str, Position]:
         """See Sink."""
@@ -61,7 +65,8 @@ class HostSink:
         return True
 
     def _adopt(self, guest: Guest, now: int) -> bool:
-        if self._records.has_ended(guest.id):
+        another_shards = self._shards.of(guest.project) != self._records.store.owner.shard
+        if another_shards or self._records.has_ended(guest.id):
             return False
         _log.error("a host has a guest that this ledger has lost; it is taken in", guest=guest.id, host=guest.host)
         self._records.adopt(lifecycle.adopted(guest, now), guest.urn)

@@ -75,7 +75,7 @@ def admitted(build: Build) -> Admission:
 
 def may_hold(admission: Admission) -> bool:
     """Whether some host may have, or may yet build, the guest: there is a deed that hasn't been refused on disk."""
-    return admission.deed is not None and admission.refused_deed < admission.deed.number
+    return admission.live_deed() is not None
 
 
 def deed_recorded(admission: Admission | None, deed: Deed, now: int) -> Admission:
@@ -197,3 +197,32 @@ def staged(request: Request, stage: Stage, now: int, fault: Fault | None = None)
         return request
     stages = (*request.stages, (stage.value, now))
     return replace(request, stages=stages, finished=now if stage in ENDED else None, fault=fault)
+
+
+def create_request(build: Build) -> Request:
+    """The ledger's line of a build."""
+    return Request(
+        urn=build.urn,
+        project=build.project,
+        user=build.user,
+        action="create",
+        guest=build.guest,
+        created=build.created,
+        expires=build.expires,
+        stages=((Stage.ADMITTED.value, build.created),),
+    )
+
+
+def delete_request(admission: Admission, user: str, urn: str, now: int, ended: bool) -> Request:
+    """The ledger's line of a delete; `ended` if nobody can have built the guest."""
+    return Request(
+        urn=urn,
+        project=admission.project,
+        user=user,
+        action="delete",
+        guest=admission.guest,
+        created=now,
+        expires=0,
+        stages=((Stage.DELETING.value, now),),
+        finished=now if ended else None,
+    )

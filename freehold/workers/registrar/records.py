@@ -14,7 +14,7 @@ from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Position
 from freehold.vocabulary.errors import Fault
 from freehold.vocabulary.request import Admission, Build, Idempotency, Request
-from freehold.vocabulary.tenant import Quota, Resource
+from freehold.vocabulary.tenant import Quota, Resource, ServerGroup
 from freehold.vocabulary.word import Word
 from freehold.workers.registrar import lifecycle
 
@@ -32,6 +32,7 @@ class Records:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._usage: dict[str, Counter[Resource]] = {}
+        self._members: dict[str, dict[str, None]] = {}
         for admission in store.scan(Admission):
             self._count(admission, 1)
 
@@ -61,6 +62,15 @@ class Records:
     def quota(self, project: str) -> Quota:
         """A project's limits."""
         return self.store.read_as(Quota, project) or Quota(project=project)
+
+    def server_group(self, group: str) -> ServerGroup | None:
+        """A server group."""
+        return self.store.read_as(ServerGroup, group)
+
+    def members(self, group: str) -> list[Admission]:
+        """The admissions of a server group."""
+        found = [self.admission(guest) for guest in self._members.get(group, ())]
+        return [admission for admission in found if admission is not None]
 
     def idempotency(self, project: str, key: str) -> Idempotency | None:
         """What a client's key was used for."""
@@ -138,6 +148,19 @@ class Records:
         used[Resource.INSTANCES] += sign
         used[Resource.CORES] += sign * flavor.vcpus
         used[Resource.RAM_MIB] += sign * flavor.ram_mib
+        self._count_member(admission, sign)
+
+    def _count_member(self, admission: Admission, sign: int) -> None:
+        group = admission.spec.server_group
+        if not group:
+            return
+        if sign > 0:
+            self._members.setdefault(group, {})[admission.guest] = None
+            return
+        members = self._members[group]
+        del members[admission.guest]
+        if not members:
+            del self._members[group]
 
     # --- what is followed --------------------------------------------------------------------------------------------
 

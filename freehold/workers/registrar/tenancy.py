@@ -104,16 +104,24 @@ def dropped(store: Store, kind: str, key: str) -> list[Change]:
     return [drop(kind, key), *_hanging_on(store, standing)]
 
 
+def closed(store: Store, project: str) -> list[Change]:
+    """What a project's own shard writes before the project is deleted. Raises Conflict if it has guests."""
+    if any(admission.project == project for admission in store.scan(Admission)):
+        raise Conflict(f"project {project} still has guests; delete them first")
+    return [*_limits_and_groups(store, project), keep_private("closed", project, b"")]
+
+
+def is_closed(store: Store, project: str) -> bool:
+    """Whether a project is gone, or about to go."""
+    return store.read_private("closed", project) is not None
+
+
 def _hanging_on(store: Store, record: Word) -> list[Change]:
     match record:
         case Project(id=project):
-            if any(admission.project == project for admission in store.scan(Admission)):
-                raise Conflict(f"project {project} still has guests; delete them first")
-            return [
-                *_assignments(store, lambda a: a.project == project),
-                *_credentials(store, lambda c: c.project == project),
-                *_limits_and_groups(store, project),
-            ]
+            return _assignments(store, lambda a: a.project == project) + _credentials(
+                store, lambda c: c.project == project
+            )
         case User(id=user):
             pairs = [drop("key_pair", f"{user}/{pair.name}") for pair in store.scan(KeyPair, f"{user}/")]
             return [

@@ -17,11 +17,11 @@ from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Done, Position
 from freehold.vocabulary.errors import BadRequest, Conflict, NotFound
 from freehold.vocabulary.request import (
-    Admission,
     Admit,
     Admitted,
     Build,
     ChangePassword,
+    CloseProject,
     DeedPage,
     DeedsOf,
     DeleteGuest,
@@ -34,26 +34,26 @@ from freehold.vocabulary.request import (
     Lost,
     RecordDeed,
     RegistrarQuestion,
-    Request,
     Revoke,
     SaveTenant,
     SignIn,
     SignInAgain,
     SignInByCredential,
-    Stage,
     Token,
 )
 from freehold.vocabulary.secret import Secret
+from freehold.vocabulary.shards import IDENTITY_SHARD
 from freehold.vocabulary.tenant import ApplicationCredential, Project, Resource, Revocation, User
 from freehold.vocabulary.units import clock_time, unix_ms
 from freehold.vocabulary.word import Word
 from freehold.workers.base import Desk, Means
-from freehold.workers.registrar import lifecycle, signin, tenancy
+from freehold.workers.registrar import effects, groups, lifecycle, signin, tenancy
 from freehold.workers.registrar.effects import Passwords, Signer
 from freehold.workers.registrar.first import first_records
 from freehold.workers.registrar.hosts import HostSink
 from freehold.workers.registrar.reconciler import Reconciler
 from freehold.workers.registrar.records import Records
+from freehold.workers.registrar.sharding import check_mine, take_place
 
 GUESTS_AT_ONCE_MAX: Final = 1000
 DEEDS_PAGE: Final = 1000
@@ -75,7 +75,7 @@ class RegistrarWorker:
         self.records = Records(store)
         self.desk = Desk(means, store, name)
         self._reconciler = Reconciler(means, self.records, self.tasks)
-        sink = HostSink(self.records, means.clock, self._reconciler)
+        sink = HostSink(self.records, means.clock, self._reconciler, means.shards)
         self.follower = Follower(means.bus, ["host"], sink, "registrar")
         self._passwords = Passwords(means, hasher or PasswordHasher())
         self._signer: Signer | None = None
@@ -84,9 +84,11 @@ class RegistrarWorker:
 
     async def open(self) -> None:
         """Starts to answer, to follow hosts, and to pursue what hadn't ended."""
-        self._signer = await self._opened_signer()
+        await take_place(self._means, self._store)
+        if self._store.owner.shard == IDENTITY_SHARD:
+            self._signer = await self._opened_signer()
         await self.desk.open()
-        subject = subjects.ask_registrar("")
+        subject = subjects.ask_shard(self._store.owner.shard)
         self._subscriptions = [
             await talk.serve(self._means.bus, subject, RegistrarQuestion, self._answer, group="registrar")
         ]
@@ -105,6 +107,7 @@ class RegistrarWorker:
 
     # --- questions ---
     async def _answer(self, question: RegistrarQuestion) -> Word:
+        check_mine(self._means, self._store, question)
         match question:
             case Admit():
                 return await self._admit(question)
@@ -124,9 +127,10 @@ class RegistrarWorker:
                 return await self._save(question)
             case ChangePassword():
                 return await self._change_password(question)
+            case CloseProject(project=project):
+                return await self._close_project(project)
             case DropTenant(kind=kind, key=key):
-                changes = tenancy.dropped(self._store, kind, key)
-                return self.desk.done(await self._store.commit(changes, f"drop {kind}"), key)
+                return await self._drop(kind, key)
 
     async def _answer_host(self, question: Intents | DeedsOf | Lost) -> Word:
         match question:
@@ -144,6 +148,8 @@ class RegistrarWorker:
         project = asked.builds[0].project
         if any(build.project != project for build in asked.builds):
             raise BadRequest("guests that are asked for at once belong to one project")
+        if tenancy.is_closed(self._store, project):
+            raise Conflict(f"project {project} is being deleted; it gets no guests")
         used_for = self._asked_before(project, asked)
         if used_for is not None:
             await self._store.durable()
@@ -152,11 +158,13 @@ class RegistrarWorker:
         for build in asked.builds:
             for resource, amount in lifecycle.wanted(build).items():
                 more[resource] = more.get(resource, 0) + amount
-        lifecycle.check_quota(self.records.quota(project), self.records.used(project), more)
+        quota = self.records.quota(project)
+        lifecycle.check_quota(quota, self.records.used(project), more)
+        groups.check_room(asked.builds, self.records.server_group, self.records.members, quota)
         builds = [self._with_ids(build, asked.deadline_s) for build in asked.builds]
         guests = tuple(build.guest for build in builds)
         used_for = Idempotency(body_digest=asked.body_digest, guests=guests, urn=builds[0].urn)
-        requests = [_request(build) for build in builds]
+        requests = [lifecycle.create_request(build) for build in builds]
         position = self.records.admit(builds, requests, asked.idempotency_key, used_for)
         await self._store.durable(position)
         for guest in guests:
@@ -189,6 +197,7 @@ class RegistrarWorker:
         now = self._means.clock.now()
         after = lifecycle.deed_recorded(admission, deed, now)
         if admission is not None and after is not admission:
+            groups.check_deed(after, self.records.members(after.spec.server_group))
             self.records.moved(admission, after, deed.urn, now)
         await self._store.durable()
         assert after.deed is not None
@@ -212,7 +221,7 @@ class RegistrarWorker:
         now, urn = self._means.clock.now(), new_urn(self._means.chance)
         after = lifecycle.delete_asked(admission, urn, now)
         if after is not admission:
-            request = _delete_request(admission, asked.user, urn, now, ended=after is None)
+            request = lifecycle.delete_request(admission, asked.user, urn, now, ended=after is None)
             self.records.moved(admission, after, urn, now, [put(urn, request)])
         self._reconciler.wake(asked.guest)
         await self._store.durable()
@@ -254,6 +263,17 @@ class RegistrarWorker:
         elif secret is not None and isinstance(record, ApplicationCredential):
             changes.append(keep_private("credential_secret", asked.key, secret))
         return self.desk.done(await self._store.commit(changes, f"save {asked.kind}"), asked.key)
+
+    async def _drop(self, kind: str, key: str) -> Done:
+        tenancy.dropped(self._store, kind, key)
+        if kind == "project":
+            await effects.close_project(self._means, key)
+        changes = tenancy.dropped(self._store, kind, key)  # again: what hangs on it may have changed meanwhile
+        return self.desk.done(await self._store.commit(changes, f"drop {kind}"), key)
+
+    async def _close_project(self, project: str) -> Done:
+        changes = tenancy.closed(self._store, project)
+        return self.desk.done(await self._store.commit(changes, "close project"), project)
 
     async def _change_password(self, asked: ChangePassword) -> Done:
         kept = self._store.read_private("password", asked.user)
@@ -324,6 +344,7 @@ class RegistrarWorker:
     # --- the first start ---
     async def bootstrap(self, password: Secret) -> bool:
         """Makes the first admin, project, roles and flavors. False, and no change, if there are users already."""
+        await take_place(self._means, self._store)
         if self._store.scan(User):
             return False
         secret = await self._passwords.hashed(password)
@@ -343,30 +364,3 @@ class RegistrarWorker:
     def project_named(self, name: str) -> Project | None:
         """A project by its name."""
         return next((p for p in self._store.scan(Project) if p.name == name), None)
-
-
-def _request(build: Build) -> Request:
-    return Request(
-        urn=build.urn,
-        project=build.project,
-        user=build.user,
-        action="create",
-        guest=build.guest,
-        created=build.created,
-        expires=build.expires,
-        stages=((Stage.ADMITTED.value, build.created),),
-    )
-
-
-def _delete_request(admission: Admission, user: str, urn: str, now: int, ended: bool) -> Request:
-    return Request(
-        urn=urn,
-        project=admission.project,
-        user=user,
-        action="delete",
-        guest=admission.guest,
-        created=now,
-        expires=0,
-        stages=((Stage.DELETING.value, now),),
-        finished=now if ended else None,
-    )

@@ -9,8 +9,10 @@ from freehold.workers.base import Means
 
 
 async def record_deed(means: Means, deed: Deed) -> Deed:
-    """The deed that holds, which may name another host. Raises Conflict if the guest gets none, NoAnswer."""
-    return await talk.ask(means.bus, subjects.ask_registrar(deed.project), RecordDeed(deed=deed), Deed)
+    """The deed that holds, which may name another host. Raises NoAnswer; Conflict if the guest gets none, with the
+    hosts of its server group as `names` if that is why.
+    """
+    return await talk.ask(means.bus, subjects.ask_registrar(deed.project, means.shards), RecordDeed(deed=deed), Deed)
 
 
 async def pass_on(means: Means, build: Build) -> None:
@@ -23,4 +25,4 @@ async def give_up(means: Means, build: Build, fault: Fault) -> None:
     """Tells the registrar that no host can take it."""
     deed = 0 if build.deed is None else build.deed.number
     question = GiveUp(urn=build.urn, guest=build.guest, deed=max(deed, len(build.refused)), fault=fault)
-    await talk.ask(means.bus, subjects.ask_registrar(build.project), question, Done)
+    await talk.ask(means.bus, subjects.ask_registrar(build.project, means.shards), question, Done)

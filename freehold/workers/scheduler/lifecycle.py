@@ -6,13 +6,16 @@ a host has room                               ask for deed n+1 on it
 none has                                      give up, saying what was wanted and who refused
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from freehold.views.fleet import Fleet
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.errors import Fault
 from freehold.vocabulary.host import Capacity, Host
 from freehold.vocabulary.request import Build, is_forgotten
+from freehold.workers.scheduler import groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +58,16 @@ def wanted(build: Build) -> Capacity:
     return Capacity(vcpus=flavor.vcpus, ram_mib=flavor.ram_mib, disk_gib=disk)
 
 
-def decide(build: Build, fleet: Fleet, now: int) -> Decision:
-    """What to do with a build at clock time `now`."""
+def decide(build: Build, fleet: Fleet, now: int, group_hosts: Sequence[str] | None = None) -> Decision:
+    """What to do with a build at clock time `now`. `group_hosts`: the hosts of its server group's other members, where
+    the registrar has named them; else they are what the fleet knows.
+    """
     if is_forgotten(build, now):
         return Drop("its deadline has long passed")
     if build.deed is not None and build.deed.host not in build.refused:
         return PassOn(build)
-    host = fleet.choose(wanted(build), build.spec.availability_zone, build.refused)
+    members = fleet.group_hosts(build.spec.server_group, build.guest) if group_hosts is None else group_hosts
+    host = groups.chosen(build, members, partial(fleet.choose, wanted(build), build.spec.availability_zone))
     if host is None:
         return Surrender(build, no_room(build, fleet))
     return Place(build, _deed(build, host))
@@ -86,6 +92,7 @@ def no_room(build: Build, fleet: Fleet) -> Fault:
     if build.spec.availability_zone:
         text += f" in availability zone {build.spec.availability_zone}"
     text += f" have no room on any of {len(hosts)} hosts"
+    text += groups.why(build)
     if build.refused:
         text += f", {len(build.refused)} of which refused it"
     return Fault(code="NoRoom", message=text + ". Delete guests, add hosts or choose a smaller flavor.")

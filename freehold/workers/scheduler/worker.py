@@ -1,5 +1,7 @@
 """The scheduler's loop."""
 
+from typing import Final
+
 from msgspec.structs import replace
 
 from freehold.bus import subjects, talk
@@ -9,15 +11,17 @@ from freehold.runtime.tasks import Tasks
 from freehold.views.fleet import Fleet
 from freehold.views.follower import Follower
 from freehold.vocabulary.envelope import Done
-from freehold.vocabulary.errors import FreeholdError, NotFound
+from freehold.vocabulary.errors import Conflict, FreeholdError, NotFound
 from freehold.vocabulary.guest import ConsoleLog, ConsoleOutput, HostQuestion
 from freehold.vocabulary.request import Build
 from freehold.vocabulary.word import Word
 from freehold.workers.base import Means
 from freehold.workers.scheduler import effects
-from freehold.workers.scheduler.lifecycle import Drop, PassOn, Place, Surrender, decide, wanted
+from freehold.workers.scheduler.lifecycle import Decision, Drop, PassOn, Place, Surrender, decide, wanted
 
 COMMAND_DEADLINE_S = 10.0
+PLACE_TRIES_MAX: Final = 10
+"""For members of a server group, when another scheduler places others; then the registrar sends the build again."""
 
 _log = logger("scheduler")
 
@@ -50,7 +54,9 @@ class SchedulerWorker:
         await self.tasks.close()
 
     async def _take(self, build: Build) -> None:
-        decision = decide(build, self.fleet, self._means.clock.now())
+        await self._follow(build, decide(build, self.fleet, self._means.clock.now()))
+
+    async def _follow(self, build: Build, decision: Decision, tries: int = 1) -> None:
         match decision:
             case Drop(why=why):
                 _log.info("build dropped", guest=build.guest, why=why)
@@ -60,11 +66,18 @@ class SchedulerWorker:
                 await effects.give_up(self._means, build, fault)
             case Place():
                 self.fleet.promise(build.guest, decision.deed.host, wanted(build))
-                self.tasks.start("place", self._place(decision))
+                self.tasks.start("place", self._place(decision, tries))
 
-    async def _place(self, place: Place) -> None:
+    async def _place(self, place: Place, tries: int) -> None:
         try:
             deed = await effects.record_deed(self._means, place.deed)
+        except Conflict as error:
+            _log.info("no deed", guest=place.build.guest, why=error.message)
+            self.fleet.give_back(place.build.guest)
+            if error.names and tries < PLACE_TRIES_MAX:  # others of its group were placed meanwhile
+                again = decide(place.build, self.fleet, self._means.clock.now(), error.names)
+                await self._follow(place.build, again, tries + 1)
+            return
         except FreeholdError as error:
             _log.info("no deed", guest=place.build.guest, why=error.message)
             self.fleet.give_back(place.build.guest)

@@ -40,6 +40,7 @@ from freehold.vocabulary.image import ImageOffer
 from freehold.vocabulary.network import Direction, FixedAddress, Port, PortWiring, Rule, SecurityGroup
 from freehold.vocabulary.request import Build, DeedPage, DeedsOf, Intent, IntentList, Intents, Lost, RegistrarQuestion
 from freehold.vocabulary.secret import Secret
+from freehold.vocabulary.shards import ONE_SHARD, Shards
 from freehold.vocabulary.tenant import Flavor
 from freehold.vocabulary.units import GIB, clock_time
 from freehold.vocabulary.word import Word
@@ -103,9 +104,9 @@ async def settled() -> None:
 class Bench:
     """Everything around one host worker. `intents` is what the registrar says; None: it doesn't answer."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shards: Shards = ONE_SHARD) -> None:
         self.folder, self.bus, self.clock = folder, LocalBus(), StandingClock()
-        self.means = Means(self.bus, HybridClock(self.clock), SeededChance(7), offload_inline)
+        self.means = Means(self.bus, HybridClock(self.clock), SeededChance(7), offload_inline, shards)
         self.hypervisor = SimulatedHypervisor(None, self.clock, vcpus=1, ram_mib=4096, disk_gib=100)
         self.fabric = SimulatedFabric()
         self.images = SimulatedImageCache(self.clock)
@@ -114,6 +115,8 @@ class Bench:
         """What the registrar has seen this host run."""
         self.lost: tuple[str, ...] = ()
         self.registrar: Subscription | None = None
+        self.others: list[Subscription] = []
+        """The registrar's other shards."""
         self.gates: dict[str, asyncio.Event] = {}
 
     async def begin(self) -> None:
@@ -136,7 +139,10 @@ class Bench:
             known = [self.intents.get(guest, Intent(guest=guest)) for guest in question.guests]
             return IntentList(intents=tuple(known))
 
-        self.registrar = await talk.serve(self.bus, subjects.ask_registrar(""), RegistrarQuestion, answer, "registrar")
+        self.registrar, *self.others = [
+            await talk.serve(self.bus, subjects.ask_shard(shard), RegistrarQuestion, answer, "registrar")
+            for shard in self.means.shards.all()
+        ]
 
     async def _store(self, role: str) -> Store:
         means = self.means

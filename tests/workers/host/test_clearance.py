@@ -1,16 +1,20 @@
 """A host whose process or machine ends, and the next one."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.errors import Conflict, Unavailable
 from freehold.vocabulary.guest import (
     GuestState,
     Power,
+    Start,
 )
 from freehold.vocabulary.request import Intent
+from freehold.vocabulary.shards import Shards
 from freehold.workers.host.reconciler import PERIOD_S
 from tests.workers.host.bench import (
     GUEST,
@@ -24,6 +28,7 @@ from tests.workers.host.bench import (
 )
 
 S = GuestState
+TWO = Shards(2)
 
 BUILDING = [
     ("fetch", S.FETCHING_IMAGE),
@@ -148,3 +153,43 @@ async def test_a_guest_unknown_to_the_registrar_is_left(bench: Bench) -> None:
     await bench.open()
     await bench.clock.advance(PERIOD_S)
     assert bench.state() is S.RUNNING
+
+
+async def test_a_shard_that_doesnt_answer_holds_back_only_its_own_guests(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, TWO)
+    await bench.begin()
+    for guest, shard in ((GUEST, 0), (OTHER, 1)):
+        build = bench.build(guest, project=of_shard(shard))
+        assert build.deed is not None
+        await bench.send(replace(build, deed=replace(build.deed, project=of_shard(shard))))
+        await bench.until(lambda guest=guest: bench.state(guest) is S.RUNNING)  # type: ignore[misc]
+    await bench.kill()
+    await bench.others[0].close()
+    bench.hypervisor.restart_machine("second boot")
+    await bench.open()
+    await bench.clock.advance(60)
+    assert bench.guest(GUEST).boot_count == 2 and bench.guest(OTHER).boot_count == 1
+    with pytest.raises(Unavailable):
+        asking = asyncio.create_task(bench.ask(Start(urn="s", guest=OTHER, user="u", project=of_shard(1))))
+        await settled()
+        await bench.clock.advance(4)
+        await asking
+    assert bench.host().boot != "second boot", "the machine's restart hasn't been seen to for all"
+    # The next process knows which guests were started again, and doesn't do it twice.
+    await bench.kill()
+    await bench.open()
+    await bench.clock.advance(60)
+    held = bench.hypervisor.look(GUEST)
+    assert held is not None and held.boots == 2 and bench.guest(GUEST).boot_count == 2
+    assert bench.registrar is not None
+    await bench.registrar.close()
+    await bench.open_registrar()
+    await bench.clock.advance(60)
+    assert bench.guest(OTHER).boot_count == 2 and bench.guest(GUEST).boot_count == 2
+    assert bench.host().boot == "second boot"
+    bench.check()
+    await bench.end()
+
+
+def of_shard(shard: int) -> str:
+    return next(name for name in "abcdefgh" if TWO.of(name) == shard)

@@ -15,7 +15,7 @@ from freehold.runtime.tasks import ThreadOffload, offload_inline
 from freehold.store.database import Store
 from freehold.vocabulary.envelope import Done, Position
 from freehold.vocabulary.guest import GuestSpec, Labels
-from freehold.vocabulary.image import Image, ImageQuestion
+from freehold.vocabulary.image import CreateImage, Image, ImageQuestion
 from freehold.vocabulary.request import Build, GiveUp, RegistrarQuestion
 from freehold.vocabulary.tenant import Flavor
 from freehold.vocabulary.units import clock_time
@@ -89,7 +89,9 @@ class Bench:
         return await self.ask(question, Done)
 
     async def ask(self, question: ImageQuestion, answer: type[W]) -> W:
-        return await talk.ask(self.bus, subjects.ASK_IMAGE, question, answer)
+        new = isinstance(question, CreateImage)
+        subject = subjects.ASK_IMAGE if new else subjects.ask_image(self.store.id)
+        return await talk.ask(self.bus, subject, question, answer)
 
     def record(self, image: str = IMAGE) -> Image:
         found = self.store.read_as(Image, image)
