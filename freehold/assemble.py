@@ -222,7 +222,8 @@ class Running:
 
         def app(port: int) -> ASGIApp:
             self.url = settings.public_url or f"http://{settings.listen}:{port}"
-            cloud = Cloud(means.bus, view, means.clock, means.chance, self.url, settings.region, settings.cluster)
+            place = (self.url, settings.region, settings.cluster)
+            cloud = Cloud(means.bus, view, means.clock, means.chance, *place, settings.unknown_after_s)
             return application(cloud)
 
         listener = Listener(app, settings.listen, settings.port)

@@ -1,7 +1,7 @@
 """What a log still knows of the past: every record as it stood at a moment, and what was deleted since.
 
-The horizon is the oldest moment that can be asked for. Compaction keeps, for every key, the newest entry at or before it
-and all entries after it; so the newest entry at or before any later moment is there, or the key wasn't.
+The horizon is the oldest moment that can be asked for. Compaction keeps, for every key, the newest entry at or before
+it and all entries after it; so the newest entry at or before any later moment is there, or the key wasn't.
 Times in a log never go back: a store that is opened moves its clock past its last entry.
 """
 
@@ -47,7 +47,7 @@ class History:
         return 0 if row is None else int(row[0])
 
     def at_time(self, time: int, newest: int) -> Moment:
-        """The last moment at or before the clock time `time`, not before the horizon nor after the sequence `newest`."""
+        """The last moment at or before the clock time `time`: not before the horizon, nor after sequence `newest`."""
         found, high = self.horizon(), newest
         while found.seq < high:
             middle = (found.seq + high + 1) // 2
