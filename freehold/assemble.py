@@ -244,7 +244,8 @@ class Running:
 
         def app(port: int) -> ASGIApp:
             where = (url(port), settings.region, settings.cluster)
-            return application(Cloud(means.bus, view, means.clock, means.chance, *where, means.shards))
+            rest = (means.shards, settings.unknown_after_s)
+            return application(Cloud(means.bus, view, means.clock, means.chance, *where, *rest))
 
         listener = Listener(app, settings.listen, wanted_port)
         port = await listener.open()

@@ -49,6 +49,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The range of the network that a new cloud starts with."""
     backup: str = ""
     """Where every store that this process owns is backed up continuously: ``folder:/PATH``; empty: nowhere."""
+    unknown_after_s: float | None = None
+    """How long a host may be silent before the API shows its guests as UNKNOWN; not set: they keep what was last known.
+    """
     log_level: str = "info"
     """debug, info, warning or error."""
     log_json: bool = False
@@ -67,6 +70,8 @@ def checked(settings: Settings) -> Settings:
     if settings.simulated_ram_mib < 1 or not 0 <= settings.simulated_boot_s <= 3600:
         raise BadRequest("a simulated host has at least 1 MiB of memory, and its guests take 0 to 3600 s to start")
     _check_counts(settings)
+    if settings.unknown_after_s is not None and not settings.unknown_after_s >= 15:
+        raise BadRequest("unknown_after_s is less than 15 s: a host may miss a heartbeat or two without being away")
     unknown = set(settings.roles) - set(ROLES)
     if unknown:
         raise BadRequest(f"roles has {', '.join(sorted(unknown))}; there are {', '.join(ROLES)}")

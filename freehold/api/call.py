@@ -19,6 +19,9 @@ from freehold.vocabulary.errors import BadRequest
 
 S = TypeVar("S")
 
+AS_OF: Final = "freehold-as-of"
+"""The header that asks for a moment that is over. Routes that don't know it refuse it: now is no answer to then."""
+
 JSON_BYTES_MAX: Final = 1024 * 1024
 """The largest body of a call that isn't image data."""
 
@@ -152,6 +155,8 @@ class Route:
     policy: str
     streams: bool = False
     """The function reads the body itself from `Call.chunks`, unbounded."""
+    knows_past: bool = False
+    """The function heeds the header `AS_OF`."""
 
 
 Routes = Mapping[tuple[str, str], Route]

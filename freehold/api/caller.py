@@ -10,7 +10,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
 from freehold.api.cloud import Cloud
-from freehold.views.cloud import CloudView
+from freehold.views.interface import View
 from freehold.vocabulary.errors import Unauthorized
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.tenant import ApplicationCredential, Project, Revocation, SigningKey, User
@@ -127,7 +127,7 @@ def _jwk(signing_key: SigningKey) -> dict[str, Any]:
     return msgspec.json.decode(signing_key.public_jwk.encode(), type=dict[str, Any])
 
 
-def _still_holds(view: CloudView, text: str, claims: Claims) -> Caller:
+def _still_holds(view: View, text: str, claims: Claims) -> Caller:
     """The caller, if the view agrees with the token. Raises _Stale otherwise."""
     if view.get(Revocation, claims.jti) is not None:
         raise Unauthorized(_REFUSAL)

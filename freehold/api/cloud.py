@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from freehold.bus.interface import Bus
 from freehold.runtime.chance import Chance
 from freehold.runtime.clock import HybridClock
-from freehold.views.cloud import CloudView
+from freehold.views.interface import View
 from freehold.vocabulary.shards import ONE_SHARD, Shards
 
 
@@ -14,7 +14,7 @@ class Cloud:
     """One cloud as its API sees it. `public_url`: where clients reach this API, without a slash at the end."""
 
     bus: Bus
-    view: CloudView
+    view: View
     clock: HybridClock
     chance: Chance
     public_url: str
@@ -23,3 +23,5 @@ class Cloud:
     """The cluster that new networks belong to."""
     shards: Shards = ONE_SHARD
     """The registrar's."""
+    unknown_after_s: float | None = None
+    """How long a host may be silent before its guests are shown as UNKNOWN; None: they never are."""

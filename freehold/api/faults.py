@@ -14,6 +14,7 @@ from freehold.vocabulary.errors import (
     NotFound,
     QuotaExceeded,
     TooLarge,
+    TooOld,
     Unauthorized,
     Unavailable,
 )
@@ -44,6 +45,7 @@ FaultBody = Callable[[Failure], Any]
 
 _STATUS: Final[tuple[tuple[type[FreeholdError], int], ...]] = (
     (TooLarge, 413),
+    (TooOld, 410),
     (BadRequest, 400),
     (Unauthorized, 401),
     (Forbidden, 403),
@@ -77,6 +79,7 @@ _NOVA: Final = {
     404: "itemNotFound",
     405: "badMethod",
     409: "conflictingRequest",
+    410: "gone",
     413: "overLimit",
     415: "badMediaType",
     429: "overLimit",

@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from freehold.api import faults
-from freehold.api.call import JSON_BYTES_MAX, Answer, Call, Door, Query, Route
+from freehold.api.call import AS_OF, JSON_BYTES_MAX, Answer, Call, Door, Query, Route
 from freehold.api.caller import ANONYMOUS, Tokens
 from freehold.api.cloud import Cloud
 from freehold.api.compute.routes import DOOR as COMPUTE
@@ -172,6 +172,8 @@ class Server:
         token = call.headers.get("x-auth-token", "")
         call.caller = await self._tokens.caller(token) if token and rule is not Rule.ANYONE else ANONYMOUS
         check(rule, call.caller)
+        if AS_OF in call.headers and not route.knows_past:
+            raise BadRequest("only servers and their lists can be asked as of a moment; leave Freehold-As-Of out")
 
     def _failed(self, door: Door, call: Call, status: int, message: str, error: FreeholdError | None) -> Answer:
         parts = call.path.split("/")

@@ -38,17 +38,29 @@ async def _status(state: Path) -> None:
         hosts = (await client.get("/freehold/v1/hosts"))["hosts"]
     table = Table("role", "name", "cluster", "log at", "digest", "heard", title="owners", title_justify="left")
     for owner in owners:
-        age = "never" if owner["age_s"] is None else f"{owner['age_s']} s ago"
-        table.add_row(owner["role"], owner["name"], owner["cluster"], str(owner["seq"]), owner["digest"][:8], age)
-    room = Table("host", "hypervisor", "guests", "vCPUs", "memory MiB", "disk GiB", title="hosts", title_justify="left")
+        place = (owner["role"], owner["name"], owner["cluster"], str(owner["seq"]), owner["digest"][:8])
+        table.add_row(*place, heard(owner))
+    room = Table(
+        "host", "state", "hypervisor", "guests", "vCPUs", "memory MiB", "disk GiB", title="hosts", title_justify="left"
+    )
     for host in hosts:
         figures = (f"{used} of {total}" for used, total in (host["vcpus"], host["ram_mib"], host["disk_gib"]))
-        room.add_row(host["name"], f"{host['hypervisor']} ({host['accelerator']})", str(host["guests"]), *figures)
+        known, driver = "up" if host["state"] == "heard" else "UNKNOWN", f"{host['hypervisor']} ({host['accelerator']})"
+        room.add_row(host["name"], known, driver, str(host["guests"]), *figures)
     console = Console()
     console.print(table)
     console.print(room)
     for reason in sorted({host["accelerator_reason"] for host in hosts} - {""}):
         console.print(reason, highlight=False)
+
+
+def heard(owner: dict[str, Any]) -> str:
+    """How old what is shown of an owner is. UNKNOWN: it may have changed since, and nobody can say."""
+    if owner["state"] == "never":
+        return f"UNKNOWN: not heard since the API started, {owner['silent_s']} s ago"
+    if owner["state"] == "silent":
+        return f"UNKNOWN: silent for {owner['age_s']} s"
+    return f"{owner['age_s']} s ago"
 
 
 async def _story(state: Path, about: str) -> None:

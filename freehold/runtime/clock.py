@@ -55,3 +55,7 @@ class HybridClock:
         """Moves past a time that somebody else gave, unless it is so far ahead that their clock must be wrong."""
         if time_heard <= clock_time(self.clock.unix_ms() + ahead_ms_max):
             self._last = max(self._last, time_heard)
+
+    def go_on_from(self, time_given: int) -> None:
+        """Moves past a time that was given out before, however far ahead: by an earlier process, and kept on disk."""
+        self._last = max(self._last, time_given)

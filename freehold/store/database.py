@@ -23,6 +23,7 @@ from freehold.runtime.clock import HybridClock
 from freehold.runtime.tasks import Offload
 from freehold.store import writing
 from freehold.store.files import OpenFiles, open_files
+from freehold.store.history import History
 from freehold.store.writing import Change, Staged
 from freehold.vocabulary.codec import KINDS, decode, decode_kind, encode, kind_of
 from freehold.vocabulary.digest import chained
@@ -66,6 +67,8 @@ class Store:
         self._files = files
         self._writer, self._reader = files.writer, files.reader
         self._clock, self._offload = clock, offload
+        self.history = History(files.reader)
+        clock.go_on_from(self.history.last_time())
         self._durable = self._staged_head = files.head
         self.epoch = files.head.epoch
         self._overlay: dict[tuple[bool, str, str], tuple[int, bytes | None]] = {}
@@ -342,18 +345,19 @@ class Store:
         return Entries(position=self._durable, entries=tuple(Entry(*row) for row in found))
 
     async def compact(self, tail: int | None = None) -> None:
-        """Drops log entries behind the tail (`LOG_TAIL_ENTRIES`) that a newer entry of the same key has replaced, and
-        tombstones there. The last entry always stays: the sequence goes on from it. Commits go on between its steps.
+        """Moves the horizon up to the tail (`LOG_TAIL_ENTRIES`), and drops what no state at or after it needs (see
+        `history`). The last entry always stays: the sequence goes on from it. Commits go on between its steps.
 
         Raises StoreFailed if the disk refuses; the store goes on, and it may be tried again.
         """
         tail = max(LOG_TAIL_ENTRIES if tail is None else tail, 1)
         horizon = self._durable.seq - tail
         steps = [
-            partial(writing.compact, self._writer, first, min(first + COMPACT_ENTRIES - 1, horizon))
+            partial(writing.compact, self._writer, first, min(first + COMPACT_ENTRIES - 1, horizon), horizon)
             for first in range(1, horizon + 1, COMPACT_ENTRIES)
         ]
-        for step in [*steps, partial(writing.forget_private, self._writer, tail)]:
+        before = partial(writing.move_horizon, self._writer, horizon)
+        for step in [before, *steps, partial(writing.forget_private, self._writer, tail)]:
             async with self._writing:
                 try:
                     await self._offload(step)

@@ -21,6 +21,8 @@ CREATE TABLE IF NOT EXISTS log (
     seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB,
     cause TEXT NOT NULL, digest BLOB NOT NULL
 );
+CREATE INDEX IF NOT EXISTS log_of_key ON log (kind, key, seq);
+CREATE INDEX IF NOT EXISTS log_of_deleted ON log (kind, seq) WHERE value IS NULL;
 CREATE TABLE IF NOT EXISTS private (
     kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB, version INTEGER NOT NULL, PRIMARY KEY (kind, key)
 ) WITHOUT ROWID;
@@ -91,6 +93,7 @@ def take_up(connection: sqlite3.Connection, new_store: str, new_epoch: str) -> t
     _migrate(connection)
     connection.executescript(_TABLES)
     _found(connection, new_store, new_epoch)
+    _keep_horizon(connection)
     return _meta(connection, "store"), head_of(connection)
 
 
@@ -141,6 +144,16 @@ def _found(connection: sqlite3.Connection, store: str, epoch: str) -> None:
         "INSERT OR IGNORE INTO meta VALUES (?, ?)",
         (("store", store), ("epoch", epoch), ("version", str(SCHEMA_VERSION))),
     )
+
+
+def _keep_horizon(connection: sqlite3.Connection) -> None:
+    """A log that came without a horizon knows all of its past if it has all of its entries, or else only its last
+    state.
+    """
+    if not _meta(connection, "horizon"):
+        count, seq, time = connection.execute("SELECT COUNT(*), MAX(seq), MAX(time) FROM log").fetchone()
+        moment = "0 0" if count == (seq or 0) else f"{seq} {time}"
+        connection.execute("INSERT INTO meta VALUES ('horizon', ?)", (moment,))
 
 
 def _meta(connection: sqlite3.Connection, name: str) -> str:

@@ -7,6 +7,7 @@ deleted one stays for a while as a row without a value, so that whoever copies t
 import sqlite3
 from typing import NamedTuple
 
+from freehold.store.history import read_horizon
 from freehold.vocabulary.envelope import Entry
 
 
@@ -50,12 +51,21 @@ def write_epoch(connection: sqlite3.Connection, epoch: str) -> None:
     connection.execute("UPDATE meta SET value = ? WHERE name = 'epoch'", (epoch,))
 
 
-def compact(connection: sqlite3.Connection, first: int, last: int) -> None:
-    """Drops the log entries from `first` to `last` that no row stands on."""
+def move_horizon(connection: sqlite3.Connection, seq: int) -> None:
+    """Moves the horizon up to `seq`, before anything is dropped: a crash in between leaves too much, never too
+    little.
+    """
+    row = connection.execute("SELECT time FROM log WHERE seq <= ? ORDER BY seq DESC LIMIT 1", (seq,)).fetchone()
+    if row is not None and seq > read_horizon(connection).seq:
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('horizon', ?)", (f"{seq} {row[0]}",))
+
+
+def compact(connection: sqlite3.Connection, first: int, last: int, horizon: int) -> None:
+    """Drops those of the entries `first` to `last` that nobody needs to know a state at or after the horizon."""
     connection.execute(
-        "DELETE FROM log WHERE seq BETWEEN ? AND ? AND NOT EXISTS "
-        "(SELECT 1 FROM rows WHERE rows.kind = log.kind AND rows.key = log.key AND rows.seq = log.seq)",
-        (first, last),
+        "DELETE FROM log WHERE seq BETWEEN ? AND ? AND (value IS NULL OR EXISTS (SELECT 1 FROM log AS newer "
+        "WHERE newer.kind = log.kind AND newer.key = log.key AND newer.seq > log.seq AND newer.seq <= ?))",
+        (first, last, horizon),
     )
 
 

@@ -15,6 +15,7 @@ from freehold.bus.interface import Bus
 from freehold.runtime.clock import HybridClock
 from freehold.runtime.log import logger
 from freehold.views.follower import Follower
+from freehold.views.interface import OwnerSeen
 from freehold.views.rows import RowFile
 from freehold.vocabulary.codec import KINDS, decode
 from freehold.vocabulary.envelope import Done, Entry, Heartbeat, Owner, Position, Row, Stands
@@ -39,24 +40,19 @@ _log = logger("views")
 _KIND_OF: Final = {shape: kind for kind, shape in KINDS.items()}
 
 
-class OwnerSeen(Word, frozen=True, kw_only=True):
-    """An owner as the view knows it. `age_s`: seconds since it was last heard; None if not since this process began."""
-
-    owner: Owner
-    name: str
-    position: Position
-    age_s: float | None
-
-
 class CloudView:
     """See the module. Also the `Sink` that a Follower feeds."""
 
     def __init__(self, bus: Bus, clock: HybridClock, path: Path, boot: str) -> None:
         self._bus, self._clock = bus, clock
-        self._file = RowFile(path, boot)
-        self._seen = self._file.positions()
-        self._owners = {store: seen.owner for store, seen in self._seen.items()}
-        self._stands = {store: seen.position for store, seen in self._seen.items()}
+        self._file = RowFile(path, boot, clock.now)
+        seen = self._file.positions()
+        self._owners = {store: one.owner for store, one in seen.items()}
+        self._stands = {store: one.position for store, one in seen.items()}
+        self._in_step = {store: one.until for store, one in seen.items()}
+        """The clock time until which the view has all of an owner's writes."""
+        clock.go_on_from(max((one.learned for one in seen.values()), default=0))
+        self._began_s = clock.clock.monotonic_s()
         self._beats: dict[str, tuple[float, Heartbeat]] = {}
         self._waiting: dict[str, list[tuple[int, asyncio.Future[None]]]] = {}
         self._questions: dict[str, _Shared] = {}
@@ -105,21 +101,35 @@ class CloudView:
         """Every record that is shown, by kind and key: for audits and checks; it costs the whole view."""
         return self._file.everything()
 
+    def learned(self, shape: type[R], key: str) -> int:
+        """The clock time at which it learned of what a record shows; 0 if there is no such record."""
+        return self._file.learned(_KIND_OF[shape], key)
+
+    def known_until(self, roles: Sequence[str]) -> int:
+        """A clock time: it has everything that the known owners of `roles` had written until then."""
+        times = [self._in_step.get(store, 0) for store, owner in self._owners.items() if owner.role in roles]
+        return min(times, default=self._clock.now())
+
     def owners(self) -> Sequence[OwnerSeen]:
         """Every owner it knows, by role and name."""
-        now = self._clock.clock.monotonic_s()
-        found = []
-        for store, owner in self._owners.items():
-            beat = self._beats.get(store)
-            found.append(
-                OwnerSeen(
-                    owner=owner,
-                    name=beat[1].name if beat else "",
-                    position=self._stands.get(store, Position(epoch="")),
-                    age_s=None if beat is None else now - beat[0],
-                )
-            )
+        found = [self._owner_seen(owner) for owner in self._owners.values()]
         return sorted(found, key=lambda seen: (seen.owner.role, seen.name, seen.owner.store))
+
+    def owner_seen(self, store: str) -> OwnerSeen | None:
+        """One of them; None for one that it doesn't know."""
+        owner = self._owners.get(store)
+        return None if owner is None else self._owner_seen(owner)
+
+    def _owner_seen(self, owner: Owner) -> OwnerSeen:
+        beat, now = self._beats.get(owner.store), self._clock.clock.monotonic_s()
+        return OwnerSeen(
+            owner=owner,
+            name=beat[1].name if beat else "",
+            position=self._stands.get(owner.store, Position(epoch="")),
+            age_s=None if beat is None else now - beat[0],
+            silent_s=now - (self._began_s if beat is None else beat[0]),
+            horizon=0 if beat is None else beat[1].horizon,
+        )
 
     # --- waiting ---------------------------------------------------------------------------------------------------
 
@@ -169,8 +179,10 @@ class CloudView:
         if shared is None:
             shared = self._questions[store] = _Shared(self._bus, store)
         try:
+            asked = self._clock.now()
             position = await shared.stands()
             await asyncio.wait_for(self._reached(store, position), SEEN_DEADLINE_S)
+            self._in_step[store] = max(self._in_step.get(store, 0), asked)
         except (FreeholdError, TimeoutError) as error:
             _log.warning("an owner didn't say where it stands in time", store=store)
             owner = self._owners[store]
@@ -214,6 +226,8 @@ class CloudView:
         self._owners[heartbeat.owner.store] = heartbeat.owner
         self._beats[heartbeat.owner.store] = (self._clock.clock.monotonic_s(), heartbeat)
         self._clock.heard(heartbeat.time)
+        if self._stands.get(heartbeat.owner.store) == heartbeat.position:
+            self._in_step[heartbeat.owner.store] = self._clock.now()
 
     def _stand(self, owner: Owner, position: Position) -> None:
         self._owners[owner.store] = owner

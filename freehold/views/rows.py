@@ -1,11 +1,15 @@
 """The mapped file under the API's view: records laid out by project and order of creation, with the positions they
 stand for.
 
-    rows       kind 0 project 0 created(8) key   -> owner's store id (36 bytes) + the owner's bytes
+    rows       kind 0 project 0 created(8) key   -> owner's store id (36 bytes) + learned(8) + the owner's bytes
     places     kind 0 key                        -> the key in `rows`
     owned      store 0 kind 0 key                -> nothing: what an owner's complete state replaces
     shadowed   kind 0 key 0 store                -> the owner's bytes, where another owner holds the higher deed
     positions  store                             -> Seen
+
+`learned` is the clock time at which this view learned of what the row shows; it never goes back, and after a rebuild
+everything counts as learned then. What a guest's host says counts as a change of the guest's admission too: clients see
+both as one.
 
 Records and positions change in one transaction, so the file is its own snapshot. It isn't synced to disk: after a
 power cut (another boot id,
@@ -30,13 +34,17 @@ from freehold.vocabulary.word import Word
 R = TypeVar("R", bound=Word)
 
 MAP_BYTES: Final = 64 * 1024**3
-LAYOUT: Final = b"1"
+LAYOUT: Final = b"2"
 STORE_BYTES: Final = 36
+HEAD_BYTES: Final = STORE_BYTES + 8
 KEY_BYTES_MAX: Final = 300
 """LMDB takes keys of 511 bytes; longer record keys are cut and made unique by a hash."""
 
 BATCH_ROWS: Final = 256
 """Rows read in one transaction."""
+
+_SHOWN_WITH: Final = {"guest": "admission"}
+"""Kinds whose change counts as one of the record of another kind under the same key."""
 
 _log = logger("views")
 Pairs = Iterator[tuple[bytes, bytes]]
@@ -49,13 +57,17 @@ class Seen(Word, frozen=True, kw_only=True):
 
     owner: Owner
     position: Position
+    learned: int = 0
+    """The clock time at which it learned of that position."""
+    until: int = 0
+    """A clock time until which it has all that the owner wrote."""
 
 
 class RowFile:
-    """The file. One process writes; every call is a transaction of its own."""
+    """The file. One process writes; every call is a transaction of its own, and has one clock time, from `now`."""
 
-    def __init__(self, path: Path, boot: str) -> None:
-        self._path, self._boot = path, boot.encode()
+    def __init__(self, path: Path, boot: str, now: Callable[[], int]) -> None:
+        self._path, self._boot, self._now = path, boot.encode(), now
         self._env = self._open()
 
     def _open(self) -> lmdb.Environment:
@@ -98,7 +110,14 @@ class RowFile:
         with self._env.begin() as txn:
             place = txn.get(_place(kind, key), db=self._places)
             row = None if place is None else txn.get(place, db=self._rows)
-        return None if row is None else bytes(row[STORE_BYTES:])
+        return None if row is None else bytes(row[HEAD_BYTES:])
+
+    def learned(self, kind: str, key: str) -> int:
+        """The clock time at which it learned of what a record shows; 0 if there is no such record."""
+        with self._env.begin() as txn:
+            place = txn.get(_place(kind, key), db=self._places)
+            row = None if place is None else txn.get(place, db=self._rows)
+        return 0 if row is None else int.from_bytes(row[STORE_BYTES:HEAD_BYTES], "big")
 
     def holder(self, kind: str, key: str) -> str:
         """The store of the owner that a record is shown from; empty if there is none."""
@@ -117,7 +136,7 @@ class RowFile:
                 raise NotFound(f"no {kind} {after} to go on after")
         walk = _backward if newest_first else _forward
         for value in self._walked(self._rows, walk, prefix, start):
-            yield value[STORE_BYTES:]
+            yield value[HEAD_BYTES:]
 
     def keyed(self, kind: str, prefix: str) -> Iterator[bytes]:
         """The bytes of the records whose key begins with `prefix`, in key order."""
@@ -125,7 +144,7 @@ class RowFile:
             with self._env.begin() as txn:
                 row = txn.get(place, db=self._rows)
             if row is not None:
-                yield bytes(row[STORE_BYTES:])
+                yield bytes(row[HEAD_BYTES:])
 
     def everything(self) -> dict[tuple[str, str], bytes]:
         """Every record's bytes, by kind and key. A key of over `KEY_BYTES_MAX` bytes is given as it was cut."""
@@ -133,7 +152,7 @@ class RowFile:
         with self._env.begin() as txn:
             for place, where in txn.cursor(db=self._places):
                 kind, _, key = bytes(place).partition(b"\0")
-                found[kind.decode(), key.decode()] = bytes(txn.get(where, b"", db=self._rows))[STORE_BYTES:]
+                found[kind.decode(), key.decode()] = bytes(txn.get(where, b"", db=self._rows))[HEAD_BYTES:]
         return found
 
     def _marked(self, kind: str, key: str) -> bytes | None:
@@ -155,27 +174,30 @@ class RowFile:
 
     def apply(self, owner: Owner, position: Position, entries: Sequence[Entry]) -> None:
         """An owner's next entries."""
+        now = self._now()
         with self._env.begin(write=True) as txn:
             for entry in entries:
                 if entry.kind not in KINDS:
                     continue
                 if entry.value is None:
-                    self._delete(txn, owner.store, entry.kind, entry.key)
+                    self._delete(txn, owner.store, entry.kind, entry.key, now)
                 else:
-                    self._put(txn, owner.store, entry.kind, entry.key, entry.value)
-            self._stand(txn, owner, position)
+                    self._put(txn, owner.store, entry.kind, entry.key, entry.value, now)
+            until = min(now, entries[-1].time) if entries else 0
+            self._stand(txn, Seen(owner=owner, position=position, learned=now, until=until))
 
     def replace(self, owner: Owner, position: Position, rows: Sequence[Row]) -> None:
-        """An owner's complete state."""
+        """An owner's complete state. What it shows as before isn't learned anew."""
+        now = self._now()
         with self._env.begin(write=True) as txn:
             gone = self._owned_by(txn, owner.store)
             for row in rows:
                 if row.kind in KINDS:
                     gone.discard((row.kind, row.key))
-                    self._put(txn, owner.store, row.kind, row.key, row.value)
+                    self._put(txn, owner.store, row.kind, row.key, row.value, now)
             for kind, key in gone:
-                self._delete(txn, owner.store, kind, key)
-            self._stand(txn, owner, position)
+                self._delete(txn, owner.store, kind, key, now)
+            self._stand(txn, Seen(owner=owner, position=position, learned=now, until=now))
 
     def close(self) -> None:
         """Writes everything to disk and marks the file as whole."""
@@ -189,8 +211,8 @@ class RowFile:
         """Lets go of the file without a word, as the end of a killed process does."""
         self._env.close()
 
-    def _stand(self, txn: lmdb.Transaction, owner: Owner, position: Position) -> None:
-        txn.put(owner.store.encode(), encode(Seen(owner=owner, position=position)), db=self._positions)
+    def _stand(self, txn: lmdb.Transaction, seen: Seen) -> None:
+        txn.put(seen.owner.store.encode(), encode(seen), db=self._positions)
 
     def _owned_by(self, txn: lmdb.Transaction, store: str) -> set[tuple[str, str]]:
         found: set[tuple[str, str]] = set()
@@ -200,7 +222,7 @@ class RowFile:
             found.add((kind, key))
         return found
 
-    def _put(self, txn: lmdb.Transaction, store: str, kind: str, key: str, value: bytes) -> None:
+    def _put(self, txn: lmdb.Transaction, store: str, kind: str, key: str, value: bytes, now: int) -> None:
         record = decode_kind(kind, value)
         place, where = _place(kind, key), _row_key(kind, key, record)
         txn.put(_owned_key(store, kind, key), encode((kind, key)), db=self._owned)
@@ -209,17 +231,27 @@ class RowFile:
             standing = bytes(txn.get(standing_at, b"", db=self._rows))
             holder = standing[:STORE_BYTES].decode()
             if holder != store:
-                if _deed(kind, standing[STORE_BYTES:]) > _deed(kind, value):
+                if _deed(kind, standing[HEAD_BYTES:]) > _deed(kind, value):
                     txn.put(_shadow(kind, key, store), value, db=self._shadowed)
                     return
-                txn.put(_shadow(kind, key, holder), standing[STORE_BYTES:], db=self._shadowed)
+                txn.put(_shadow(kind, key, holder), standing[HEAD_BYTES:], db=self._shadowed)
+            elif standing[HEAD_BYTES:] == value:
+                return
             if standing_at != where:
                 txn.delete(standing_at, db=self._rows)
         txn.delete(_shadow(kind, key, store), db=self._shadowed)
-        txn.put(where, store.encode() + value, db=self._rows)
+        txn.put(where, store.encode() + now.to_bytes(8, "big") + value, db=self._rows)
         txn.put(place, where, db=self._places)
+        self._touch(txn, kind, key, now)
 
-    def _delete(self, txn: lmdb.Transaction, store: str, kind: str, key: str) -> None:
+    def _touch(self, txn: lmdb.Transaction, kind: str, key: str, now: int) -> None:
+        """What a record is shown with has changed as well."""
+        where = txn.get(_place(_SHOWN_WITH[kind], key), db=self._places) if kind in _SHOWN_WITH else None
+        if where is not None:
+            row = bytes(txn.get(where, b"", db=self._rows))
+            txn.put(where, row[:STORE_BYTES] + now.to_bytes(8, "big") + row[HEAD_BYTES:], db=self._rows)
+
+    def _delete(self, txn: lmdb.Transaction, store: str, kind: str, key: str, now: int) -> None:
         txn.delete(_owned_key(store, kind, key), db=self._owned)
         txn.delete(_shadow(kind, key, store), db=self._shadowed)
         place = _place(kind, key)
@@ -228,9 +260,10 @@ class RowFile:
             return
         txn.delete(where, db=self._rows)
         txn.delete(place, db=self._places)
-        self._unshadow(txn, kind, key)
+        self._touch(txn, kind, key, now)
+        self._unshadow(txn, kind, key, now)
 
-    def _unshadow(self, txn: lmdb.Transaction, kind: str, key: str) -> None:
+    def _unshadow(self, txn: lmdb.Transaction, kind: str, key: str, now: int) -> None:
         """The holder of the highest deed is gone: show the next, if any."""
         prefix = _place(kind, key) + b"\0"
         cursor = txn.cursor(db=self._shadowed)
@@ -242,7 +275,7 @@ class RowFile:
                 waiting.append((bytes(shadow)[len(prefix) :].decode(), bytes(value)))
         if waiting:
             store, value = max(waiting, key=lambda held: _deed(kind, held[1]))
-            self._put(txn, store, kind, key, value)
+            self._put(txn, store, kind, key, value, now)
 
 
 def _forward(cursor: lmdb.Cursor, prefix: bytes, start: bytes | None) -> Pairs:

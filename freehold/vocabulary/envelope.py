@@ -69,6 +69,8 @@ class Heartbeat(Word, frozen=True, kw_only=True):
     time: int
     name: str = ""
     period_s: float = 5.0
+    horizon: int = 0
+    """The clock time of the oldest state that the owner can still be asked for; 0: all of its past."""
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -126,7 +128,69 @@ class Stands(Message, frozen=True, kw_only=True):
     """Asks an owner where its durable log stands, for reads that must see earlier writes. Answer: `Position`."""
 
 
-OwnerQuestion = Since | Complete | Told | Stands
+class AsOf(Message, frozen=True, kw_only=True):
+    """Asks an owner for its records as they stood at a clock time, or (`at`) at a position; in pages. Answer: `Past`.
+
+    `at`: where the first page stood, so that the others are of the same moment; with an empty epoch: whichever it is.
+    """
+
+    time: int = 0
+    at: Position | None = None
+    kinds: tuple[str, ...] = ()
+    """None: all."""
+    prefix: str = ""
+    """What keys begin with."""
+    project: str = ""
+    """Leaves out the records of other projects."""
+    after: tuple[str, str] = ("", "")
+
+
+class Past(Word, frozen=True, kw_only=True):
+    """Answer to `AsOf`. A second question about the same time is answered alike: nothing is written before it any more.
+
+    `too_old`: the moment lies before `horizon`, the clock time of the oldest state that is known; there are no rows.
+    """
+
+    position: Position
+    time: int = 0
+    """The clock time of the last entry that the state is made of."""
+    rows: tuple[Row, ...] = ()
+    after: tuple[str, str] = ("", "")
+    """What the next page comes after."""
+    more: bool = False
+    horizon: int = 0
+    too_old: bool = False
+
+
+class Tombstone(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A key that was deleted, with the record as it last was (empty: another project's)."""
+
+    seq: int
+    time: int
+    key: str
+    value: bytes
+
+
+class DeletedSince(Message, frozen=True, kw_only=True):
+    """Asks an owner which records of a kind it has deleted since a clock time, as far back as its log knows; in pages.
+
+    `project` empty: of all. `after`: the sequence of the last one of the page before. Answer: `Tombstones`.
+    """
+
+    kind: str
+    time: int
+    project: str = ""
+    after: int = 0
+
+
+class Tombstones(Word, frozen=True, kw_only=True):
+    """Answer to `DeletedSince`, oldest first."""
+
+    deleted: tuple[Tombstone, ...] = ()
+    more: bool = False
+
+
+OwnerQuestion = Since | Complete | Told | Stands | AsOf | DeletedSince
 
 
 class Done(Word, frozen=True, kw_only=True):

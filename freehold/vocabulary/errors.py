@@ -2,7 +2,8 @@
 
     FreeholdError
     ├── BadRequest          the request itself is wrong: say what to change
-    │   └── TooLarge        over a published limit
+    │   ├── TooLarge        over a published limit
+    │   └── TooOld          a moment before what is still known
     ├── Unauthorized        not known who is asking
     ├── Forbidden           known, and not allowed
     │   └── QuotaExceeded   allowed, but the project's share is used up
@@ -47,6 +48,10 @@ class BadRequest(FreeholdError):
 
 class TooLarge(BadRequest):
     """The request or its content is over a published limit."""
+
+
+class TooOld(BadRequest):
+    """The moment asked for lies before the horizon: what was so then isn't known any more."""
 
 
 class Unauthorized(FreeholdError):
@@ -94,6 +99,7 @@ _CLASSES: dict[str, type[FreeholdError]] = {
     for cls in (
         BadRequest,
         TooLarge,
+        TooOld,
         Unauthorized,
         Forbidden,
         QuotaExceeded,

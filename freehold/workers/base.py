@@ -13,7 +13,9 @@ from freehold.store.database import Store
 from freehold.vocabulary.envelope import (
     FRAME_ENTRIES_MAX,
     PAGE_ENTRIES_MAX,
+    AsOf,
     Complete,
+    DeletedSince,
     Done,
     Entries,
     Entry,
@@ -22,12 +24,15 @@ from freehold.vocabulary.envelope import (
     Hello,
     OwnerQuestion,
     Page,
+    Past,
     Position,
     Since,
     Stands,
     Told,
+    Tombstone,
+    Tombstones,
 )
-from freehold.vocabulary.errors import StoreFailed
+from freehold.vocabulary.errors import BadRequest, StoreFailed, Unavailable
 from freehold.vocabulary.shards import ONE_SHARD, Shards
 from freehold.vocabulary.word import Word
 
@@ -101,6 +106,53 @@ class Desk:
                 return _bounded_entries(store.told_about(about))
             case Stands():
                 return store.position()
+            case AsOf():
+                return await self._as_of(question)
+            case DeletedSince():
+                return await self._deleted_since(question)
+
+    async def _as_of(self, asked: AsOf) -> Past:
+        """A page of the state at a moment that is over: nothing will be written at or before it any more."""
+        store, history = self._store, self._store.history
+        if asked.at is None:
+            await self._pass(asked.time)
+            moment = history.at_time(asked.time, store.position().seq)
+        else:
+            if asked.at.epoch not in ("", store.epoch) or asked.at.seq > store.position().seq:
+                raise BadRequest(f"the {store.owner.role} {self._name} knows no such position; ask /freehold/v1/owners")
+            moment = history.at_seq(asked.at.seq)
+        part = history.state(moment.seq, asked.kinds, asked.prefix, asked.project, asked.after, FRAME_BYTES_MAX)
+        horizon = history.horizon()  # read last: it moves before anything is dropped
+        position = Position(epoch=store.epoch, seq=moment.seq)
+        wanted_time, wanted_seq = (asked.time, moment.seq) if asked.at is None else (moment.time, asked.at.seq)
+        if wanted_time < horizon.time or wanted_seq < horizon.seq:
+            return Past(position=position, horizon=horizon.time, too_old=True)
+        return Past(
+            position=position,
+            time=moment.time,
+            rows=part.rows,
+            after=part.after,
+            more=part.more,
+            horizon=horizon.time,
+        )
+
+    async def _pass(self, time: int) -> None:
+        """Moves the clock past `time`, and waits until all that was staged before is durable. Raises Unavailable if
+        the clock is too far behind to be moved.
+        """
+        clock = self._means.clock
+        clock.heard(time)
+        if clock.now() <= time:
+            raise Unavailable(f"the clock of the {self._store.owner.role} {self._name} is behind the time asked for")
+        await self._store.durable()
+
+    async def _deleted_since(self, asked: DeletedSince) -> Tombstones:
+        store, limit = self._store, PAGE_ENTRIES_MAX
+        await store.durable()
+        newest = store.position().seq
+        first = max(asked.after, store.history.at_time(asked.time - 1, newest).seq)
+        found = store.history.deleted(asked.kind, asked.project, first, newest, limit)
+        return _bounded_tombstones(found, len(found) == limit)
 
     async def _begin_epoch(self) -> None:
         _log.error("readers know more than this disk: it was put back to an old copy", store=self._store.id)
@@ -151,6 +203,7 @@ class Desk:
             time=self._means.clock.now(),
             name=self._name,
             period_s=HEARTBEAT_PERIOD_S,
+            horizon=self._store.history.horizon().time,
         )
         await talk.say(self._means.bus, subjects.heartbeats(self._store.owner), beat)
 
@@ -173,6 +226,15 @@ def _bounded_page(page: Page) -> Page:
         if count and size > FRAME_BYTES_MAX:
             return Page(position=page.position, rows=page.rows[:count], more=True)
     return page
+
+
+def _bounded_tombstones(found: tuple[Tombstone, ...], more: bool) -> Tombstones:
+    size = 0
+    for count, one in enumerate(found):
+        size += len(one.value) + len(one.key) + 64
+        if count and size > FRAME_BYTES_MAX:
+            return Tombstones(deleted=found[:count], more=True)
+    return Tombstones(deleted=found, more=more)
 
 
 def _size(entry: Entry) -> int:

@@ -32,12 +32,16 @@ CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 class MovableClock(SystemClock):
-    """The machine's clock, moved ahead by `ahead_s`."""
+    """The machine's clock, moved ahead by `ahead_s`; `waited_s` is added to what has passed on the monotonic one."""
 
     ahead_s = 0
+    waited_s = 0.0
 
     def unix_ms(self) -> int:
         return super().unix_ms() + self.ahead_s * 1000
+
+    def monotonic_s(self) -> float:
+        return super().monotonic_s() + self.waited_s
 
 
 @dataclass
@@ -53,6 +57,7 @@ class Api:
     """A member of another project, ``den``."""
     project: str
     user: str
+    registrar: Store
 
     async def sign_in(self, user: str, password: str, project: str | None) -> str:
         """A token."""
@@ -88,15 +93,17 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
         stack.callback(offload.close)
         stack.push_async_callback(bus.close)
         means = Means(bus, HybridClock(clock), SeededChance(1), offload)
-        await _open_workers(means, tmp_path, stack)
+        registrar = await _open_workers(means, tmp_path, stack)
         view = CloudView(bus, means.clock, tmp_path / "view", "boot")
         stack.push_async_callback(view.close)
         await view.open()
         cloud = Cloud(bus, view, means.clock, means.chance, "http://cloud.example")
-        yield await _with_people(cloud, clock)
+        yield await _with_people(cloud, clock, registrar)
 
 
-async def _open_workers(means: Means, path: Path, stack: AsyncExitStack) -> None:
+async def _open_workers(means: Means, path: Path, stack: AsyncExitStack) -> Store:
+    """Gives the registrar's store."""
+
     async def store(role: str) -> Store:
         opened = await Store.open(
             path / f"{role}.db",
@@ -109,17 +116,19 @@ async def _open_workers(means: Means, path: Path, stack: AsyncExitStack) -> None
         stack.push_async_callback(opened.close)
         return opened
 
-    registrar = RegistrarWorker(means, await store("registrar"), hasher=CHEAP)
+    kept = await store("registrar")
+    registrar = RegistrarWorker(means, kept, hasher=CHEAP)
     await registrar.bootstrap(Secret(PASSWORD))
     images = ImageWorker(means, await store("image"), MemoryImageStore(), DoorAddress("127.0.0.1", 0))
     for worker in (registrar, images, NetworkWorker(means, await store("network"))):
         await worker.open()
         stack.push_async_callback(worker.close)
+    return kept
 
 
-async def _with_people(cloud: Cloud, clock: MovableClock) -> Api:
+async def _with_people(cloud: Cloud, clock: MovableClock, registrar: Store) -> Api:
     nobody = Client(application(cloud))
-    api = Api(cloud, clock, nobody, nobody, nobody, nobody, "", "")
+    api = Api(cloud, clock, nobody, nobody, nobody, nobody, "", "", registrar)
     api.admin = nobody.with_token(await api.sign_in("admin", PASSWORD, "admin"))
     api.project, api.user = await api.new_user("maria", "lab")
     await api.new_user("otto", "den")

@@ -1,6 +1,7 @@
 """The file under the API's view: order, pages, deeds, and what survives a restart."""
 
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,15 @@ from freehold.vocabulary.tenant import KeyPair
 from freehold.vocabulary.word import Word
 from tests.owners import a_guest
 
+NOW = count(1).__next__
+"""A clock that goes on by one each time."""
+
 A, B = (Owner(store=f"{n}" * 36, role="host", cluster="c") for n in "ab")
 
 
 @pytest.fixture
 def rows(tmp_path: Path) -> Iterator[RowFile]:
-    made = RowFile(tmp_path / "view", "boot")
+    made = RowFile(tmp_path / "view", "boot", NOW)
     yield made
     made.close()
 
@@ -79,7 +83,7 @@ def test_a_marker_that_isnt_there_is_not_found(rows: RowFile, project: str | Non
 def test_pages_neither_skip_nor_double_what_was_there_throughout(
     tmp_path_factory: pytest.TempPathFactory, created: list[int], size: int, newest_first: bool, goes: set[int]
 ) -> None:
-    rows = RowFile(tmp_path_factory.mktemp("v") / "view", "boot")
+    rows = RowFile(tmp_path_factory.mktemp("v") / "view", "boot", NOW)
     tell = Teller(rows)
     for number, time in enumerate(created):
         tell.guest(A, f"{number}", created=time)
@@ -193,13 +197,13 @@ def test_a_negative_time_is_no_reason_to_stop(rows: RowFile) -> None:
 @pytest.mark.parametrize("clean", [True, False])
 @pytest.mark.parametrize("boot", ["boot", "after a power cut"])
 def test_what_survives_a_restart(tmp_path: Path, clean: bool, boot: str) -> None:
-    rows = RowFile(tmp_path / "view", "boot")
+    rows = RowFile(tmp_path / "view", "boot", NOW)
     Teller(rows).guest(A, "g")
     if clean:
         rows.close()
     else:
         rows._env.close()  # the process was killed
-    again = RowFile(tmp_path / "view", boot)
+    again = RowFile(tmp_path / "view", boot, NOW)
     survived = clean or boot == "boot"
     assert listed(again) == (["g"] if survived else [])
     assert set(again.positions()) == ({A.store} if survived else set())
@@ -207,22 +211,22 @@ def test_what_survives_a_restart(tmp_path: Path, clean: bool, boot: str) -> None
 
 
 def test_a_second_power_cut_is_seen_too(tmp_path: Path) -> None:
-    RowFile(tmp_path / "view", "1").close()
-    rows = RowFile(tmp_path / "view", "2")
+    RowFile(tmp_path / "view", "1", NOW).close()
+    rows = RowFile(tmp_path / "view", "2", NOW)
     Teller(rows).guest(A, "g")
     rows._env.close()
-    again = RowFile(tmp_path / "view", "3")
+    again = RowFile(tmp_path / "view", "3", NOW)
     assert listed(again) == []
     again.close()
 
 
 @pytest.mark.parametrize("damage", [b"", b"nonsense" * 4096])
 def test_a_damaged_file_is_built_again(tmp_path: Path, damage: bytes) -> None:
-    rows = RowFile(tmp_path / "view", "boot")
+    rows = RowFile(tmp_path / "view", "boot", NOW)
     Teller(rows).guest(A, "g")
     rows.close()
     (tmp_path / "view" / "data.mdb").write_bytes(damage)
-    again = RowFile(tmp_path / "view", "boot")
+    again = RowFile(tmp_path / "view", "boot", NOW)
     assert listed(again) == [] and not again.positions()
     Teller(again).guest(A, "h")
     assert listed(again) == ["h"]

@@ -38,7 +38,7 @@ def _hosts(within: list[Machine]) -> dict[str, Any]:
             "nova-compute": {
                 "active": machine.host.enabled,
                 "available": machine.up,
-                "updated_at": iso_micros(machine.host.updated),
+                "updated_at": iso_micros(machine.heard),
             }
         }
         for machine in within

@@ -1,14 +1,11 @@
 """Hosts as clients see them: up while they are heard."""
 
 from dataclasses import dataclass
-from typing import Final
 
 from freehold.api.call import Call
 from freehold.api.reading import every
 from freehold.vocabulary.host import Host
-
-SILENT_S: Final = 15.0
-"""A host that wasn't heard for this long (three heartbeats) is shown as down."""
+from freehold.vocabulary.units import clock_time, unix_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +14,8 @@ class Machine:
 
     host: Host
     up: bool
+    heard: int
+    """The clock time at which it was last heard; if not since this process began, that of its record."""
 
     @property
     def status(self) -> str:
@@ -29,18 +28,15 @@ class Machine:
         return "up" if self.up else "down"
 
 
-def heard(call: Call) -> frozenset[str]:
-    """The stores of the hosts that were heard lately."""
-    owners = call.cloud.view.owners()
-    return frozenset(
-        seen.owner.store
-        for seen in owners
-        if seen.owner.role == "host" and seen.age_s is not None and seen.age_s < SILENT_S
-    )
-
-
 async def machines(call: Call) -> list[Machine]:
     """All hosts, by name."""
-    living = heard(call)
     hosts = sorted(await every(call, Host), key=lambda host: (host.name, host.id))
-    return [Machine(host, host.id in living) for host in hosts]
+    return [_machine(call, host) for host in hosts]
+
+
+def _machine(call: Call, host: Host) -> Machine:
+    seen = call.cloud.view.owner_seen(host.id)
+    if seen is None or seen.age_s is None:
+        return Machine(host, up=False, heard=host.updated)
+    now_ms = unix_ms(call.cloud.clock.now())
+    return Machine(host, up=seen.is_heard, heard=clock_time(now_ms - round(seen.age_s * 1000)))

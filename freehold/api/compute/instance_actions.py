@@ -5,10 +5,10 @@ from typing import Any, Final
 from freehold.api.call import Answer, Call
 from freehold.api.compute import microversion as mv
 from freehold.api.compute.microversion import Version
-from freehold.api.compute.server_list import milliseconds
 from freehold.api.compute.server_view import Server, host_id
 from freehold.api.compute.servers import server_of
 from freehold.api.paging import cut, next_link, wanted
+from freehold.api.times import milliseconds
 from freehold.vocabulary.errors import NotFound
 from freehold.vocabulary.guest import Action
 from freehold.vocabulary.ids import URN_PREFIX

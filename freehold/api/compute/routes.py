@@ -1,5 +1,6 @@
 """Everything that passes the compute door, mounted at ``/compute``."""
 
+from dataclasses import replace
 from typing import Final
 
 from freehold.api import faults
@@ -45,10 +46,10 @@ _DISCOVERY: Final[Routes] = {
 }
 
 _SERVERS: Final[Routes] = {
-    ("GET", "/v2.1/servers"): Route(server_list.index, "compute:read"),
+    ("GET", "/v2.1/servers"): Route(server_list.index, "compute:read", knows_past=True),
     ("POST", "/v2.1/servers"): Route(server_create.create, "compute:write"),
-    ("GET", "/v2.1/servers/detail"): Route(server_list.detail, "compute:read"),
-    ("GET", _SERVER): Route(servers.show, "compute:read"),
+    ("GET", "/v2.1/servers/detail"): Route(server_list.detail, "compute:read", knows_past=True),
+    ("GET", _SERVER): Route(servers.show, "compute:read", knows_past=True),
     ("PUT", _SERVER): Route(servers.update, "compute:write"),
     ("DELETE", _SERVER): Route(servers.delete, "compute:write"),
     ("POST", f"{_SERVER}/action"): Route(actions.act, "compute:write"),
@@ -132,7 +133,7 @@ _UNTIL: Final[dict[tuple[str, str], tuple[Route, Version]]] = {
 
 ROUTES: Final[Routes] = {
     **_DISCOVERY,
-    **{way: Route(negotiated(route.serve), route.policy) for way, route in {**_SERVERS, **_OTHERS}.items()},
+    **{way: replace(route, serve=negotiated(route.serve)) for way, route in {**_SERVERS, **_OTHERS}.items()},
     **{way: Route(between(route.serve, first=first), route.policy) for way, (route, first) in _SINCE.items()},
     **{way: Route(between(route.serve, last=last), route.policy) for way, (route, last) in _UNTIL.items()},
 }

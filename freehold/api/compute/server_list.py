@@ -2,19 +2,19 @@
 
 import re
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
 
-from freehold.api.call import Answer, Call
-from freehold.api.compute import server_view
+from freehold.api.call import AS_OF, Answer, Call
+from freehold.api.compute import as_of, server_changes, server_view
 from freehold.api.compute.server_view import Server
 from freehold.api.paging import Wanted, next_link, ordered, wanted
 from freehold.api.reading import shards
+from freehold.api.times import milliseconds
 from freehold.vocabulary.errors import BadRequest, Forbidden, NotFound
 from freehold.vocabulary.host import Host
 from freehold.vocabulary.request import Admission
-from freehold.vocabulary.units import iso_seconds, unix_ms
+from freehold.vocabulary.units import iso_seconds
 
 PATTERN_LENGTH_MAX: Final = 255
 REPEATS_MAX: Final = 1
@@ -65,11 +65,14 @@ async def detail(call: Call) -> Answer:
 
 async def _answer(call: Call, shape: Callable[[Call, Server], dict[str, Any]], path: str) -> Answer:
     page = wanted(call)
+    if server_changes.asked(call) and AS_OF in call.headers:
+        raise BadRequest("changes-since and changes-before are about now; leave Freehold-As-Of out")
+    call, headers = await as_of.standing(call, _project(call))
     servers, more = await _page(call, page)
     body: dict[str, Any] = {"servers": [shape(call, server) for server in servers]}
     if more:
         body["servers_links"] = [{"rel": "next", "href": next_link(call, servers[-1].admission.guest)}]
-    return Answer(body=body)
+    return Answer(body=body, headers={**headers, **server_changes.headers(call)})
 
 
 async def _page(call: Call, page: Wanted) -> tuple[list[Server], bool]:
@@ -78,13 +81,12 @@ async def _page(call: Call, page: Wanted) -> tuple[list[Server], bool]:
     roles = ["registrar", "host"] if _asks_of_hosts(call) else ["registrar"]
     await call.cloud.view.fresh(roles, shards(call, Admission, _project(call)))
     try:
-        if keys in ([], [("created_at", True)]):
-            found = islice(_kept(call, keeps, page.marker, newest_first=True), page.limit + 1)
-            rows = list(found)
-        elif keys == [("created_at", False)]:
-            rows = list(islice(_kept(call, keeps, page.marker, newest_first=False), page.limit + 1))
+        gone = await server_changes.gone(call, _project(call))
+        if keys in ([], [("created_at", True)], [("created_at", False)]):
+            newest_first = keys != [("created_at", False)]
+            rows = list(islice(_kept(call, keeps, gone, page.marker, newest_first=newest_first), page.limit + 1))
         else:
-            rows = _sorted(call, keeps, keys, page)
+            rows = _sorted(call, keeps, gone, keys, page)
     except NotFound as error:
         raise BadRequest(f"marker [{page.marker[:64]}] not found") from error
     return rows[: page.limit], len(rows) > page.limit
@@ -97,16 +99,16 @@ def _asks_of_hosts(call: Call) -> bool:
     )
 
 
-def _kept(call: Call, keeps: list[Keep], after: str, *, newest_first: bool) -> Iterable[Server]:
-    project = _project(call)
-    for admission in call.cloud.view.list(Admission, project, after=after, newest_first=newest_first):
-        server = server_view.joined(call, admission)
+def _kept(call: Call, keeps: list[Keep], gone: list[Server], after: str, *, newest_first: bool) -> Iterable[Server]:
+    for server in server_changes.merged(call, _project(call), gone, after, newest_first=newest_first):
         if all(keep(server) for keep in keeps):
             yield server
 
 
-def _sorted(call: Call, keeps: list[Keep], keys: list[tuple[str, bool]], page: Wanted) -> list[Server]:
-    rows = list(islice(_kept(call, keeps, "", newest_first=True), SORTED_MAX + 1))
+def _sorted(
+    call: Call, keeps: list[Keep], gone: list[Server], keys: list[tuple[str, bool]], page: Wanted
+) -> list[Server]:
+    rows = list(islice(_kept(call, keeps, gone, "", newest_first=True), SORTED_MAX + 1))
     if len(rows) > SORTED_MAX:
         raise BadRequest(f"more than {SORTED_MAX} servers can't be sorted by another key than created_at; filter them")
     rows = ordered(rows, keys, _SORT)
@@ -190,32 +192,22 @@ def _by_equal(read: Callable[[Server], object]) -> Callable[[Call, str], Keep]:
     return lambda call, value: lambda server: read(server) == value
 
 
-def _by_time(name: str, keep: Callable[[int, int], bool]) -> Callable[[Call, str], Keep]:
-    def make(call: Call, value: str) -> Keep:
-        del call
-        limit = milliseconds(name, value)
-        return lambda server: keep(unix_ms(server.updated), limit)
-
-    return make
+def _changed_since(call: Call, value: str) -> Keep:
+    limit = milliseconds(server_changes.SINCE, value)
+    return lambda server: server_changes.since(call, server, limit)
 
 
-def milliseconds(name: str, value: str) -> int:
-    """An ISO 8601 time of a query (UTC where it names no zone) as milliseconds since 1970. Raises BadRequest."""
-    try:
-        told = datetime.fromisoformat(value.replace("Z", "+00:00"))
-    except ValueError as error:
-        raise BadRequest(
-            f"Invalid input for query parameters {name}. Value: {value[:64]}. It must be an ISO 8601 time"
-        ) from error
-    told = told if told.tzinfo is not None else told.replace(tzinfo=UTC)
-    return int(told.timestamp() * 1000)
+def _changed_before(call: Call, value: str) -> Keep:
+    del call
+    limit = milliseconds(server_changes.BEFORE, value)
+    return lambda server: server_changes.before(server, limit)
 
 
 def _by_deleted(call: Call, value: str) -> Keep:
-    """Servers that are gone aren't kept: an admin who asks for them gets none."""
+    """An admin may ask for the servers that are gone alone, or for none of them."""
     del value
-    none = call.caller.is_admin and call.query.flag("deleted") is True
-    return lambda server: not none
+    gone = call.query.flag("deleted")
+    return lambda server: not call.caller.is_admin or (server.deleted > 0) is gone
 
 
 def _by_locked(call: Call, value: str) -> Keep:
@@ -277,7 +269,7 @@ _FILTERS: Final[dict[str, Callable[[Call, str], Keep]]] = {
     "tags-any": _by_tags(lambda wanted, has: bool(wanted & has)),
     "not-tags": _by_tags(lambda wanted, has: not wanted <= has),
     "not-tags-any": _by_tags(lambda wanted, has: not wanted & has),
-    "changes-since": _by_time("changes-since", lambda updated, limit: updated // 1000 >= limit // 1000),
-    "changes-before": _by_time("changes-before", lambda updated, limit: updated // 1000 <= limit // 1000),
+    server_changes.SINCE: _changed_since,
+    server_changes.BEFORE: _changed_before,
     "created_at": _by_equal(lambda server: iso_seconds(server.admission.created)),
 }

@@ -1,7 +1,7 @@
 """A server as clients see it: what the registrar admitted joined with what its host says, under the highest deed."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from freehold.api.call import Call
@@ -46,6 +46,7 @@ _STARTING: Final = Shown("SHUTOFF", "stopped", "powering-on", SHUTDOWN)
 _RESTARTING: Final = Shown("HARD_REBOOT", "active", "rebooting_hard", RUNNING)
 _SPAWNING: Final = Shown("BUILD", "building", "spawning", NO_STATE)
 _FAILED: Final = Shown("ERROR", "error", None, NO_STATE)
+_DELETED: Final = Shown("DELETED", "deleted", None, NO_STATE)
 _BY_STAGE: Final[dict[Stage, str]] = {Stage.ADMITTED: "scheduling", Stage.SCHEDULED: "networking"}
 
 _CODES: Final = {"NoRoom": 500, "Unavailable": 500, "NotFound": 404, "BadRequest": 400, "Conflict": 409}
@@ -61,6 +62,10 @@ class Server:
     """The action that the guest's state in progress belongs to, where the state alone doesn't say: ``start``,
     ``reboot``.
     """
+    deleted: int = 0
+    """The clock time at which it went, of a server that is gone."""
+    unheard: bool = False
+    """Its host has been silent for so long that nobody may rely on what it last said."""
 
     @property
     def labels(self) -> Labels:
@@ -70,7 +75,7 @@ class Server:
     @property
     def updated(self) -> int:
         """When it last changed, as a clock time."""
-        return max(self.admission.updated, 0 if self.guest is None else self.guest.updated)
+        return max(self.admission.updated, 0 if self.guest is None else self.guest.updated, self.deleted)
 
     @property
     def fault(self) -> Fault | None:
@@ -83,7 +88,15 @@ def joined(call: Call, admission: Admission) -> Server:
     guest = call.cloud.view.get(Guest, admission.guest)
     deed = admission.deed
     ours = guest is not None and deed is not None and (guest.deed, guest.host) == (deed.number, deed.host)
-    return Server(admission, guest if ours else None, _doing(call, guest) if ours and guest is not None else "")
+    if guest is None or not ours:
+        return Server(admission, None)
+    return Server(admission, guest, _doing(call, guest), unheard=_unheard(call, guest.host))
+
+
+def _unheard(call: Call, host: str) -> bool:
+    after_s = call.cloud.unknown_after_s
+    seen = None if after_s is None else call.cloud.view.owner_seen(host)
+    return after_s is not None and seen is not None and seen.silent_s >= after_s
 
 
 def _doing(call: Call, guest: Guest) -> str:
@@ -95,9 +108,13 @@ def _doing(call: Call, guest: Guest) -> str:
 
 def shown(server: Server) -> Shown:
     """Status, vm state, task state and power state."""
+    if server.deleted:
+        return _DELETED
     found = _stands(server)
+    if server.unheard:
+        found = replace(found, status="UNKNOWN")
     if server.admission.delete_urn:
-        return Shown(found.status, found.vm, "deleting", found.power)
+        return replace(found, task="deleting")
     return found
 
 
@@ -156,7 +173,7 @@ def detail(call: Call, server: Server) -> dict[str, Any]:
         "OS-EXT-STS:vm_state": now.vm,
         "OS-EXT-STS:power_state": now.power,
         "OS-SRV-USG:launched_at": _launched(server),
-        "OS-SRV-USG:terminated_at": None,
+        "OS-SRV-USG:terminated_at": iso_micros(server.deleted) if server.deleted else None,
         "os-extended-volumes:volumes_attached": [],
     }
     groups = _group_names(call, server)
@@ -203,8 +220,18 @@ def _for_admins(call: Call, server: Server, version: Version) -> dict[str, Any]:
             "OS-EXT-SRV-ATTR:user_data": None,
         }
     if version >= mv.HOST_STATUS:
-        body["host_status"] = "UP" if host is not None else ""
+        body["host_status"] = _host_status(call, host)
     return body
+
+
+def _host_status(call: Call, host: Host | None) -> str:
+    """Nova's word for the host: UNKNOWN for one that isn't heard, so that the server is as old as that."""
+    if host is None:
+        return ""
+    if not host.enabled:
+        return "MAINTENANCE"
+    seen = call.cloud.view.owner_seen(host.id)
+    return "UP" if seen is None or seen.is_heard else "UNKNOWN"
 
 
 def host_id(server: Server) -> str:

@@ -6,8 +6,8 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from freehold.api.call import Answer, Call
+from freehold.api.compute import as_of, server_view
 from freehold.api.compute import microversion as mv
-from freehold.api.compute import server_view
 from freehold.api.compute.server_view import Server
 from freehold.api.compute.wire.servers import UpdateBody
 from freehold.api.reading import find
@@ -32,7 +32,8 @@ async def server_of(call: Call, key: str = "server_id") -> Server:
 
 async def show(call: Call) -> Answer:
     """GET /servers/{id}."""
-    return Answer(body={"server": server_view.detail(call, await server_of(call))})
+    call, headers = await as_of.standing(call, None, guest=call.params["server_id"])
+    return Answer(body={"server": server_view.detail(call, await server_of(call))}, headers=headers)
 
 
 async def update(call: Call) -> Answer:

@@ -36,7 +36,7 @@ def _shown(machine: Machine, version: Version) -> dict[str, Any]:
         "zone": host.cluster,
         "status": machine.status,
         "state": machine.state,
-        "updated_at": iso_micros(host.updated),
+        "updated_at": iso_micros(machine.heard),
         "disabled_reason": None,
         **({"forced_down": False} if version >= mv.SERVICE_FORCED_DOWN else {}),
     }

@@ -1,44 +1,70 @@
-"""Who owns what, where each log stands, and how long ago each owner was heard."""
+"""Who owns what, where each log stands, and how long ago each owner was heard: how old what is shown of it is."""
+
+from typing import Any
 
 from freehold.api.call import Answer, Call
+from freehold.views.interface import OwnerSeen
 from freehold.vocabulary.host import Host
+from freehold.vocabulary.units import iso_millis
 
 
 async def owners(call: Call) -> Answer:
-    """GET /v1/owners: one object an owner. `age_s` is null for one that wasn't heard since this API process began."""
-    rows = [
-        {
-            "role": seen.owner.role,
-            "name": seen.name,
-            "store": seen.owner.store,
-            "cluster": seen.owner.cluster,
-            "shard": seen.owner.shard,
-            "epoch": seen.position.epoch,
-            "seq": seen.position.seq,
-            "digest": seen.position.digest.hex(),
-            "age_s": None if seen.age_s is None else round(seen.age_s, 1),
-        }
-        for seen in call.cloud.view.owners()
-    ]
-    return Answer(body={"owners": rows})
+    """GET /v1/owners: one object an owner. `age_s` is null for one that wasn't heard since this API process began,
+    `silent_s` counts from there; `state`: heard, silent or never; `horizon`: the oldest state that it can be asked for,
+    null: all of its past.
+    """
+    return Answer(body={"owners": [_owner(call, seen) for seen in call.cloud.view.owners()]})
+
+
+def _owner(call: Call, seen: OwnerSeen) -> dict[str, Any]:
+    return {
+        "role": seen.owner.role,
+        "name": seen.name or _host_name(call, seen),
+        "store": seen.owner.store,
+        "cluster": seen.owner.cluster,
+        "shard": seen.owner.shard,
+        "epoch": seen.position.epoch,
+        "seq": seen.position.seq,
+        "digest": seen.position.digest.hex(),
+        "state": _state(seen),
+        "age_s": None if seen.age_s is None else round(seen.age_s, 1),
+        "silent_s": round(seen.silent_s, 1),
+        "horizon": iso_millis(seen.horizon) if seen.horizon else None,
+    }
+
+
+def _state(seen: OwnerSeen) -> str:
+    if seen.age_s is None:
+        return "never"
+    return "heard" if seen.is_heard else "silent"
+
+
+def _host_name(call: Call, seen: OwnerSeen) -> str:
+    """A host that wasn't heard yet is known by its last record."""
+    host = call.cloud.view.get(Host, seen.owner.store) if seen.owner.role == "host" else None
+    return "" if host is None else host.name
 
 
 async def hosts(call: Call) -> Answer:
-    """GET /v1/hosts: what each host offers and what its guests take."""
-    rows = [
-        {
-            "id": host.id,
-            "name": host.name,
-            "cluster": host.cluster,
-            "hypervisor": host.hypervisor,
-            "accelerator": host.accelerator,
-            "accelerator_reason": host.accelerator_reason,
-            "enabled": host.enabled,
-            "guests": host.guests,
-            "vcpus": [host.used.vcpus, host.total.vcpus],
-            "ram_mib": [host.used.ram_mib, host.total.ram_mib],
-            "disk_gib": [host.used.disk_gib, host.total.disk_gib],
-        }
-        for host in call.cloud.view.list(Host, newest_first=False)
-    ]
+    """GET /v1/hosts: what each host offers and what its guests take, with `state` and `age_s` as its owner's."""
+    rows = [_host(call, host) for host in call.cloud.view.list(Host, newest_first=False)]
     return Answer(body={"hosts": rows})
+
+
+def _host(call: Call, host: Host) -> dict[str, Any]:
+    seen = call.cloud.view.owner_seen(host.id)
+    return {
+        "id": host.id,
+        "name": host.name,
+        "cluster": host.cluster,
+        "hypervisor": host.hypervisor,
+        "accelerator": host.accelerator,
+        "accelerator_reason": host.accelerator_reason,
+        "enabled": host.enabled,
+        "state": "never" if seen is None else _state(seen),
+        "age_s": None if seen is None or seen.age_s is None else round(seen.age_s, 1),
+        "guests": host.guests,
+        "vcpus": [host.used.vcpus, host.total.vcpus],
+        "ram_mib": [host.used.ram_mib, host.total.ram_mib],
+        "disk_gib": [host.used.disk_gib, host.total.disk_gib],
+    }

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from freehold.api.call import Answer, Call
 from freehold.bus import subjects, talk
-from freehold.views.cloud import OwnerSeen
+from freehold.views.interface import OwnerSeen
 from freehold.vocabulary.codec import KINDS, decode_kind
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Entries, Entry, Owner, Told

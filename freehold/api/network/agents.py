@@ -1,15 +1,13 @@
 """Network workers, as Neutron's agents and availability zones; and what isn't offered yet."""
 
-from typing import Any, Final
+from typing import Any
 
 from freehold.api.call import Answer, Call
 from freehold.api.faults import HttpRefusal
 from freehold.api.reading import not_found
-from freehold.views.cloud import OwnerSeen
+from freehold.views.interface import OwnerSeen
 from freehold.vocabulary.errors import NotFound
 from freehold.vocabulary.units import clock_time, iso_seconds, unix_ms
-
-SILENT_AFTER_S: Final = 15.0
 
 
 def _workers(call: Call) -> list[OwnerSeen]:
@@ -17,8 +15,7 @@ def _workers(call: Call) -> list[OwnerSeen]:
 
 
 def _agent(call: Call, seen: OwnerSeen) -> dict[str, Any]:
-    age_ms = 0 if seen.age_s is None else round(seen.age_s * 1000)
-    heard = iso_seconds(clock_time(unix_ms(call.cloud.clock.now()) - age_ms))
+    heard = iso_seconds(clock_time(unix_ms(call.cloud.clock.now()) - round(seen.silent_s * 1000)))
     return {
         "id": seen.owner.store,
         "agent_type": "Network worker",
@@ -27,7 +24,7 @@ def _agent(call: Call, seen: OwnerSeen) -> dict[str, Any]:
         "host": seen.name,
         "availability_zone": seen.owner.cluster,
         "admin_state_up": True,
-        "alive": seen.age_s is not None and seen.age_s < SILENT_AFTER_S,
+        "alive": seen.is_heard,
         "heartbeat_timestamp": heard,
         "configurations": {},
         "description": "",

@@ -3,17 +3,22 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from freehold.bus.interface import Answerer, Listener, Subscription
+from freehold.bus.local import LocalBus
 from freehold.drivers.fabric.simulated import SimulatedFabric
 from freehold.drivers.hypervisor.simulated import SimulatedHypervisor
 from freehold.drivers.imagefetch.simulated import SimulatedImageCache
 from freehold.runtime.tasks import ThreadOffload
 from freehold.store.database import Store
+from freehold.vocabulary.errors import NoAnswer
+from freehold.vocabulary.request import Admission, Stage
 from freehold.workers.base import Means
 from freehold.workers.host.worker import HostWorker
 from freehold.workers.scheduler.worker import SchedulerWorker
@@ -22,6 +27,48 @@ from tests.api.conftest import Api
 
 V21 = "/compute/v2.1"
 PATIENCE_S = 20.0
+
+
+class Cable:
+    """A host's end of the bus, which can be cut."""
+
+    def __init__(self, bus: LocalBus) -> None:
+        self._bus, self._whole = bus, True
+        self._answers: list[tuple[str, Answerer, str]] = []
+        self._open: list[Subscription] = []
+
+    async def publish(self, subject: str, body: bytes) -> None:
+        if self._whole:
+            await self._bus.publish(subject, body)
+
+    async def ask(self, subject: str, body: bytes, deadline_s: float) -> bytes:
+        if not self._whole:
+            raise NoAnswer("the cable is cut")
+        return await self._bus.ask(subject, body, deadline_s)
+
+    async def subscribe(self, subject: str, listener: Listener, group: str = "") -> Subscription:
+        async def heard(subject: str, body: bytes) -> None:
+            if self._whole:
+                await listener(subject, body)
+
+        return await self._bus.subscribe(subject, heard, group)
+
+    async def answer(self, subject: str, answerer: Answerer, group: str) -> Subscription:
+        self._answers.append((subject, answerer, group))
+        self._open.append(await self._bus.answer(subject, answerer, group))
+        return self._open[-1]
+
+    async def close(self) -> None:
+        """The bus is closed by who made it."""
+
+    async def cut(self) -> None:
+        self._whole = False
+        for subscription in self._open:
+            await subscription.close()
+
+    async def mend(self) -> None:
+        self._whole = True
+        self._open = [await self._bus.answer(*answer) for answer in self._answers]
 
 
 @dataclass
@@ -35,6 +82,9 @@ class Compute:
     image: str
     network: str
     hypervisors: list[SimulatedHypervisor]
+    cables: list[Cable]
+    """What joins each host to the bus."""
+    hosts: list[Store]
 
     @property
     def oldest(self) -> Client:
@@ -68,14 +118,29 @@ class Compute:
         )
 
     async def running(self, **more: Any) -> str:
-        """A server that is ACTIVE."""
+        """A server that is ACTIVE, and of which the registrar knows that it is."""
         guest = await self.create(**more)
         await self.settled(guest)
+        await self.until(lambda: self._stage(guest), lambda stage: stage is Stage.ACTIVE)
         return guest
+
+    async def _stage(self, guest: str) -> Stage | None:
+        admission = self.api.cloud.view.get(Admission, guest)
+        return None if admission is None else admission.stage
 
     async def gone(self, guest: str) -> None:
         """Waits until a server is found no more."""
         await self.until(lambda: self.member.get(f"{V21}/servers/{guest}"), lambda reply: reply.status == 404)
+
+    async def host_of(self, guest: str) -> int:
+        """The number of the host that a server runs on."""
+        return int((await self.server(guest, self.admin))["OS-EXT-SRV-ATTR:host"].removeprefix("host"))
+
+    def pass_s(self, seconds: int) -> str:
+        """Lets time pass on everybody's wall clock, and gives the time in the middle of it."""
+        self.api.clock.ahead_s += seconds
+        then = datetime.fromtimestamp(self.api.clock.unix_ms() / 1000 - seconds / 2, UTC)
+        return then.strftime("%Y-%m-%dT%H:%M:%SZ")
 
     async def act(self, guest: str, action: str, given: Any = None, client: Client | None = None) -> Reply:
         """Does something to a server."""
@@ -107,7 +172,11 @@ async def compute(api: Api, tmp_path: Path) -> AsyncIterator[Compute]:
         scheduler = SchedulerWorker(means)
         await scheduler.open()
         stack.push_async_callback(scheduler.close)
-        hypervisors = [await _open_host(means, tmp_path / f"host{n}", f"host{n}", stack) for n in range(2)]
+        cables = [Cable(api.cloud.bus) for _ in range(2)]  # type: ignore[arg-type]
+        opened = [
+            await _open_host(replace(means, bus=cable), tmp_path / f"host{n}", f"host{n}", stack)
+            for n, cable in enumerate(cables)
+        ]
         yield Compute(
             api=api,
             member=_in_version(api.member, "2.96"),
@@ -115,11 +184,13 @@ async def compute(api: Api, tmp_path: Path) -> AsyncIterator[Compute]:
             admin=_in_version(api.admin, "2.96"),
             image=await _image(api),
             network=await _network(api),
-            hypervisors=hypervisors,
+            hypervisors=[hypervisor for hypervisor, _ in opened],
+            cables=cables,
+            hosts=[store for _, store in opened],
         )
 
 
-async def _open_host(means: Means, path: Path, name: str, stack: AsyncExitStack) -> SimulatedHypervisor:
+async def _open_host(means: Means, path: Path, name: str, stack: AsyncExitStack) -> tuple[SimulatedHypervisor, Store]:
     path.mkdir()
     store = await Store.open(
         path / "host.db",
@@ -136,7 +207,7 @@ async def _open_host(means: Means, path: Path, name: str, stack: AsyncExitStack)
     host = HostWorker(means, store, name, hypervisor, fabric, images, 8)
     await host.open()
     stack.push_async_callback(host.close)
-    return hypervisor
+    return hypervisor, store
 
 
 async def _image(api: Api) -> str:

@@ -1,0 +1,120 @@
+"""What a log still knows of the past: every record as it stood at a moment, and what was deleted since.
+
+The horizon is the oldest moment that can be asked for. Compaction keeps, for every key, the newest entry at or before
+it and all entries after it; so the newest entry at or before any later moment is there, or the key wasn't.
+Times in a log never go back: a store that is opened moves its clock past its last entry.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from freehold.vocabulary.codec import KINDS, decode_kind
+from freehold.vocabulary.envelope import Row, Tombstone
+
+SCAN_ENTRIES_MAX: Final = 1000
+"""Keys looked at for one page, so that an owner's loop isn't held up by a filter that few records pass."""
+
+
+class Moment(NamedTuple):
+    """A place in the log: everything up to `seq`, the last of it written at `time` (a clock time)."""
+
+    seq: int
+    time: int
+
+
+class Slice(NamedTuple):
+    """Part of the state at a moment. `after`: the last (kind, key) that was looked at; `more`: others follow."""
+
+    rows: tuple[Row, ...]
+    after: tuple[str, str]
+    more: bool
+
+
+class History:
+    """Reads a log's past through the store's reading connection. Positions asked for are durable ones."""
+
+    def __init__(self, reader: sqlite3.Connection) -> None:
+        self._reader = reader
+
+    def horizon(self) -> Moment:
+        """The oldest moment whose state is known."""
+        return read_horizon(self._reader)
+
+    def last_time(self) -> int:
+        """The clock time of the last entry; 0 if there is none."""
+        row = self._reader.execute("SELECT time FROM log ORDER BY seq DESC LIMIT 1").fetchone()
+        return 0 if row is None else int(row[0])
+
+    def at_time(self, time: int, newest: int) -> Moment:
+        """The last moment at or before the clock time `time`: not before the horizon, nor after sequence `newest`."""
+        found, high = self.horizon(), newest
+        while found.seq < high:
+            middle = (found.seq + high + 1) // 2
+            row = self._reader.execute(
+                "SELECT seq, time FROM log WHERE seq >= ? AND seq <= ? ORDER BY seq LIMIT 1", (middle, high)
+            ).fetchone()
+            if row is None or row[1] > time:
+                high = middle - 1
+            else:
+                found = Moment(*row)
+        return found
+
+    def at_seq(self, seq: int) -> Moment:
+        """The moment at which the log stood at `seq`, which is not before the horizon."""
+        row = self._reader.execute("SELECT time FROM log WHERE seq = ?", (seq,)).fetchone()
+        return self.horizon() if row is None else Moment(seq, row[0])
+
+    def state(
+        self, seq: int, kinds: Sequence[str], prefix: str, project: str, after: tuple[str, str], bytes_max: int
+    ) -> Slice:
+        """The records after `after` in order of (kind, key) as they stood at `seq`: of some kinds (all, if none is
+        named), whose key begins with `prefix`, and of one project (or none at all) unless `project` is empty.
+        """
+        among = f" AND kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
+        found = self._reader.execute(
+            f"SELECT kind, key, MAX(seq), value FROM log WHERE seq <= ? AND (kind, key) > (?, ?){among} "
+            "AND key >= ? AND key < ? GROUP BY kind, key ORDER BY kind, key",
+            (seq, *after, *kinds, prefix, prefix + "\U0010ffff"),
+        )
+        return _cut(found, project, after, bytes_max)
+
+    def deleted(self, kind: str, project: str, after_seq: int, newest: int, limit: int) -> tuple[Tombstone, ...]:
+        """Records of a kind that were deleted after one sequence and up to another, oldest first, as they last were."""
+        found = self._reader.execute(
+            "SELECT gone.seq, gone.time, gone.key, (SELECT value FROM log AS was WHERE was.kind = gone.kind "
+            "AND was.key = gone.key AND was.seq < gone.seq ORDER BY was.seq DESC LIMIT 1) "
+            "FROM log AS gone WHERE gone.kind = ? AND gone.value IS NULL AND gone.seq > ? AND gone.seq <= ? "
+            "ORDER BY gone.seq LIMIT ?",
+            (kind, after_seq, newest, limit),
+        )
+        return tuple(
+            Tombstone(seq, time, key, value if value and _belongs(kind, value, project) else b"")
+            for seq, time, key, value in found
+        )
+
+
+def _cut(found: Iterable[tuple[str, str, int, bytes | None]], project: str, after: tuple[str, str], size: int) -> Slice:
+    """The first of `found` that fit into `size` bytes, or all; deleted keys are left out."""
+    rows: list[Row] = []
+    for count, (kind, key, seq, value) in enumerate(found):
+        if count == SCAN_ENTRIES_MAX or (rows and size < len(value or b"")):
+            return Slice(tuple(rows), after, True)
+        after = (kind, key)
+        if value is not None and _belongs(kind, value, project):
+            rows.append(Row(kind, key, seq, value))
+            size -= len(value) + len(key) + 64
+    return Slice(tuple(rows), after, False)
+
+
+def _belongs(kind: str, value: bytes, project: str) -> bool:
+    """Whether a record is of a project, or of no project."""
+    if not project:
+        return True
+    return kind in KINDS and getattr(decode_kind(kind, value), "project", project) == project
+
+
+def read_horizon(connection: sqlite3.Connection) -> Moment:
+    """The horizon as it is kept."""
+    (text,) = connection.execute("SELECT value FROM meta WHERE name = 'horizon'").fetchone()
+    return Moment(*map(int, text.split()))

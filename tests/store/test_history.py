@@ -1,0 +1,153 @@
+"""The past in a log: every state at or after the horizon is known exactly, whatever was compacted meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from freehold.store.database import Store, drop, put
+from freehold.store.history import Moment
+from freehold.vocabulary.codec import encode
+from freehold.vocabulary.envelope import Position
+from freehold.vocabulary.tenant import Project
+from tests.owners import HandClock, a_guest, means_of, project, store_at
+
+Fold = dict[tuple[str, str], bytes]
+PLENTY = 1 << 20
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    made = await store_at(tmp_path / "s.db", means_of())
+    yield made
+    await made.close()
+
+
+def state(store: Store, seq: int, kinds: tuple[str, ...] = (), prefix: str = "", size: int = PLENTY) -> Fold:
+    """The whole state at `seq`, put together from its pages."""
+    found: Fold = {}
+    after, more = ("", ""), True
+    while more:
+        part = store.history.state(seq, kinds, prefix, "", after, size)
+        found.update({(row.kind, row.key): row.value for row in part.rows})
+        after, more = part.after, part.more
+    return found
+
+
+def named(key: str, name: str) -> Project:
+    return Project(id=key, name=name)
+
+
+STEP = st.tuples(st.sampled_from(["put", "drop", "compact"]), st.sampled_from("abcd"), st.integers(1, 8))
+
+
+@settings(max_examples=60)
+@given(steps=st.lists(STEP, max_size=40), size=st.sampled_from([1, 300, PLENTY]))
+def test_every_state_since_the_horizon_is_known(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[Any], size: int
+) -> None:
+    path = tmp_path_factory.mktemp("s") / "s.db"
+
+    async def run() -> None:
+        store = await store_at(path, means_of())
+        rows: Fold = {}
+        was: list[Fold] = [{}]
+        for number, (how, key, value) in enumerate(steps):
+            if how == "compact":
+                await store.compact(tail=value)
+                continue
+            if how == "put":
+                await store.commit([put(key, named(key, f"{number}"))], "t")
+                rows = rows | {("project", key): encode(named(key, f"{number}"))}
+            else:
+                await store.commit([drop("project", key)], "t")
+                rows = {place: row for place, row in rows.items() if place != ("project", key)}
+            was.append(rows)
+        horizon = store.history.horizon()
+        assert horizon.seq <= store.position().seq
+        for seq in range(horizon.seq, store.position().seq + 1):
+            assert state(store, seq, size=size) == was[seq]
+        await store.close()
+
+    asyncio.run(run())
+
+
+async def test_compaction_moves_the_horizon_and_never_back(store: Store) -> None:
+    assert store.history.horizon() == Moment(0, 0)
+    await store.commit([put("a", project("a"))] * 10, "t")
+    await store.compact(tail=3)
+    first = store.history.horizon()
+    assert first.seq == 7 and 0 < first.time < store.history.last_time()
+    await store.compact(tail=5)
+    assert store.history.horizon() == first
+
+
+async def test_a_time_is_a_place_in_the_log(tmp_path: Path) -> None:
+    clock = HandClock()
+    store = await store_at(tmp_path / "s.db", means_of(clock=clock))
+    times = [0]
+    for number in range(20):
+        clock.move(1)
+        await store.commit([put(f"{number % 3}", named("x", f"{number}"))], "t")
+        times.append(store.history.last_time())
+    assert [store.history.at_time(time, 20) for time in times] == [Moment(n, time) for n, time in enumerate(times)]
+    assert [store.history.at_time(time - 1, 20).seq for time in times[1:]] == list(range(20))
+    assert store.history.at_time(times[-1] << 1, 20).seq == 20
+    await store.compact(tail=6)
+    assert store.history.at_time(times[13], 20).seq == store.history.horizon().seq == 14
+    assert [store.history.at_time(time, 20).seq for time in times[14:]] == list(range(14, 21))
+    await store.close()
+
+
+async def test_a_clock_set_back_between_two_processes_is_passed(tmp_path: Path) -> None:
+    clock = HandClock()
+    store = await store_at(tmp_path / "s.db", means_of(clock=clock))
+    await store.commit([put("a", project("a"))], "t")
+    before = store.history.last_time()
+    await store.close()
+    clock.move(-3600)
+    again = await store_at(tmp_path / "s.db", means_of(clock=clock))
+    await again.commit([put("a", named("a", "later"))], "t")
+    assert again.history.last_time() > before, "a later entry has an earlier time"
+    assert again.history.at_time(before, 2).seq == 1
+    await again.close()
+
+
+async def test_part_of_a_state_can_be_asked_for(store: Store) -> None:
+    await store.commit([put("a1", project("a1")), put("b1", project("b1"))], "t")
+    mine, theirs = a_guest("a1", "h", project="mine"), a_guest("a2", "h", project="theirs")
+    await store.commit([put("a1", mine), put("a2", theirs)], "t")
+    assert set(state(store, 4, kinds=("guest",))) == {("guest", "a1"), ("guest", "a2")}
+    assert set(state(store, 4, prefix="a")) == {("guest", "a1"), ("guest", "a2"), ("project", "a1")}
+    assert set(state(store, 3)) == {("guest", "a1"), ("project", "a1"), ("project", "b1")}
+    part = store.history.state(4, ("guest", "project"), "", "mine", ("", ""), PLENTY)
+    assert [(row.kind, row.key) for row in part.rows] == [("guest", "a1"), ("project", "a1"), ("project", "b1")]
+
+
+async def test_what_was_deleted_is_told_as_it_last_was(store: Store) -> None:
+    mine, theirs = a_guest("a", "h", project="mine"), a_guest("b", "h", project="theirs")
+    await store.commit([put("a", a_guest("a", "h", deed=1)), put("a", mine), put("b", theirs)], "t")
+    await store.commit([drop("guest", "a"), drop("guest", "b"), put("c", mine)], "t")
+    gone = store.history.deleted("guest", "mine", 0, 6, 10)
+    assert [(one.seq, one.key, one.value) for one in gone] == [(4, "a", encode(mine)), (5, "b", b"")]
+    assert [one.key for one in store.history.deleted("guest", "", 4, 6, 10)] == ["b"]
+    assert [one.key for one in store.history.deleted("guest", "", 0, 4, 10)] == ["a"]
+    assert [one.key for one in store.history.deleted("guest", "", 0, 6, 1)] == ["a"]
+    await store.compact(tail=3)
+    assert [one.value for one in store.history.deleted("guest", "", 0, 6, 10)] == [encode(mine), encode(theirs)]
+
+
+async def test_a_log_from_before_horizons_knows_its_last_state_only(tmp_path: Path) -> None:
+    store = await store_at(tmp_path / "s.db", means_of())
+    await store.commit([put("a", named("a", f"{n}")) for n in range(4)], "t")
+    store._writer.execute("DELETE FROM log WHERE seq < 3")
+    store._writer.execute("DELETE FROM meta WHERE name = 'horizon'")
+    await store.close()
+    again = await store_at(tmp_path / "s.db", means_of())
+    assert again.history.horizon() == Moment(4, again.history.last_time())
+    assert again.since(Position(epoch=again.epoch)).complete_needed
+    await again.close()
