@@ -33,6 +33,15 @@ def test_a_setting_that_makes_no_sense_is_a_sentence_and_status_1(tmp_path: Path
     assert not (tmp_path / "cloud").exists()
 
 
+def test_a_place_for_backups_that_is_none_is_refused_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text('backup = "folder:not/the/whole/path"\n')
+    command = ["up", "--state", str(tmp_path / "cloud"), "--config", str(tmp_path / "settings.toml")]
+    answer = CliRunner().invoke(app, command)
+    assert answer.exit_code == 1
+    assert "it can be folder:/PATH" in answer.output
+    assert not (tmp_path / "cloud").exists()
+
+
 def test_asking_where_no_cloud_was_started_says_how_to_start_one(tmp_path: Path) -> None:
     answer = CliRunner().invoke(app, ["status", "--state", str(tmp_path)])
     assert answer.exit_code == 1
