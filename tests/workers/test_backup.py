@@ -258,7 +258,8 @@ async def test_tombstones_that_were_dropped_are_noticed(bench: Bench) -> None:
     assert private(bench.store) == [("2", b"2"), ("3", b"3")]
 
 
-async def test_a_store_put_back_begins_another_line_and_the_old_one_stays(bench: Bench) -> None:
+@pytest.mark.parametrize("grown_again", [False, True])
+async def test_a_store_put_back_begins_another_line_and_the_old_one_stays(bench: Bench, grown_again: bool) -> None:
     await bench.store.commit([put("a", project("a"))], "t")
     await bench.close()
     old = (bench.folder / "registrar.db").read_bytes()
@@ -270,10 +271,55 @@ async def test_a_store_put_back_begins_another_line_and_the_old_one_stays(bench:
     (bench.folder / "registrar.db").write_bytes(old)
     for path in bench.folder.glob("registrar.db-*"):
         path.unlink()
+    if grown_again:
+        store = await store_at(bench.folder / "registrar.db", bench.means)
+        await store.commit([put("c", project("c"))], "t")
+        await store.close()
     await bench.open()
     segments = bench.segments()
     assert len(segments) == written + 1 and segments[-1].snapshot
     assert segments[-1].line == segments[-1].number and segments[-1].base_before == 0
+    await bench.check_restores_whole()
+
+
+async def test_a_segment_that_was_written_though_that_was_said_to_fail_is_found(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.pass_by()
+    write = bench.backups.write
+
+    async def write_and_fail(store: str, number: int, content: bytes) -> None:
+        await write(store, number, content)
+        raise Unavailable("the answer was lost.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.backups, "write", write_and_fail)
+        await bench.store.commit([put("a", project("a"))], "t")
+        await bench.pass_by()
+    written = len(bench.segments())
+    await bench.pass_by(10.0)
+    assert bench.backup.behind() == (0, 0.0) and len(bench.segments()) == written
+    await bench.store.commit([put("b", project("b"))], "t")
+    await bench.pass_by()
+    await bench.check_restores_whole()
+
+
+async def test_an_unfinished_snapshot_doesnt_count_as_the_one_before(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.store.commit([put(f"{n}", project("p" * 60)) for n in range(30)], "t")
+    await bench.pass_by()
+    bases = [segment.number for segment in bench.segments() if segment.snapshot]
+    monkeypatch.setattr(copying, "PORTION_BYTES_MAX", 1000)
+    monkeypatch.setattr(writing, "SINCE_SEGMENTS_MAX", -1)  # every run is a snapshot
+    await bench.store.commit([put("a", project("a"))], "t")
+    await bench.pass_by()
+    await bench.kill_backup()
+    segments = bench.shelf.segments[bench.store.id]
+    del segments[max(segments)]
+    await bench.back_up()
+    last = bench.segments()[-1]
+    assert last.snapshot and last.whole and last.base_before == bases[-1] in segments
     await bench.check_restores_whole()
 
 
