@@ -25,6 +25,7 @@ from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.tenant import ApplicationCredential, Assignment, Project, Role, SigningKey, User
 from freehold.workers.registrar import signin
 from freehold.workers.registrar.effects import TOKEN_LIFE_S
+from tests.owners import turns
 from tests.workers.registrar.bench import PASSWORD, Bench
 
 ANNE = User(id="anne", name="anne", default_project="lab")
@@ -289,7 +290,11 @@ async def test_a_password_is_changed_by_who_knows_it(lab: Bench, user: str, old:
 
 
 async def test_of_two_changes_at_once_one_is_too_late(lab: Bench) -> None:
-    asked = [lab.ask(ChangePassword(user="anne", old=HERS, new=Secret(f"new {n}")), Done) for n in range(2)]
+    lab.disk.clear()  # hashes wait: both have read what is to be changed
+    changes = [ChangePassword(user="anne", old=HERS, new=Secret(f"new {n}")) for n in range(2)]
+    asked = [asyncio.create_task(lab.ask(change, Done)) for change in changes]
+    await turns()
+    lab.disk.set()
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Done", "Unauthorized"]
 
