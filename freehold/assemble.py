@@ -62,7 +62,7 @@ REAL_LAUNCHES_AT_ONCE: Final = 2
 SIMULATED_LAUNCHES_AT_ONCE: Final = 64
 
 
-_PLACES: Final = re.compile(r"(registrar|image|network)\.db|hosts/[0-9]{1,6}\.db")
+_PLACES: Final = re.compile(r"(registrar|image)(-[0-9]{1,3})?\.db|network\.db|hosts/[0-9]{1,6}\.db")
 """Where stores lie in the folder of the state."""
 
 

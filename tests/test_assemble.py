@@ -10,13 +10,14 @@ from typing import Any
 import aiohttp
 import pytest
 
-from freehold.assemble import Running, new_admin_password
+from freehold.assemble import Running, backed_up, new_admin_password, restore_store
 from freehold.cli.client import Client
 from freehold.cli.credentials import Admin
 from freehold.config import Settings
 from freehold.config import read as read_settings
 from freehold.vocabulary.errors import Broken, FreeholdError, Unavailable
 from freehold.vocabulary.secret import Secret
+from freehold.workers.restore import Found
 
 
 def settings(state: Path, **given: Any) -> Settings:
@@ -97,6 +98,21 @@ async def test_one_role_runs_alone(tmp_path: Path) -> None:
     async with running(tmp_path, roles=["image"]) as cloud:
         assert cloud.url == "" and cloud.new_password is None
     assert sorted(path.name for path in tmp_path.glob("*.db")) == ["image.db"]
+
+
+async def test_a_shard_comes_back_from_its_backup(tmp_path: Path) -> None:
+    counts: dict[str, Any] = {"registrar_shards": 2, "image_workers": 2, "backup": f"folder:{tmp_path / 'backup'}"}
+    async with running(tmp_path / "cloud", **counts):
+        pass
+    for path in (tmp_path / "cloud").glob("registrar-1.db*"):
+        path.unlink()
+    places = {one.place: one.owner.store for one in await backed_up(counts["backup"]) if isinstance(one, Found)}
+    assert {"registrar.db", "registrar-1.db", "image.db", "image-1.db"} <= set(places)
+    shard, state = places["registrar-1.db"], tmp_path / "cloud"
+    _, target, _ = await restore_store(state, counts["backup"], store=shard, role="", replace=False)
+    assert target == state / "registrar-1.db"
+    async with running(tmp_path / "cloud", **counts) as cloud:
+        assert cloud.url
 
 
 async def test_clients_are_told_the_public_address(tmp_path: Path) -> None:

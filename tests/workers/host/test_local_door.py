@@ -185,7 +185,11 @@ async def test_orders_are_actions_of_the_local_user(bench: Bench) -> None:
 async def test_an_order_is_on_disk_when_it_is_answered(bench: Bench) -> None:
     await bench.running()
     bench.hypervisor.deaf.add(GUEST)
+    before = bench.store.position().seq
     await order(bench, a_stop(grace_s=60))
+    durable = bench.store.position().seq
+    await settled()
+    assert before < durable == bench.store.position().seq
     await bench.kill()
     await bench.open()
     assert bench.state() is S.SHUTTING_DOWN
@@ -277,6 +281,7 @@ async def test_a_local_start_lets_that_guest_alone_through(bench: Bench) -> None
     await bench.until(lambda: bench.state(OTHER) is S.STOPPED)
     await order(bench, a_start(URN_2, OTHER), alone=True)
     await bench.until(lambda: bench.state(OTHER) is S.RUNNING)
+    await bench.clock.advance(PERIOD_S)
     assert bench.state() is S.LAUNCHING
     await order(bench, a_start(), alone=True)  # on its way, and held up by the gate alone
     await bench.until(lambda: bench.state() is S.RUNNING)

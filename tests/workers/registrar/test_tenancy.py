@@ -13,6 +13,7 @@ from freehold.vocabulary.tenant import (
     ApplicationCredential,
     Assignment,
     Flavor,
+    GroupPolicy,
     KeyPair,
     Project,
     Quota,
@@ -32,7 +33,7 @@ FLAVOR = Flavor(id="9", name="huge", vcpus=1, ram_mib=1, disk_gib=1)
 ASSIGNMENT = Assignment(user="anne", project="lab", role="cook")
 CREDENTIAL = ApplicationCredential(id="cred", name="robot", user="anne", project="lab", roles=("cook",))
 PAIR = KeyPair(user="anne", name="laptop", public_key="ssh-ed25519 AAAA", fingerprint="f")
-GROUP = ServerGroup(id="group", project="lab", user="anne", name="apart", policy="anti-affinity")
+GROUP = ServerGroup(id="group", project="lab", user="anne", name="apart", policy=GroupPolicy.ANTI_AFFINITY)
 QUOTA = Quota(project="lab", instances=1)
 ALL: dict[str, Word] = {
     "lab": PROJECT,
