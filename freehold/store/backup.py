@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from freehold.store.database import Store
-from freehold.store.files import head_of, take_up
+from freehold.store.files import head_of, keep_horizon, take_up
 from freehold.store.segments import Mark, PrivateRow, Segment
 from freehold.store.writing import write_entry
 from freehold.vocabulary.envelope import NO_DIGEST, Entry, Position
@@ -123,6 +123,7 @@ class Rebuilding:
         self._connection.execute("PRAGMA synchronous=FULL")
         take_up(self._connection, store, epoch)
         self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.execute("DELETE FROM meta WHERE name = 'horizon'")
 
     def add(self, segment: Segment) -> None:
         """Puts in what a segment has."""
@@ -138,6 +139,7 @@ class Rebuilding:
         stands = head_of(self._connection)
         if (stands.seq, stands.digest) != (position.seq, position.digest):
             raise Broken(f"the restored log would end at {stands.seq}, and was backed up to {position.seq}.")
+        keep_horizon(self._connection)
         self._connection.execute("COMMIT")
         self._connection.close()
 

@@ -93,7 +93,7 @@ def take_up(connection: sqlite3.Connection, new_store: str, new_epoch: str) -> t
     _migrate(connection)
     connection.executescript(_TABLES)
     _found(connection, new_store, new_epoch)
-    _keep_horizon(connection)
+    keep_horizon(connection)
     return _meta(connection, "store"), head_of(connection)
 
 
@@ -146,9 +146,9 @@ def _found(connection: sqlite3.Connection, store: str, epoch: str) -> None:
     )
 
 
-def _keep_horizon(connection: sqlite3.Connection) -> None:
-    """A log that came without a horizon knows all of its past if it has all of its entries, or else only its last
-    state.
+def keep_horizon(connection: sqlite3.Connection) -> None:
+    """Gives a log that came without a horizon (from a backup, or an earlier version) one: it knows all of its past if
+    it has all of its entries, or else only its last state.
     """
     if not _meta(connection, "horizon"):
         count, seq, time = connection.execute("SELECT COUNT(*), MAX(seq), MAX(time) FROM log").fetchone()

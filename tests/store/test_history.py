@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from freehold.store.backup import Copy, Rebuilding
 from freehold.store.database import Store, drop, put
 from freehold.store.history import Moment
 from freehold.vocabulary.codec import encode
@@ -150,4 +151,21 @@ async def test_a_log_from_before_horizons_knows_its_last_state_only(tmp_path: Pa
     again = await store_at(tmp_path / "s.db", means_of())
     assert again.history.horizon() == Moment(4, again.history.last_time())
     assert again.since(Position(epoch=again.epoch)).complete_needed
+    await again.close()
+
+
+@pytest.mark.parametrize(("tail", "horizon"), [(100, 0), (1, 5)])
+async def test_a_store_made_from_a_backup_knows_how_far_back_it_goes(
+    store: Store, tmp_path: Path, tail: int, horizon: int
+) -> None:
+    await store.commit([put("a", named("a", f"{n}")) for n in range(5)], "t")
+    await store.compact(tail=tail)
+    copy, made = Copy(store, None), Rebuilding(tmp_path / "again.db", store.id, "epoch-2")
+    while (portion := copy.portion()) is not None:
+        made.add(portion)  # type: ignore[arg-type]  # it has what a segment has of the store
+    made.finish(copy.mark.position)
+    copy.close()
+    again = await store_at(tmp_path / "again.db", means_of())
+    assert again.history.horizon().seq == horizon
+    assert state(again, 5) == state(store, 5)
     await again.close()

@@ -196,3 +196,33 @@ async def test_a_new_process_goes_on_from_the_file(around: Around) -> None:
     assert around.view.follower.resyncs == 0
     assert [p.id for p in around.view.list(Project)] == ["b", "a"]
     assert [p.id for p in around.view.keyed(Project, "a")] == ["a"]
+
+
+async def test_its_times_go_on_after_a_restart_with_the_clock_set_back(around: Around) -> None:
+    await around.put("a")
+    await until(has(around.view, "a"))
+    before = around.view.learned(Project, "a")
+    await around.view.close()
+    around.clock.move(-3600)
+    around.means = means_of(bus=around.means.bus, clock=around.clock)
+    around.view = CloudView(around.means.bus, around.means.clock, around.folder / "view", "boot")
+    await around.view.open()
+    await around.put("b")
+    await until(has(around.view, "b"))
+    assert around.view.learned(Project, "b") > before == around.view.learned(Project, "a")
+
+
+async def test_it_knows_until_when_it_has_everything(around: Around) -> None:
+    await around.put("a")
+    await until(has(around.view, "a"))
+    around.clock.move(10)
+    start = around.means.clock.now()
+    await around.view.fresh(["registrar"])
+    whole = around.view.known_until(["registrar"])
+    assert whole > start
+    await around.put("b", tell=False)
+    await around.beat()  # told of something that isn't here yet
+    assert around.view.known_until(["registrar"]) == whole or has(around.view, "b")()
+    around.clock.move(100)
+    assert around.view.known_until(["registrar"]) < around.means.clock.now()
+    assert around.view.known_until(["host"]) > whole, "there is nobody to miss anything of"

@@ -12,15 +12,22 @@ from freehold.views.rows import RowFile
 from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.envelope import Entry, Owner, Position, Row
 from freehold.vocabulary.errors import NotFound
-from freehold.vocabulary.guest import Guest
+from freehold.vocabulary.guest import Guest, GuestSpec, Labels
+from freehold.vocabulary.request import Admission
 from freehold.vocabulary.tenant import KeyPair
 from freehold.vocabulary.word import Word
-from tests.owners import a_guest
+from tests.owners import FLAVOR, a_guest
 
 NOW = count(1).__next__
 """A clock that goes on by one each time."""
 
 A, B = (Owner(store=f"{n}" * 36, role="host", cluster="c") for n in "ab")
+
+
+def an_admission(guest: str) -> Admission:
+    spec = GuestSpec(flavor=FLAVOR, image="")
+    fields = {"project": "p", "user": "u", "urn": "urn:1", "hostname": "h", "labels": Labels(name="n")}
+    return Admission(guest=guest, created=1, spec=spec, **fields)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -231,3 +238,46 @@ def test_a_damaged_file_is_built_again(tmp_path: Path, damage: bytes) -> None:
     Teller(again).guest(A, "h")
     assert listed(again) == ["h"]
     again.close()
+
+
+def test_what_is_learned_has_a_time_that_never_goes_back(rows: RowFile, tmp_path: Path) -> None:
+    tell = Teller(rows)
+    tell.guest(A, "g")
+    first = rows.learned("guest", "g")
+    assert first > 0 == rows.learned("guest", "unknown")
+    tell.guest(A, "other")
+    assert rows.learned("guest", "g") == first < rows.learned("guest", "other")
+    tell.guest(A, "g", deed=2)
+    assert rows.learned("guest", "g") > rows.learned("guest", "other")
+
+
+def test_a_complete_state_teaches_only_what_is_new(rows: RowFile) -> None:
+    tell = Teller(rows)
+    tell.guest(A, "same")
+    tell.guest(A, "other")
+    before = rows.learned("guest", "same")
+    state = [Row("guest", "same", 1, encode(a_guest("same", A.store, 1, project="p", created=0)))]
+    state += [Row("guest", "other", 2, encode(a_guest("other", A.store, 2)))]
+    rows.replace(A, Position(epoch="f", seq=9), state)
+    assert rows.learned("guest", "same") == before < rows.learned("guest", "other")
+
+
+def test_what_a_host_says_is_a_change_of_the_admission(rows: RowFile) -> None:
+    tell = Teller(rows)
+    tell.put(B, "admission", "g", an_admission("g"))
+    times = [rows.learned("admission", "g")]
+    tell.guest(A, "g")
+    times.append(rows.learned("admission", "g"))
+    tell.put(A, "guest", "g", None)
+    times.append(rows.learned("admission", "g"))
+    assert times == sorted(set(times))
+    value = rows.get("admission", "g")
+    assert value is not None and decode(value, Admission) == an_admission("g")
+
+
+def test_positions_say_until_when_all_is_known(rows: RowFile) -> None:
+    rows.replace(A, Position(epoch="e", seq=1), [])
+    whole = rows.positions()[A.store]
+    assert whole.until == whole.learned > 0
+    rows.apply(A, Position(epoch="e", seq=2), [Entry(2, 1, "guest", "g", None, "t", b"")])
+    assert rows.positions()[A.store].until == 1, "what the owner wrote after that entry isn't known"

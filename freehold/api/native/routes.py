@@ -9,6 +9,7 @@ from freehold.api.native import status, story
 ROUTES: Final[Routes] = {
     ("GET", "/v1/owners"): Route(status.owners, "native:admin"),
     ("GET", "/v1/hosts"): Route(status.hosts, "native:admin"),
+    ("GET", "/v1/guests/{id}"): Route(status.guest, "native:admin"),
     ("GET", "/v1/stories/{id}"): Route(story.show, "native:admin"),
 }
 

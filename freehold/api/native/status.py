@@ -3,7 +3,9 @@
 from typing import Any
 
 from freehold.api.call import Answer, Call
+from freehold.api.reading import one
 from freehold.views.interface import OwnerSeen
+from freehold.vocabulary.guest import Guest
 from freehold.vocabulary.host import Host
 from freehold.vocabulary.units import iso_millis
 
@@ -68,3 +70,25 @@ def _host(call: Call, host: Host) -> dict[str, Any]:
         "ram_mib": [host.used.ram_mib, host.total.ram_mib],
         "disk_gib": [host.used.disk_gib, host.total.disk_gib],
     }
+
+
+async def guest(call: Call) -> Answer:
+    """GET /v1/guests/{id}: what its host last said of a guest, and how old that is. `learned`: when this API process
+    learned of it. Raises NotFound for one that no host has told of.
+    """
+    told = await one(call, Guest, call.params["id"], "Guest")
+    seen = call.cloud.view.owner(told.host)
+    body = {
+        "id": told.id,
+        "project": told.project,
+        "name": told.labels.name,
+        "state": told.state.value,
+        "power": told.power.value,
+        "host": told.host,
+        "deed": told.deed,
+        "updated": iso_millis(told.updated),
+        "learned": iso_millis(call.cloud.view.learned(Guest, told.id)),
+        "host_state": "never" if seen is None else _state(seen),
+        "age_s": None if seen is None or seen.age_s is None else round(seen.age_s, 1),
+    }
+    return Answer(body={"guest": body})

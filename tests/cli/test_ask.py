@@ -1,0 +1,17 @@
+"""`freehold status`: how old what is shown of an owner is."""
+
+import pytest
+
+from freehold.cli.ask import heard
+
+
+@pytest.mark.parametrize(
+    ("state", "age_s", "silent_s", "said"),
+    [
+        ("heard", 1.2, 1.2, "1.2 s ago"),
+        ("silent", 47.0, 47.0, "UNKNOWN: silent for 47.0 s"),
+        ("never", None, 9.5, "UNKNOWN: not heard since the API started, 9.5 s ago"),
+    ],
+)
+def test_an_owner_that_is_not_heard_is_unknown(state: str, age_s: float | None, silent_s: float, said: str) -> None:
+    assert heard({"state": state, "age_s": age_s, "silent_s": silent_s}) == said
