@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from freehold.api.call import Call
 from freehold.vocabulary.codec import KINDS
-from freehold.vocabulary.errors import NotFound
+from freehold.vocabulary.errors import NotFound, Unavailable
 from freehold.vocabulary.shards import IDENTITY_SHARD
 from freehold.vocabulary.tenant import Quota
 from freehold.vocabulary.word import Word
@@ -42,6 +42,18 @@ def shards(call: Call, shape: type[Word], project: str | None = None) -> Iterabl
     if project is not None or not call.caller.is_admin:
         return (call.cloud.shards.of(project if project is not None else call.caller.project),)
     return call.cloud.shards.all()
+
+
+def registrars(call: Call, shape: type[Word], project: str | None = None) -> list[str]:
+    """The stores of those shards. Raises Unavailable for one that isn't known yet: its part would be missing."""
+    known = [seen.owner for seen in call.cloud.view.owners() if seen.owner.role == "registrar"]
+    found: list[str] = []
+    for shard in shards(call, shape, project):
+        stores = [owner.store for owner in known if owner.shard == shard]
+        if not stores:
+            raise Unavailable(f"Registrar shard {shard} hasn't been heard since this API process started. Try again.")
+        found += stores
+    return found
 
 
 def _is_key(text: str) -> bool:

@@ -53,6 +53,9 @@ class View(Protocol):
     def keyed(self, shape: type[R], prefix: str) -> Iterator[R]:
         """Records whose key begins with `prefix`, in key order."""
 
+    def owner(self, shape: type[Word], key: str) -> str:
+        """The store of the owner that a record is shown from; empty if there is no such record."""
+
     def learned(self, shape: type[R], key: str) -> int:
         """The clock time at which it learned of what a record shows; 0 if there is no such record."""
 

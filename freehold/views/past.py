@@ -91,6 +91,11 @@ class PastView:
     def _of(self, shape: type[R]) -> dict[str, R]:
         return self._records.get(shape, {})  # type: ignore[return-value]  # each class holds its own records
 
+    def owner(self, shape: type[Word], key: str) -> str:
+        """See View. Nobody is asked for a change of the past."""
+        del shape, key
+        return ""
+
     def learned(self, shape: type[R], key: str) -> int:
         """See View. Everything was known then."""
         del shape, key

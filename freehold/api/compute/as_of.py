@@ -13,10 +13,11 @@ from dataclasses import replace
 from typing import Final
 
 from freehold.api.call import AS_OF, Call
+from freehold.api.reading import registrars
 from freehold.api.times import milliseconds
 from freehold.views.interface import OwnerSeen
 from freehold.views.past import Moment, PastReader, PastView, Wanted, too_old
-from freehold.vocabulary.errors import BadRequest, Unavailable
+from freehold.vocabulary.errors import BadRequest
 from freehold.vocabulary.request import Admission
 from freehold.vocabulary.units import COUNTER_BITS, clock_time, iso_millis
 
@@ -36,7 +37,8 @@ async def standing(call: Call, project: str | None, *, guest: str = "") -> tuple
         return call, {}
     owners = {seen.owner.store: seen for seen in call.cloud.view.owners()}
     moment = await _moment(call, owners, asked)
-    view = await _filled(PastReader(call.cloud.bus, moment), owners, moment, project or "", guest)
+    ledgers = registrars(call, Admission, project)
+    view = await _filled(PastReader(call.cloud.bus, moment), owners, ledgers, moment, project or "", guest)
     at = f"position {moment.store}:{moment.seq}; {iso_millis(moment.time)}" if moment.store else iso_millis(moment.time)
     return replace(call, cloud=replace(call.cloud, view=view)), {AS_OF: at}
 
@@ -56,16 +58,13 @@ async def _moment(call: Call, owners: Mapping[str, OwnerSeen], asked: str) -> Mo
 
 
 async def _filled(
-    reader: PastReader, owners: Mapping[str, OwnerSeen], moment: Moment, project: str, guest: str
+    reader: PastReader, owners: Mapping[str, OwnerSeen], ledgers: list[str], moment: Moment, project: str, guest: str
 ) -> PastView:
     """What the registrars had admitted then, and what the hosts and network workers had of it."""
     view = PastView()
-    registrars = _of_role(owners, "registrar")
-    if not registrars:
-        raise Unavailable("No registrar worker has been heard since this API process started. Try again.")
-    networks = _of_role(owners, "network")
-    _check_horizons(owners, [*registrars, *networks], moment)
-    asks = [Wanted(store, _name(owners, store), ("admission",), guest, project) for store in registrars]
+    networks = sorted(store for store, seen in owners.items() if seen.owner.role == "network")
+    _check_horizons(owners, [*ledgers, *networks], moment)
+    asks = [Wanted(store, _name(owners, store), ("admission",), guest, project) for store in ledgers]
     view.add(await reader.read(asks))
     admissions = list(view.list(Admission, project or None))
     hosts = sorted({admission.deed.host for admission in admissions if admission.deed is not None})
@@ -85,10 +84,6 @@ def _check_horizons(owners: Mapping[str, OwnerSeen], stores: list[str], moment: 
     latest = max(told, key=lambda seen: (seen.horizon, seen.owner.store), default=None)
     if latest is not None and latest.horizon > moment.time:
         raise too_old(_name(owners, latest.owner.store), latest.horizon)
-
-
-def _of_role(owners: Mapping[str, OwnerSeen], role: str) -> list[str]:
-    return sorted(store for store, seen in owners.items() if seen.owner.role == role)
 
 
 def _name(owners: Mapping[str, OwnerSeen], store: str) -> str:

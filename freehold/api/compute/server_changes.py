@@ -13,6 +13,7 @@ from typing import Final
 from freehold.api.call import Call
 from freehold.api.compute import server_view
 from freehold.api.compute.server_view import Server
+from freehold.api.reading import registrars
 from freehold.api.times import milliseconds
 from freehold.bus import subjects, talk
 from freehold.vocabulary.codec import decode
@@ -67,8 +68,8 @@ async def gone(call: Call, project: str | None) -> list[Server]:
     if not wanted:
         return []
     first = milliseconds(SINCE, call.query.one(SINCE) or "1970-01-01") - MARGIN_MS
-    registrars = [seen.owner.store for seen in call.cloud.view.owners() if seen.owner.role == "registrar"]
-    parts = await asyncio.gather(*(_deleted_by(call, store, max(0, first), project or "") for store in registrars))
+    stores = registrars(call, Admission, project)
+    parts = await asyncio.gather(*(_deleted_by(call, store, max(0, first), project or "") for store in stores))
     return [Server(decode(one.value, Admission), None, deleted=one.time) for part in parts for one in part if one.value]
 
 

@@ -77,7 +77,7 @@ async def guest(call: Call) -> Answer:
     learned of it. Raises NotFound for one that no host has told of.
     """
     told = await one(call, Guest, call.params["id"], "Guest")
-    seen = call.cloud.view.owner(told.host)
+    seen = call.cloud.view.owner_seen(told.host)
     body = {
         "id": told.id,
         "project": told.project,
