@@ -56,7 +56,7 @@ async def only_one_of(backups: Backups, role: str) -> Found:
     found = await every(backups)
     fitting = [one for one in found if isinstance(one, Found) and one.owner.role == role]
     if len(fitting) > 1:
-        stores = ", ".join(one.owner.store for one in fitting)
+        stores = ", ".join(f"{one.owner.store} ({one.place})" for one in fitting)
         raise Conflict(f"there are backups of {len(fitting)} stores of the {role}. Say which with --store: {stores}.")
     damaged = [one.reason for one in found if isinstance(one, Damaged)]
     if not fitting and damaged:

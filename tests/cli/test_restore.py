@@ -16,13 +16,14 @@ from freehold.workers.backup import Backup
 from tests.owners import means_of, project, store_at, turns
 
 
+PLACES = [("registrar", "registrar.db"), ("host", "hosts/0.db"), ("host", "hosts/1.db"), ("image", "image-1.db")]
+
+
 @pytest.fixture
 async def stores(tmp_path: Path) -> AsyncIterator[list[str]]:
-    """The ids of a registrar's and two hosts' stores, which lie in the folder `backup`."""
+    """The ids of the stores at PLACES, which are in the folder `backup`."""
     ids = []
-    for seed, (role, place) in enumerate(
-        [("registrar", "registrar.db"), ("host", "hosts/0.db"), ("host", "hosts/1.db")]
-    ):
+    for seed, (role, place) in enumerate(PLACES):
         means = means_of(seed=seed)
         store = await store_at(tmp_path / f"{seed}.db", means, role=role)
         backups = FolderBackups(tmp_path / "backup", offload_inline)
@@ -46,7 +47,7 @@ def restore(tmp_path: Path, *options: str, place: str = "") -> Result:
 def test_what_there_is_is_listed(tmp_path: Path, stores: list[str]) -> None:
     answer = restore(tmp_path, "--list")
     assert answer.exit_code == 0 and not (tmp_path / "state").exists()
-    for store, place in zip(stores, ("registrar.db", "hosts/0.db", "hosts/1.db"), strict=True):
+    for store, (_, place) in zip(stores, PLACES, strict=True):
         (line,) = [line for line in answer.output.splitlines() if store in line]
         assert place in line and "1970" in line
 
@@ -66,9 +67,14 @@ async def test_the_store_of_a_role_is_made_where_the_role_looks_for_it(tmp_path:
 
 def test_of_several_stores_one_must_be_named(tmp_path: Path, stores: list[str]) -> None:
     answer = restore(tmp_path, "--role", "host")
-    assert answer.exit_code == 1 and stores[1] in answer.output and stores[2] in answer.output
+    assert answer.exit_code == 1 and f"{stores[1]} (hosts/0.db), {stores[2]} (hosts/1.db)" in answer.output
     assert restore(tmp_path, "--store", stores[2]).exit_code == 0
     assert (tmp_path / "state" / "hosts" / "1.db").exists() and not (tmp_path / "state" / "hosts" / "0.db").exists()
+
+
+def test_the_second_of_a_role_goes_back_to_its_own_file(tmp_path: Path, stores: list[str]) -> None:
+    assert restore(tmp_path, "--role", "image").exit_code == 0
+    assert (tmp_path / "state" / "image-1.db").exists()
 
 
 @pytest.mark.parametrize(
@@ -79,7 +85,7 @@ def test_of_several_stores_one_must_be_named(tmp_path: Path, stores: list[str]) 
         (["--store", "../registrar"], "", 1, "must be a UUID"),
         (["--role", "registrar"], "s3:bucket", 1, "it can be folder:/PATH"),
         (["--role", "registrar"], "folder:backup", 1, "with the whole path"),
-        (["--role", "image"], "", 1, "no backup of a store of the image"),
+        (["--role", "network"], "", 1, "no backup of a store of the network"),
     ],
 )
 def test_what_makes_no_sense_is_a_sentence(
