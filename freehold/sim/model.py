@@ -1,0 +1,527 @@
+"""The promises about deeds as a small machine whose states can all be visited: one registrar, few hosts, few guests.
+
+It says of create, delete, convey, fence, crash and old copies of a disk what the rules of the registrar and of the hosts
+say, and leaves out everything else. What was once sent to a host is kept as a set that may be delivered at any time,
+any number of times, in any order, or never: so loss, doubling, delay and reordering need no steps of their own.
+A registrar that hears of a host is a step that takes the host's record as it is then. Readers are in `telling`.
+
+Hosts are interchangeable, and so are guests: of the states that differ only in that, one is visited (`same`).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import permutations
+from typing import Final, NamedTuple
+
+
+class Held(StrEnum):
+    """What a host's record says of a guest. The first group may be run by it."""
+
+    BUILDING = "building"
+    WIRING = "wiring"
+    """To be launched, and was launched before."""
+    RUNNING = "running"
+    STOPPED = "stopped"
+
+    NOTHING = ""
+    REFUSING = "refusing"
+    DELETING = "deleting"
+    QUARANTINED = "quarantined"
+    CONVEYED = "conveyed"
+
+
+LIVE: Final = frozenset({Held.BUILDING, Held.WIRING, Held.RUNNING, Held.STOPPED})
+LAUNCHABLE: Final = frozenset({Held.BUILDING, Held.WIRING})
+
+
+class Stage(StrEnum):
+    """What the registrar says of a guest."""
+
+    NONE = ""
+    OPEN = "open"
+    ACTIVE = "active"
+    FAILED = "failed"
+    GONE = "gone"
+
+
+class Life(StrEnum):
+    """What a host does."""
+
+    CLEARED = "cleared"
+    UP = "up"
+    """It has started, and hasn't heard from the registrar yet."""
+    DOWN = "down"
+    FENCED = "fenced"
+
+
+Kept = tuple[Held, int, int, bool, int]
+"""What a host has on its disk of a guest: the first five fields of a cell."""
+
+
+class Cell(NamedTuple):
+    """One guest on one host: what is on the host's disk, what is on the machine, and what is on its way there."""
+
+    held: Held = Held.NOTHING
+    deed: int = 0
+    refused: int = 0
+    """The deed of the refusal on its disk; 0: none."""
+    deleted: bool = False
+    """The refusal is a tombstone."""
+    end: int = 0
+    """While it is being deleted: the deed that the tombstone will cover."""
+    on: bool = False
+    """The machine runs it."""
+    lost: bool = False
+    """The host knows that it has lost the record."""
+    builds: int = 0
+    """Builds ever sent here: bit n for deed n."""
+    restores: int = 0
+    """The same, of builds that only restore the record."""
+    offered: int = 0
+    """The deed under which another host has conveyed the guest to this one; 0: none."""
+    barred: bool = False
+    """The registrar remembers that this host refused."""
+    copy: tuple[Kept, ...] = ()
+    """An earlier copy of what is on its disk, at most one."""
+
+
+class Ledger(NamedTuple):
+    """What the registrar has of a guest. `tomb` and `asked` are what outsiders remember: nobody decides by them."""
+
+    stage: Stage = Stage.NONE
+    deed: int = 0
+    host: int = -1
+    refused: bool = False
+    """The highest deed has been refused on disk."""
+    deleting: bool = False
+    lost: bool = False
+    asked: bool = False
+    """A client was told that its delete was taken."""
+    tomb: bool = False
+    """The tombstone under the highest deed has been durable."""
+
+
+class Host(NamedTuple):
+    """One host and its guests, in the order of the registrar's."""
+
+    life: Life
+    cells: tuple[Cell, ...]
+
+
+class State(NamedTuple):
+    """All there is. `rollbacks`, `fences`, `conveys`: how often each may still happen."""
+
+    guests: tuple[Ledger, ...]
+    hosts: tuple[Host, ...]
+    rollbacks: int
+    fences: int
+    conveys: int
+    ledgers: int
+    """How often the registrar may still be put back to the moment of an admission."""
+
+
+class Step(NamedTuple):
+    """What happens between two states. `guest`, `host` -1 and `deed` 0 where they mean nothing."""
+
+    verb: str
+    guest: int = -1
+    host: int = -1
+    deed: int = 0
+
+
+Moves = Iterator[tuple[Step, State]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How far the model goes. Crashes, restarts, deliveries, stops and starts are without limit."""
+
+    hosts: int = 3
+    guests: int = 1
+    deeds: int = 3
+    rollbacks: int = 0
+    """How often a host's disk is put back to an earlier copy."""
+    fences: int = 0
+    conveys: int = 0
+    ledgers: int = 0
+    """How often the registrar's store is put back to when the guest was admitted."""
+    power: bool = True
+    """Whether people stop and start guests."""
+
+
+class Fault(StrEnum):
+    """One-line bugs of the model itself, each of which an invariant must find."""
+
+    DEED_COMPARED_WRONG = "a host at its start heeds lower deeds, and not higher ones"
+    TOMBSTONE_DROPPED = "a host forgets its tombstone"
+    CLAIM_UNCHECKED = "a host claims what it has refused"
+    START_UNCLEARED = "a host starts guests before it has heard the registrar"
+    CONVEYED_LATE = "the next deed is given before the source has written that it conveys the guest"
+    EVACUATED_UNFENCED = "a guest is evacuated from a host that isn't fenced"
+    LEASE_TIMED_OUT = "a deed ends when nothing was heard for long"
+    LAST_DEED_WINS = "a deed is recorded again for another host"
+    DELETED_UNSEEN = "an admission ends before its host's tombstone"
+    ABSENCE_BELIEVED = "a host that shows no record is taken to have refused"
+    ENDED_FORGOTTEN = "a host at its start isn't told that a guest has ended"
+    QUARANTINE_OPENED = "a quarantined guest can be started"
+    DELETED_UNASKED = "a refusal ends a guest that nobody deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How the machine works. `one_life`: a host takes no build that was sent to it before it last started."""
+
+    limits: Limits = Limits()
+    one_life: bool = False
+    fault: Fault | None = None
+
+
+def start(limits: Limits) -> State:
+    """Nothing has happened yet."""
+    host = Host(Life.CLEARED, (Cell(),) * limits.guests)
+    budgets = (limits.rollbacks, limits.fences, limits.conveys, limits.ledgers)
+    return State((Ledger(),) * limits.guests, (host,) * limits.hosts, *budgets)
+
+
+def moves(state: State, rules: Rules) -> Moves:
+    """All that may happen next."""
+    for g, ledger in enumerate(state.guests):
+        yield from _registrar(state, rules, g, ledger)
+        for h, host in enumerate(state.hosts):
+            yield from _heard(state, rules, g, h)
+            if host.life is Life.CLEARED or host.life is Life.UP:
+                yield from _delivered(state, rules, g, h)
+                yield from _guest(state, rules, g, h)
+    for h, host in enumerate(state.hosts):
+        yield from _machine(state, rules, h, host)
+
+
+def may_hold(ledger: Ledger) -> bool:
+    """Whether some host may have, or may yet build, the guest."""
+    return ledger.deed > 0 and not ledger.refused
+
+
+def with_ledger(state: State, g: int, ledger: Ledger) -> State:
+    """The state with another ledger of guest `g`."""
+    return state._replace(guests=state.guests[:g] + (ledger,) + state.guests[g + 1 :])
+
+
+def with_host(state: State, h: int, host: Host) -> State:
+    """The state with another host `h`."""
+    return state._replace(hosts=state.hosts[:h] + (host,) + state.hosts[h + 1 :])
+
+
+def with_cell(state: State, g: int, h: int, cell: Cell) -> State:
+    """The state with another cell of guest `g` on host `h`."""
+    life, cells = state.hosts[h]
+    return with_host(state, h, Host(life, cells[:g] + (cell,) + cells[g + 1 :]))
+
+
+# --- the registrar -----------------------------------------------------------------------------------------------
+
+
+def _registrar(state: State, rules: Rules, g: int, ledger: Ledger) -> Moves:
+    if ledger.stage is Stage.NONE:
+        if not ledger.asked:
+            yield Step("admit", g), with_ledger(state, g, Ledger(Stage.OPEN))
+        return
+    if ledger.stage is Stage.GONE:
+        return
+    if not ledger.deleting:
+        yield Step("ask to delete", g), with_ledger(state, g, _delete_asked(ledger))
+        yield from _deeds(state, rules, g, ledger)
+    if ledger.stage is Stage.OPEN:
+        yield Step("fail", g), with_ledger(state, g, ledger._replace(stage=Stage.FAILED))
+    if rules.fault is Fault.DELETED_UNSEEN and ledger.deleting:
+        yield Step("end", g), with_ledger(state, g, ledger._replace(stage=Stage.GONE))
+    if rules.fault is Fault.LEASE_TIMED_OUT and ledger.stage is Stage.OPEN and may_hold(ledger):
+        yield Step("time out", g), _refused(state, g, ledger)
+    if state.ledgers and ledger.deed:
+        yield Step("put the ledger back", g), _ledger_put_back(state, g, ledger)
+
+
+def _ledger_put_back(state: State, g: int, ledger: Ledger) -> State:
+    for h, host in enumerate(state.hosts):
+        state = with_cell(state, g, h, host.cells[g]._replace(barred=False))
+    before = Ledger(Stage.OPEN, asked=ledger.asked, tomb=ledger.tomb)
+    return with_ledger(state, g, before)._replace(ledgers=state.ledgers - 1)
+
+
+def _delete_asked(ledger: Ledger) -> Ledger:
+    if may_hold(ledger):
+        return ledger._replace(deleting=True, asked=True)
+    return ledger._replace(stage=Stage.GONE, asked=True)
+
+
+def _deeds(state: State, rules: Rules, g: int, ledger: Ledger) -> Moves:
+    """Who may get the next deed: whoever hasn't refused; a host named by the holder; any, if the holder is fenced."""
+    if rules.fault is Fault.LAST_DEED_WINS and may_hold(ledger) and ledger.stage is Stage.OPEN:
+        for h in range(len(state.hosts)):
+            if h != ledger.host:
+                yield _deed(state, g, h, ledger, ledger.deed)
+    if ledger.deed >= rules.limits.deeds or ledger.stage is Stage.FAILED:
+        return
+    free = ledger.stage is Stage.OPEN and not may_hold(ledger)
+    for h, host in enumerate(state.hosts):
+        if (free and not host.cells[g].barred) or _may_move(state, rules, g, h, ledger):
+            yield _deed(state, g, h, ledger, ledger.deed + 1)
+
+
+def _may_move(state: State, rules: Rules, g: int, h: int, ledger: Ledger) -> bool:
+    if not may_hold(ledger):
+        return False
+    if h == ledger.host:
+        return False
+    if state.hosts[h].cells[g].offered == ledger.deed + 1:
+        return True
+    if rules.fault is Fault.CONVEYED_LATE and state.conveys and ledger.stage is Stage.ACTIVE:
+        return True
+    fenced = state.hosts[ledger.host].life is Life.FENCED
+    return state.fences < rules.limits.fences and (fenced or rules.fault is Fault.EVACUATED_UNFENCED)
+
+
+def _deed(state: State, g: int, h: int, ledger: Ledger, number: int) -> tuple[Step, State]:
+    cell = state.hosts[h].cells[g]
+    state = with_cell(state, g, h, cell._replace(builds=cell.builds | 1 << number))
+    after = ledger._replace(stage=Stage.OPEN, deed=number, host=h, refused=False, lost=False)
+    return Step("record", g, h, number), with_ledger(state, g, after)
+
+
+def _heard(state: State, rules: Rules, g: int, h: int) -> Moves:
+    """The registrar hears what host `h` has on its disk of guest `g`."""
+    ledger, cell = state.guests[g], state.hosts[h].cells[g]
+    if ledger.host != h or not may_hold(ledger):
+        return
+    if cell.held is not Held.NOTHING and cell.deed == ledger.deed:
+        ran = cell.held in LIVE and cell.held is not Held.BUILDING
+        active = ran and not ledger.deleting and ledger.stage is Stage.OPEN
+        after = ledger._replace(lost=False, stage=Stage.ACTIVE if active else ledger.stage)
+        if after != ledger:
+            yield Step("hear of the guest", g, h, ledger.deed), with_ledger(state, g, after)
+    if cell.refused >= ledger.deed:
+        yield Step("hear of the refusal", g, h, cell.refused), _refusal_heard(state, rules, g, ledger, cell)
+    elif rules.fault is Fault.ABSENCE_BELIEVED and cell.held is Held.NOTHING:
+        yield Step("hear of nothing", g, h), _refused(state, g, ledger)
+
+
+def _refusal_heard(state: State, rules: Rules, g: int, ledger: Ledger, cell: Cell) -> State:
+    ended = ledger.deleting or (cell.deleted and ledger.stage is Stage.ACTIVE)
+    if ended or rules.fault is Fault.DELETED_UNASKED:
+        return with_ledger(state, g, ledger._replace(stage=Stage.GONE, refused=True, lost=False))
+    return _refused(state, g, ledger)
+
+
+def _refused(state: State, g: int, ledger: Ledger) -> State:
+    if ledger.stage is Stage.OPEN:
+        cell = state.hosts[ledger.host].cells[g]
+        state = with_cell(state, g, ledger.host, cell._replace(barred=True))
+    return with_ledger(state, g, ledger._replace(refused=True))
+
+
+# --- what comes to a host ----------------------------------------------------------------------------------------
+
+
+def _delivered(state: State, rules: Rules, g: int, h: int) -> Moves:
+    host, ledger = state.hosts[h], state.guests[g]
+    cell = host.cells[g]
+    knows = host.life is Life.CLEARED and not any(other.lost for other in host.cells)
+    sent = cell.builds
+    mine = ledger.host == h and may_hold(ledger)
+    if mine and ledger.stage is Stage.OPEN and not ledger.deleting:
+        sent |= 1 << ledger.deed
+    for number in range(1, sent.bit_length()):
+        if sent >> number & 1 and knows:
+            yield from _build(state, rules, g, h, number)
+    restores = cell.restores | (1 << ledger.deed if mine and ledger.lost else 0)
+    for number in range(1, restores.bit_length()):
+        if restores >> number & 1 and cell.held is Held.NOTHING and not _is_kept_away(rules, cell, number):
+            held = Held.WIRING if cell.on else Held.STOPPED
+            after = cell._replace(held=held, deed=number, lost=False, restores=restores)
+            yield Step("restore", g, h, number), with_cell(state, g, h, after)
+    to_go = ledger.deleting or ledger.stage in (Stage.FAILED, Stage.GONE)
+    if to_go and ledger.host == h and not cell.lost and not (cell.deleted and cell.refused >= ledger.deed):
+        yield from _delete(state, g, h, ledger.deed)
+
+
+def _is_kept_away(rules: Rules, cell: Cell, number: int) -> bool:
+    return rules.fault is not Fault.CLAIM_UNCHECKED and (cell.deleted or number <= cell.refused)
+
+
+def _build(state: State, rules: Rules, g: int, h: int, number: int) -> Moves:
+    cell = state.hosts[h].cells[g]
+    if _is_kept_away(rules, cell, number):
+        return
+    if cell.held is Held.NOTHING:
+        claimed = cell._replace(held=Held.BUILDING, deed=number)
+        yield Step("claim", g, h, number), with_cell(state, g, h, claimed)
+        yield Step("refuse", g, h, number), with_cell(state, g, h, cell._replace(refused=number, deleted=False))
+    elif number > cell.deed and (cell.held in LIVE or cell.held is Held.CONVEYED):
+        held = Held.WIRING if cell.held is Held.CONVEYED else cell.held
+        yield Step("take the higher deed", g, h, number), with_cell(state, g, h, cell._replace(held=held, deed=number))
+
+
+def _delete(state: State, g: int, h: int, number: int) -> Moves:
+    cell = state.hosts[h].cells[g]
+    if cell.held is Held.NOTHING:
+        after = cell._replace(on=False, refused=max(cell.refused, number), deleted=True)
+        yield Step("refuse as deleted", g, h, number), _entombed(with_cell(state, g, h, after), g, h, number)
+    elif cell.held is not Held.DELETING:
+        yield Step("take the delete", g, h, number), with_cell(state, g, h, _deleting(cell, number))
+
+
+def _deleting(cell: Cell, number: int) -> Cell:
+    return cell._replace(held=Held.DELETING, end=max(cell.deed, number))
+
+
+def _entombed(state: State, g: int, h: int, number: int) -> State:
+    ledger = state.guests[g]
+    if h != ledger.host or number < ledger.deed or not (ledger.deleting or ledger.stage is Stage.GONE):
+        return state
+    return with_ledger(state, g, ledger._replace(tomb=True))
+
+
+# --- a guest on its host -----------------------------------------------------------------------------------------
+
+
+def _guest(state: State, rules: Rules, g: int, h: int) -> Moves:
+    """What the host does by its record, or a person asks it to."""
+    life, cell = state.hosts[h].life, state.hosts[h].cells[g]
+    held, on, cleared = cell.held, cell.on, life is Life.CLEARED
+    if held in LAUNCHABLE:
+        if not on and (cleared or rules.fault is Fault.START_UNCLEARED):
+            yield Step("run", g, h, cell.deed), with_cell(state, g, h, cell._replace(on=True))
+        if on:
+            yield Step("write that it runs", g, h), with_cell(state, g, h, cell._replace(held=Held.RUNNING))
+        if held is Held.BUILDING:
+            yield Step("fail to build", g, h), with_cell(state, g, h, cell._replace(held=Held.REFUSING))
+    elif held is Held.STOPPED and on:
+        yield Step("write that it runs", g, h), with_cell(state, g, h, cell._replace(held=Held.RUNNING))
+    elif held is Held.STOPPED and cleared:
+        if rules.limits.power:
+            yield Step("start", g, h, cell.deed), with_cell(state, g, h, cell._replace(held=Held.WIRING))
+        yield from _convey(state, rules, g, h, cell)
+    elif held is Held.RUNNING:
+        if not on or rules.limits.power or state.conveys:
+            after = cell._replace(held=Held.STOPPED, on=False)
+            yield Step("stop", g, h), with_cell(state, g, h, after)
+    elif held in (Held.REFUSING, Held.DELETING, Held.QUARANTINED) and on:
+        yield Step("make sure it is off", g, h), with_cell(state, g, h, cell._replace(on=False))
+    elif held in (Held.REFUSING, Held.DELETING):
+        yield _ended(state, g, h, cell)
+    elif held is Held.QUARANTINED and rules.fault is Fault.QUARANTINE_OPENED and cleared:
+        yield Step("start", g, h, cell.deed), with_cell(state, g, h, cell._replace(held=Held.WIRING))
+    if rules.fault is Fault.TOMBSTONE_DROPPED and cell.deleted:
+        yield Step("forget the tombstone", g, h), with_cell(state, g, h, cell._replace(refused=0, deleted=False))
+
+
+def _ended(state: State, g: int, h: int, cell: Cell) -> tuple[Step, State]:
+    deleted = cell.held is Held.DELETING
+    number = max(cell.deed, cell.end)
+    after = cell._replace(held=Held.NOTHING, deed=0, end=0, refused=number, deleted=deleted)
+    state = with_cell(state, g, h, after)
+    if deleted:
+        return Step("write the tombstone", g, h, number), _entombed(state, g, h, number)
+    return Step("refuse", g, h, number), state
+
+
+def _convey(state: State, rules: Rules, g: int, h: int, cell: Cell) -> Moves:
+    """The source says durably whom it conveys the guest to; only then may there be a deed for that host."""
+    if not state.conveys or cell.deed >= rules.limits.deeds or state.guests[g].deed != cell.deed:
+        return
+    for to, host in enumerate(state.hosts):
+        if to != h:
+            offered = host.cells[g]._replace(offered=cell.deed + 1)
+            after = with_cell(state, g, h, cell._replace(held=Held.CONVEYED))
+            after = with_cell(after, g, to, offered)._replace(conveys=state.conveys - 1)
+            yield Step("convey", g, to, cell.deed + 1), after
+
+
+# --- a host's life -----------------------------------------------------------------------------------------------
+
+
+def _machine(state: State, rules: Rules, h: int, host: Host) -> Moves:
+    if host.life is Life.DOWN:
+        cells = tuple(cell._replace(builds=0, restores=0) if rules.one_life else cell for cell in host.cells)
+        yield Step("start the host", host=h), with_host(state, h, Host(Life.UP, cells))
+        if any(cell.on for cell in host.cells):
+            yield Step("lose power", host=h), with_host(state, h, _off(host, Life.DOWN))
+        if state.rollbacks and any(cell.copy for cell in host.cells):
+            yield Step("put the disk back", host=h), _put_back(state, h, host)
+    elif host.life is Life.UP:
+        yield Step("clear", host=h), _cleared(state, rules, h, host)
+    if host.life in (Life.UP, Life.CLEARED):
+        cells = tuple(cell._replace(lost=False) for cell in host.cells)
+        yield Step("kill the worker", host=h), with_host(state, h, Host(Life.DOWN, cells))
+        if state.rollbacks and not any(cell.copy for cell in host.cells):
+            copied = tuple(cell._replace(copy=(tuple(cell[:5]),)) for cell in host.cells)
+            yield Step("copy the disk", host=h), with_host(state, h, Host(host.life, copied))
+    if host.life is Life.FENCED:
+        yield Step("let the host back", host=h), with_host(state, h, Host(Life.DOWN, host.cells))
+    elif state.fences:
+        fenced = with_host(state, h, _off(host, Life.FENCED))
+        yield Step("fence", host=h), fenced._replace(fences=state.fences - 1)
+
+
+def _off(host: Host, life: Life) -> Host:
+    return Host(life, tuple(cell._replace(on=False, lost=False) for cell in host.cells))
+
+
+def _put_back(state: State, h: int, host: Host) -> State:
+    cells = tuple(Cell(*cell.copy[0], *cell[5:-1]) if cell.copy else cell for cell in host.cells)
+    return with_host(state, h, Host(Life.DOWN, cells))._replace(rollbacks=state.rollbacks - 1)
+
+
+def _cleared(state: State, rules: Rules, h: int, host: Host) -> State:
+    """The registrar has told the host what was decided about what it holds, and which guests it should hold."""
+    for g, cell in enumerate(host.cells):
+        ledger = state.guests[g]
+        if cell.held is not Held.NOTHING:
+            state = with_cell(state, g, h, _told(rules, cell, ledger, h))
+        elif ledger.host == h and may_hold(ledger) and ledger.stage is Stage.ACTIVE and cell.refused < ledger.deed:
+            state = with_cell(state, g, h, cell._replace(lost=True))
+            state = with_ledger(state, g, ledger._replace(lost=True))
+    return with_host(state, h, Host(Life.CLEARED, state.hosts[h].cells))
+
+
+def _told(rules: Rules, cell: Cell, ledger: Ledger, h: int) -> Cell:
+    higher = ledger.deed > cell.deed
+    if rules.fault is Fault.DEED_COMPARED_WRONG:
+        higher = ledger.deed < cell.deed
+    if ledger.deleting or ledger.stage is Stage.GONE:
+        if rules.fault is not Fault.ENDED_FORGOTTEN or ledger.stage is not Stage.GONE:
+            return _deleting(cell, ledger.deed)
+    elif higher and ledger.host == h:
+        return cell._replace(deed=ledger.deed)
+    elif higher and cell.held is Held.BUILDING:
+        return cell._replace(held=Held.REFUSING)
+    elif higher and cell.held in LIVE:
+        return cell._replace(held=Held.QUARANTINED)
+    if cell.held is Held.RUNNING and not cell.on:
+        return cell._replace(held=Held.WIRING)
+    return cell
+
+
+# --- which states are the same -----------------------------------------------------------------------------------
+
+
+def same(state: State) -> State:
+    """The one that stands for all states that differ from `state` only in how hosts and guests are numbered."""
+    if len(state.guests) == 1:
+        return _sorted(state)
+    return min(_sorted(_renumbered(state, order)) for order in permutations(range(len(state.guests))))
+
+
+def _renumbered(state: State, order: tuple[int, ...]) -> State:
+    hosts = tuple(Host(host.life, tuple(host.cells[g] for g in order)) for host in state.hosts)
+    return state._replace(guests=tuple(state.guests[g] for g in order), hosts=hosts)
+
+
+def _sorted(state: State) -> State:
+    at = [ledger.host for ledger in state.guests]
+    marked = sorted((host, tuple(h == i for h in at), i) for i, host in enumerate(state.hosts))
+    place = {old: new for new, (_, _, old) in enumerate(marked)}
+    guests = tuple(
+        ledger if ledger.host < 0 else ledger._replace(host=place[ledger.host]) for ledger in state.guests
+    )
+    return state._replace(guests=guests, hosts=tuple(host for host, _, _ in marked))
