@@ -55,6 +55,8 @@ class Life(StrEnum):
     FENCED = "fenced"
 
 
+UNLIMITED: Final = -1
+
 Kept = tuple[Held, int, int, bool, int]
 """What a host has on its disk of a guest: the first five fields of a cell."""
 
@@ -110,15 +112,14 @@ class Host(NamedTuple):
 
 
 class State(NamedTuple):
-    """All there is. `rollbacks`, `fences`, `conveys`: how often each may still happen."""
+    """All there is. `rollbacks`, `fences`, `conveys`, `kills`: how often each may still happen."""
 
     guests: tuple[Ledger, ...]
     hosts: tuple[Host, ...]
     rollbacks: int
     fences: int
     conveys: int
-    ledgers: int
-    """How often the registrar may still be put back to the moment of an admission."""
+    kills: int
 
 
 class Step(NamedTuple):
@@ -135,7 +136,7 @@ Moves = Iterator[tuple[Step, State]]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How far the model goes. Crashes, restarts, deliveries, stops and starts are without limit."""
+    """How far the model goes. Deliveries, stops and starts are without limit."""
 
     hosts: int = 3
     guests: int = 1
@@ -144,8 +145,8 @@ class Limits:
     """How often a host's disk is put back to an earlier copy."""
     fences: int = 0
     conveys: int = 0
-    ledgers: int = 0
-    """How often the registrar's store is put back to when the guest was admitted."""
+    kills: int = UNLIMITED
+    """How often a host's worker is killed, or its machine loses power."""
     power: bool = True
     """Whether people stop and start guests."""
 
@@ -165,22 +166,24 @@ class Fault(StrEnum):
     ABSENCE_BELIEVED = "a host that shows no record is taken to have refused"
     ENDED_FORGOTTEN = "a host at its start isn't told that a guest has ended"
     QUARANTINE_OPENED = "a quarantined guest can be started"
+    BUILD_OUTLIVES_START = "a host takes a build that was sent before it last started"
+    REFUSED_UNREMOVED = "a host refuses a build without making sure that the guest isn't running there"
+    LEDGER_PUT_BACK = "a registrar that was put back to an old copy goes on without asking its hosts"
     DELETED_UNASKED = "a refusal ends a guest that nobody deleted"
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How the machine works. `one_life`: a host takes no build that was sent to it before it last started."""
+    """How the machine works."""
 
     limits: Limits = Limits()
-    one_life: bool = False
     fault: Fault | None = None
 
 
 def start(limits: Limits) -> State:
     """Nothing has happened yet."""
     host = Host(Life.CLEARED, (Cell(),) * limits.guests)
-    budgets = (limits.rollbacks, limits.fences, limits.conveys, limits.ledgers)
+    budgets = (limits.rollbacks, limits.fences, limits.conveys, limits.kills)
     return State((Ledger(),) * limits.guests, (host,) * limits.hosts, *budgets)
 
 
@@ -237,7 +240,7 @@ def _registrar(state: State, rules: Rules, g: int, ledger: Ledger) -> Moves:
         yield Step("end", g), with_ledger(state, g, ledger._replace(stage=Stage.GONE))
     if rules.fault is Fault.LEASE_TIMED_OUT and ledger.stage is Stage.OPEN and may_hold(ledger):
         yield Step("time out", g), _refused(state, g, ledger)
-    if state.ledgers and ledger.deed:
+    if rules.fault is Fault.LEDGER_PUT_BACK and ledger.deed:
         yield Step("put the ledger back", g), _ledger_put_back(state, g, ledger)
 
 
@@ -245,7 +248,7 @@ def _ledger_put_back(state: State, g: int, ledger: Ledger) -> State:
     for h, host in enumerate(state.hosts):
         state = with_cell(state, g, h, host.cells[g]._replace(barred=False))
     before = Ledger(Stage.OPEN, asked=ledger.asked, tomb=ledger.tomb)
-    return with_ledger(state, g, before)._replace(ledgers=state.ledgers - 1)
+    return with_ledger(state, g, before)
 
 
 def _delete_asked(ledger: Ledger) -> Ledger:
@@ -277,8 +280,7 @@ def _may_move(state: State, rules: Rules, g: int, h: int, ledger: Ledger) -> boo
         return True
     if rules.fault is Fault.CONVEYED_LATE and state.conveys and ledger.stage is Stage.ACTIVE:
         return True
-    fenced = state.hosts[ledger.host].life is Life.FENCED
-    return state.fences < rules.limits.fences and (fenced or rules.fault is Fault.EVACUATED_UNFENCED)
+    return state.hosts[ledger.host].life is Life.FENCED or rules.fault is Fault.EVACUATED_UNFENCED
 
 
 def _deed(state: State, g: int, h: int, ledger: Ledger, number: int) -> tuple[Step, State]:
@@ -355,7 +357,9 @@ def _build(state: State, rules: Rules, g: int, h: int, number: int) -> Moves:
     if cell.held is Held.NOTHING:
         claimed = cell._replace(held=Held.BUILDING, deed=number)
         yield Step("claim", g, h, number), with_cell(state, g, h, claimed)
-        yield Step("refuse", g, h, number), with_cell(state, g, h, cell._replace(refused=number, deleted=False))
+        on = cell.on and rules.fault is Fault.REFUSED_UNREMOVED
+        refused = cell._replace(refused=number, deleted=False, on=on)
+        yield Step("refuse", g, h, number), with_cell(state, g, h, refused)
     elif number > cell.deed and (cell.held in LIVE or cell.held is Held.CONVEYED):
         held = Held.WIRING if cell.held is Held.CONVEYED else cell.held
         yield Step("take the higher deed", g, h, number), with_cell(state, g, h, cell._replace(held=held, deed=number))
@@ -442,7 +446,8 @@ def _convey(state: State, rules: Rules, g: int, h: int, cell: Cell) -> Moves:
 
 def _machine(state: State, rules: Rules, h: int, host: Host) -> Moves:
     if host.life is Life.DOWN:
-        cells = tuple(cell._replace(builds=0, restores=0) if rules.one_life else cell for cell in host.cells)
+        late = rules.fault is Fault.BUILD_OUTLIVES_START
+        cells = host.cells if late else tuple(cell._replace(builds=0, restores=0) for cell in host.cells)
         yield Step("start the host", host=h), with_host(state, h, Host(Life.UP, cells))
         if any(cell.on for cell in host.cells):
             yield Step("lose power", host=h), with_host(state, h, _off(host, Life.DOWN))
@@ -451,8 +456,10 @@ def _machine(state: State, rules: Rules, h: int, host: Host) -> Moves:
     elif host.life is Life.UP:
         yield Step("clear", host=h), _cleared(state, rules, h, host)
     if host.life in (Life.UP, Life.CLEARED):
-        cells = tuple(cell._replace(lost=False) for cell in host.cells)
-        yield Step("kill the worker", host=h), with_host(state, h, Host(Life.DOWN, cells))
+        if state.kills:
+            cells = tuple(cell._replace(lost=False) for cell in host.cells)
+            killed = with_host(state, h, Host(Life.DOWN, cells))
+            yield Step("kill the worker", host=h), killed._replace(kills=max(UNLIMITED, state.kills - 1))
         if state.rollbacks and not any(cell.copy for cell in host.cells):
             copied = tuple(cell._replace(copy=(tuple(cell[:5]),)) for cell in host.cells)
             yield Step("copy the disk", host=h), with_host(state, h, Host(host.life, copied))
