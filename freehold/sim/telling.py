@@ -1,0 +1,163 @@
+"""What a reader knows of one owner, as a small machine whose states can all be visited.
+
+The owner writes its log, may be put back to an earlier copy, and begins another epoch when a question shows that
+somebody has read more than is on its disk, or something else. Frames, heartbeats and questions are kept as a set that
+may be delivered at any time, any number of times, in any order, or never. A record is the name of the write that made
+it, so that two histories never look alike; a digest is the history itself.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+DELETE: Final = 0
+"""An entry that deletes the one record there is; any other number is the write that made it."""
+
+Log = tuple[int, ...]
+
+
+class Position(NamedTuple):
+    """Where a log or a reader stands. `history` is what the digest stands for."""
+
+    epoch: int
+    history: Log
+
+
+class Owner(NamedTuple):
+    """The owner's disk. `copy`: an earlier state of it, at most one."""
+
+    position: Position = Position(1, ())
+    copy: tuple[Position, ...] = ()
+
+
+class Reader(NamedTuple):
+    """What a reader has: where it stands, and the record it shows (DELETE: none)."""
+
+    position: Position = Position(0, ())
+    record: int = DELETE
+
+
+class State(NamedTuple):
+    """All there is."""
+
+    owner: Owner
+    reader: Reader
+    heard: frozenset[Position]
+    """What was ever told: a frame carries the last entry of its position, a heartbeat the position alone."""
+    writes: int
+    rollbacks: int
+    epochs: int
+
+
+class Step(NamedTuple):
+    """What happens between two states."""
+
+    verb: str
+    seq: int = 0
+
+
+class Fault(StrEnum):
+    """One-line bugs of this model, each of which a promise must find."""
+
+    EPOCH_KEPT = "an owner that was put back goes on in its epoch"
+    EPOCH_UNREAD = "a reader doesn't compare epochs"
+    SEEN_APPLIED = "a reader applies what it has seen already"
+    GAP_APPLIED = "a reader applies what comes after a gap"
+    DIGEST_UNREAD = "a reader doesn't compare digests"
+    DELETE_DROPPED = "a reader drops deletes"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How far it goes, and what is wrong with it."""
+
+    writes: int = 4
+    rollbacks: int = 1
+    fault: Fault | None = None
+
+
+def start(rules: Rules) -> State:
+    """Nothing has happened yet."""
+    return State(Owner(), Reader(), frozenset(), rules.writes, rules.rollbacks, 1)
+
+
+def moves(state: State, rules: Rules) -> Iterator[tuple[Step, State]]:
+    """All that may happen next."""
+    owner, reader = state.owner, state.reader
+    if state.writes:
+        write = rules.writes - state.writes + 1
+        yield Step("write", write), _written(state, write)
+        if owner.position.history and owner.position.history[-1] != DELETE:
+            yield Step("write that it is deleted"), _written(state, DELETE)
+    if state.rollbacks and owner.position.history and not owner.copy:
+        yield Step("copy the disk"), state._replace(owner=owner._replace(copy=(owner.position,)))
+    if state.rollbacks and owner.copy:
+        put_back = Owner(owner.copy[0])
+        yield Step("put the disk back"), state._replace(owner=put_back, rollbacks=state.rollbacks - 1)
+    for told in sorted(state.heard):
+        if told.history:
+            yield from _frame(state, rules, told)
+        yield from _heartbeat(state, rules, told)
+    if reader != _read(state, rules).reader or state.owner.position.epoch != _read(state, rules).owner.position.epoch:
+        yield Step("ask"), _read(state, rules)
+
+
+def _written(state: State, write: int) -> State:
+    epoch, history = state.owner.position
+    position = Position(epoch, (*history, write))
+    owner = state.owner._replace(position=position)
+    return state._replace(owner=owner, heard=state.heard | {position}, writes=state.writes - 1)
+
+
+def _frame(state: State, rules: Rules, told: Position) -> Iterator[tuple[Step, State]]:
+    stands = state.reader.position
+    step = Step("hear the frame", len(told.history))
+    if stands.epoch != told.epoch and rules.fault is not Fault.EPOCH_UNREAD:
+        yield Step("hear of another epoch"), _read(state, rules)
+        return
+    ahead = len(told.history) - len(stands.history)
+    if ahead == 1 or (ahead < 1 and rules.fault is Fault.SEEN_APPLIED):
+        if told.history[:-1] == stands.history or rules.fault in (Fault.DIGEST_UNREAD, Fault.SEEN_APPLIED):
+            yield step, state._replace(reader=Reader(told, _applied(state.reader.record, told.history[-1:], rules)))
+        else:
+            yield Step("hear of another history"), _read(state, rules)
+    elif ahead > 1:
+        if rules.fault is Fault.GAP_APPLIED:
+            yield step, state._replace(reader=Reader(told, _applied(state.reader.record, told.history[-1:], rules)))
+        else:
+            yield Step("hear a gap"), _read(state, rules)
+
+
+def _heartbeat(state: State, rules: Rules, told: Position) -> Iterator[tuple[Step, State]]:
+    if told != state.reader.position:
+        yield Step("hear a heartbeat", len(told.history)), _read(state, rules)
+
+
+def _applied(record: int, entries: Log, rules: Rules) -> int:
+    for entry in entries:
+        if entry != DELETE or rules.fault is not Fault.DELETE_DROPPED:
+            record = entry
+    return record
+
+
+def _read(state: State, rules: Rules) -> State:
+    """The reader asks for what came since; the owner sees by the question whether its disk is an old copy."""
+    stands, held = state.reader.position, state.owner.position
+    continues = held.history[: len(stands.history)] == stands.history
+    if rules.fault is Fault.DIGEST_UNREAD:
+        continues = len(held.history) >= len(stands.history)
+    if stands.epoch == held.epoch and continues:
+        record = _applied(state.reader.record, held.history[len(stands.history) :], rules)
+        return state._replace(reader=Reader(held, record))
+    epochs = state.epochs
+    if stands.epoch == held.epoch:
+        if rules.fault is Fault.EPOCH_KEPT:
+            return state
+        epochs += 1
+        held = Position(epochs, held.history)
+    elif rules.fault is Fault.EPOCH_UNREAD:
+        return state
+    record = held.history[-1] if held.history else DELETE
+    owner = state.owner._replace(position=held)
+    return state._replace(owner=owner, reader=Reader(held, record), epochs=epochs)
