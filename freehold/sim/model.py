@@ -74,6 +74,8 @@ class Cell(NamedTuple):
     """While it is being deleted: the deed that the tombstone will cover."""
     on: bool = False
     """The machine runs it."""
+    disk: bool = False
+    """The guest's own disk is there."""
     lost: bool = False
     """The host knows that it has lost the record."""
     builds: int = 0
@@ -130,6 +132,10 @@ class Step(NamedTuple):
     host: int = -1
     deed: int = 0
 
+    def __str__(self) -> str:
+        about = ((" guest", self.guest >= 0, self.guest), (" host", self.host >= 0, self.host), (" deed", self.deed, self.deed))
+        return self.verb + "".join(f",{name} {value}" for name, meant, value in about if meant)
+
 
 Moves = Iterator[tuple[Step, State]]
 
@@ -169,6 +175,7 @@ class Fault(StrEnum):
     BUILD_OUTLIVES_START = "a host takes a build that was sent before it last started"
     REFUSED_UNREMOVED = "a host refuses a build without making sure that the guest isn't running there"
     LEDGER_PUT_BACK = "a registrar that was put back to an old copy goes on without asking its hosts"
+    REFUSED_UNTOLD = "a host at its start isn't told that it has refused the deed it holds"
     DELETED_UNASKED = "a refusal ends a guest that nobody deleted"
 
 
@@ -357,8 +364,8 @@ def _build(state: State, rules: Rules, g: int, h: int, number: int) -> Moves:
     if cell.held is Held.NOTHING:
         claimed = cell._replace(held=Held.BUILDING, deed=number)
         yield Step("claim", g, h, number), with_cell(state, g, h, claimed)
-        on = cell.on and rules.fault is Fault.REFUSED_UNREMOVED
-        refused = cell._replace(refused=number, deleted=False, on=on)
+        left = rules.fault is Fault.REFUSED_UNREMOVED
+        refused = cell._replace(refused=number, deleted=False, on=cell.on and left, disk=cell.disk and left)
         yield Step("refuse", g, h, number), with_cell(state, g, h, refused)
     elif number > cell.deed and (cell.held in LIVE or cell.held is Held.CONVEYED):
         held = Held.WIRING if cell.held is Held.CONVEYED else cell.held
@@ -368,7 +375,7 @@ def _build(state: State, rules: Rules, g: int, h: int, number: int) -> Moves:
 def _delete(state: State, g: int, h: int, number: int) -> Moves:
     cell = state.hosts[h].cells[g]
     if cell.held is Held.NOTHING:
-        after = cell._replace(on=False, refused=max(cell.refused, number), deleted=True)
+        after = cell._replace(on=False, disk=False, refused=max(cell.refused, number), deleted=True)
         yield Step("refuse as deleted", g, h, number), _entombed(with_cell(state, g, h, after), g, h, number)
     elif cell.held is not Held.DELETING:
         yield Step("take the delete", g, h, number), with_cell(state, g, h, _deleting(cell, number))
@@ -393,8 +400,9 @@ def _guest(state: State, rules: Rules, g: int, h: int) -> Moves:
     life, cell = state.hosts[h].life, state.hosts[h].cells[g]
     held, on, cleared = cell.held, cell.on, life is Life.CLEARED
     if held in LAUNCHABLE:
-        if not on and (cleared or rules.fault is Fault.START_UNCLEARED):
-            yield Step("run", g, h, cell.deed), with_cell(state, g, h, cell._replace(on=True))
+        possible = cell.disk or held is Held.BUILDING
+        if not on and possible and (cleared or rules.fault is Fault.START_UNCLEARED):
+            yield Step("run", g, h, cell.deed), with_cell(state, g, h, cell._replace(on=True, disk=True))
         if on:
             yield Step("write that it runs", g, h), with_cell(state, g, h, cell._replace(held=Held.RUNNING))
         if held is Held.BUILDING:
@@ -409,10 +417,13 @@ def _guest(state: State, rules: Rules, g: int, h: int) -> Moves:
         if not on or rules.limits.power or state.conveys:
             after = cell._replace(held=Held.STOPPED, on=False)
             yield Step("stop", g, h), with_cell(state, g, h, after)
-    elif held in (Held.REFUSING, Held.DELETING, Held.QUARANTINED) and on:
-        yield Step("make sure it is off", g, h), with_cell(state, g, h, cell._replace(on=False))
     elif held in (Held.REFUSING, Held.DELETING):
-        yield _ended(state, g, h, cell)
+        if on or cell.disk:
+            yield Step("remove", g, h), with_cell(state, g, h, cell._replace(on=False, disk=False))
+        else:
+            yield _ended(state, g, h, cell)
+    elif held is Held.QUARANTINED and on:
+        yield Step("isolate", g, h), with_cell(state, g, h, cell._replace(on=False))
     elif held is Held.QUARANTINED and rules.fault is Fault.QUARANTINE_OPENED and cleared:
         yield Step("start", g, h, cell.deed), with_cell(state, g, h, cell._replace(held=Held.WIRING))
     if rules.fault is Fault.TOMBSTONE_DROPPED and cell.deleted:
@@ -493,16 +504,17 @@ def _cleared(state: State, rules: Rules, h: int, host: Host) -> State:
 
 def _told(rules: Rules, cell: Cell, ledger: Ledger, h: int) -> Cell:
     higher = ledger.deed > cell.deed
+    refused = ledger.refused and ledger.deed == cell.deed and rules.fault is not Fault.REFUSED_UNTOLD
     if rules.fault is Fault.DEED_COMPARED_WRONG:
         higher = ledger.deed < cell.deed
     if ledger.deleting or ledger.stage is Stage.GONE:
         if rules.fault is not Fault.ENDED_FORGOTTEN or ledger.stage is not Stage.GONE:
             return _deleting(cell, ledger.deed)
-    elif higher and ledger.host == h:
+    elif higher and ledger.host == h and may_hold(ledger):
         return cell._replace(deed=ledger.deed)
-    elif higher and cell.held is Held.BUILDING:
+    elif (higher or refused) and cell.held is Held.BUILDING:
         return cell._replace(held=Held.REFUSING)
-    elif higher and cell.held in LIVE:
+    elif (higher or refused) and cell.held in LIVE:
         return cell._replace(held=Held.QUARANTINED)
     if cell.held is Held.RUNNING and not cell.on:
         return cell._replace(held=Held.WIRING)

@@ -161,3 +161,43 @@ def _read(state: State, rules: Rules) -> State:
     record = held.history[-1] if held.history else DELETE
     owner = state.owner._replace(position=held)
     return state._replace(owner=owner, reader=Reader(held, record), epochs=epochs)
+
+
+# --- what must hold ----------------------------------------------------------------------------------------------
+
+
+def went_back(before: Position, after: Position) -> bool:
+    """A view never goes back."""
+    return after.epoch < before.epoch or (after.epoch == before.epoch and len(after.history) < len(before.history))
+
+
+def equals_the_fold(state: State, rules: Rules) -> bool:
+    """When faults stop, a view equals the fold of its owner: whatever it heard, asking once more brings it there."""
+    settled = _read(state, rules)
+    history = settled.owner.position.history
+    return settled.reader.position == settled.owner.position and settled.reader.record == (
+        history[-1] if history else DELETE
+    )
+
+
+class Watched(NamedTuple):
+    """A state, with whether its reader went back on the way there."""
+
+    state: State
+    back: bool = False
+
+
+def watched_moves(watched: Watched, rules: Rules) -> Iterator[tuple[Step, Watched]]:
+    """The moves of a state, watching its reader."""
+    stood = watched.state.reader.position
+    for step, after in moves(watched.state, rules):
+        yield step, Watched(after, went_back(stood, after.reader.position))
+
+
+def broken(watched: Watched, rules: Rules) -> str:
+    """The promise that is broken, as a sentence; empty if both hold."""
+    if watched.back:
+        return f"the reader went back, to {watched.state.reader.position}"
+    if not equals_the_fold(watched.state, rules):
+        return f"the reader shows {watched.state.reader}, and its owner has {watched.state.owner.position}"
+    return ""
