@@ -12,9 +12,19 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 DELETE: Final = 0
-"""An entry that deletes the one record there is; any other number is the write that made it."""
+"""A record that isn't there; any other number is the write that made it."""
 
-Log = tuple[int, ...]
+
+class Entry(NamedTuple):
+    """One line of the log: the record, of two, and what it is now."""
+
+    key: int
+    write: int
+
+
+Log = tuple[Entry, ...]
+Records = tuple[int, int]
+NONE: Final[Records] = (DELETE, DELETE)
 
 
 class Position(NamedTuple):
@@ -32,10 +42,10 @@ class Owner(NamedTuple):
 
 
 class Reader(NamedTuple):
-    """What a reader has: where it stands, and the record it shows (DELETE: none)."""
+    """What a reader has: where it stands, and the records it shows."""
 
     position: Position = Position(0, ())
-    record: int = DELETE
+    records: Records = NONE
 
 
 class State(NamedTuple):
@@ -87,9 +97,10 @@ def moves(state: State, rules: Rules) -> Iterator[tuple[Step, State]]:
     owner, reader = state.owner, state.reader
     if state.writes:
         write = rules.writes - state.writes + 1
-        yield Step("write", write), _written(state, write)
-        if owner.position.history and owner.position.history[-1] != DELETE:
-            yield Step("write that it is deleted"), _written(state, DELETE)
+        for key, record in enumerate(folded(NONE, owner.position.history)):
+            yield Step("write", write), _written(state, Entry(key, write))
+            if record != DELETE:
+                yield Step("delete", write), _written(state, Entry(key, DELETE))
     if state.rollbacks and owner.position.history and not owner.copy:
         yield Step("copy the disk"), state._replace(owner=owner._replace(copy=(owner.position,)))
     if state.rollbacks and owner.copy:
@@ -99,13 +110,13 @@ def moves(state: State, rules: Rules) -> Iterator[tuple[Step, State]]:
         if told.history:
             yield from _frame(state, rules, told)
         yield from _heartbeat(state, rules, told)
-    if reader != _read(state, rules).reader or state.owner.position.epoch != _read(state, rules).owner.position.epoch:
+    if reader.position != owner.position:
         yield Step("ask"), _read(state, rules)
 
 
-def _written(state: State, write: int) -> State:
+def _written(state: State, entry: Entry) -> State:
     epoch, history = state.owner.position
-    position = Position(epoch, (*history, write))
+    position = Position(epoch, (*history, entry))
     owner = state.owner._replace(position=position)
     return state._replace(owner=owner, heard=state.heard | {position}, writes=state.writes - 1)
 
@@ -113,18 +124,18 @@ def _written(state: State, write: int) -> State:
 def _frame(state: State, rules: Rules, told: Position) -> Iterator[tuple[Step, State]]:
     stands = state.reader.position
     step = Step("hear the frame", len(told.history))
-    if stands.epoch != told.epoch and rules.fault is not Fault.EPOCH_UNREAD:
+    if stands.epoch != told.epoch and (rules.fault is not Fault.EPOCH_UNREAD or not stands.epoch):
         yield Step("hear of another epoch"), _read(state, rules)
         return
     ahead = len(told.history) - len(stands.history)
     if ahead == 1 or (ahead < 1 and rules.fault is Fault.SEEN_APPLIED):
         if told.history[:-1] == stands.history or rules.fault in (Fault.DIGEST_UNREAD, Fault.SEEN_APPLIED):
-            yield step, state._replace(reader=Reader(told, _applied(state.reader.record, told.history[-1:], rules)))
+            yield step, state._replace(reader=Reader(told, _applied(state.reader.records, told.history[-1:], rules)))
         else:
             yield Step("hear of another history"), _read(state, rules)
     elif ahead > 1:
         if rules.fault is Fault.GAP_APPLIED:
-            yield step, state._replace(reader=Reader(told, _applied(state.reader.record, told.history[-1:], rules)))
+            yield step, state._replace(reader=Reader(told, _applied(state.reader.records, told.history[-1:], rules)))
         else:
             yield Step("hear a gap"), _read(state, rules)
 
@@ -134,11 +145,16 @@ def _heartbeat(state: State, rules: Rules, told: Position) -> Iterator[tuple[Ste
         yield Step("hear a heartbeat", len(told.history)), _read(state, rules)
 
 
-def _applied(record: int, entries: Log, rules: Rules) -> int:
-    for entry in entries:
-        if entry != DELETE or rules.fault is not Fault.DELETE_DROPPED:
-            record = entry
-    return record
+def folded(records: Records, entries: Log) -> Records:
+    """The records after `entries`."""
+    for key, write in entries:
+        records = (write, records[1]) if key == 0 else (records[0], write)
+    return records
+
+
+def _applied(records: Records, entries: Log, rules: Rules) -> Records:
+    dropped = rules.fault is Fault.DELETE_DROPPED
+    return folded(records, tuple(entry for entry in entries if entry.write != DELETE or not dropped))
 
 
 def _read(state: State, rules: Rules) -> State:
@@ -148,19 +164,18 @@ def _read(state: State, rules: Rules) -> State:
     if rules.fault is Fault.DIGEST_UNREAD:
         continues = len(held.history) >= len(stands.history)
     if stands.epoch == held.epoch and continues:
-        record = _applied(state.reader.record, held.history[len(stands.history) :], rules)
-        return state._replace(reader=Reader(held, record))
+        records = _applied(state.reader.records, held.history[len(stands.history) :], rules)
+        return state._replace(reader=Reader(held, records))
     epochs = state.epochs
     if stands.epoch == held.epoch:
         if rules.fault is Fault.EPOCH_KEPT:
             return state
         epochs += 1
         held = Position(epochs, held.history)
-    elif rules.fault is Fault.EPOCH_UNREAD:
+    elif rules.fault is Fault.EPOCH_UNREAD and stands.epoch:
         return state
-    record = held.history[-1] if held.history else DELETE
     owner = state.owner._replace(position=held)
-    return state._replace(owner=owner, reader=Reader(held, record), epochs=epochs)
+    return state._replace(owner=owner, reader=Reader(held, folded(NONE, held.history)), epochs=epochs)
 
 
 # --- what must hold ----------------------------------------------------------------------------------------------
@@ -168,16 +183,14 @@ def _read(state: State, rules: Rules) -> State:
 
 def went_back(before: Position, after: Position) -> bool:
     """A view never goes back."""
-    return after.epoch < before.epoch or (after.epoch == before.epoch and len(after.history) < len(before.history))
+    return after.epoch == before.epoch and len(after.history) < len(before.history)
 
 
 def equals_the_fold(state: State, rules: Rules) -> bool:
     """When faults stop, a view equals the fold of its owner: whatever it heard, asking once more brings it there."""
     settled = _read(state, rules)
-    history = settled.owner.position.history
-    return settled.reader.position == settled.owner.position and settled.reader.record == (
-        history[-1] if history else DELETE
-    )
+    position = settled.owner.position
+    return settled.reader == Reader(position, folded(NONE, position.history))
 
 
 class Watched(NamedTuple):
