@@ -36,6 +36,8 @@ def explore(
     that stands for all its like. Raises OverflowError after `states_max` states.
     """
     came: dict[S, S | None] = {same(first): None}
+    if wrong(first):
+        return Explored(1, 0, 0, wrong(first))
     ring, depth, transitions = list(came), 0, 0
     while ring:
         following: list[S] = []
@@ -67,9 +69,7 @@ def _way(came: dict[S, S | None], last: S) -> list[S]:
     return way[::-1]
 
 
-def _retold(
-    state: S, way: list[S], moves: Callable[[S], Iterable[tuple[T, S]]], same: Callable[[S], S]
-) -> Iterator[T]:
+def _retold(state: S, way: list[S], moves: Callable[[S], Iterable[tuple[T, S]]], same: Callable[[S], S]) -> Iterator[T]:
     """The steps of a way, walked once more without renumbering, so that its hosts keep their numbers."""
     for stand_in in way:
         step, state = next((step, after) for step, after in moves(state) if same(after) == stand_in)

@@ -133,7 +133,11 @@ class Step(NamedTuple):
     deed: int = 0
 
     def __str__(self) -> str:
-        about = ((" guest", self.guest >= 0, self.guest), (" host", self.host >= 0, self.host), (" deed", self.deed, self.deed))
+        about = (
+            (" guest", self.guest >= 0, self.guest),
+            (" host", self.host >= 0, self.host),
+            (" deed", self.deed, self.deed),
+        )
         return self.verb + "".join(f",{name} {value}" for name, meant, value in about if meant)
 
 
@@ -540,7 +544,5 @@ def _sorted(state: State) -> State:
     at = [ledger.host for ledger in state.guests]
     marked = sorted((host, tuple(h == i for h in at), i) for i, host in enumerate(state.hosts))
     place = {old: new for new, (_, _, old) in enumerate(marked)}
-    guests = tuple(
-        ledger if ledger.host < 0 else ledger._replace(host=place[ledger.host]) for ledger in state.guests
-    )
+    guests = tuple(ledger if ledger.host < 0 else ledger._replace(host=place[ledger.host]) for ledger in state.guests)
     return state._replace(guests=guests, hosts=tuple(host for host, _, _ in marked))

@@ -71,6 +71,13 @@ class Conveyed(TraceEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class Failed(TraceEvent):
+    """The registrar has on its disk that the request to build has failed for good."""
+
+    guest: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteAsked(TraceEvent):
     """The registrar has the delete on its disk, or the admission is gone because no host could have the guest."""
 
@@ -121,6 +128,7 @@ _VERBS: Final[dict[type[TraceEvent], tuple[str, ...]]] = {
     Running: ("run",),
     RefusedDurably: ("refuse",),
     Conveyed: ("convey",),
+    Failed: ("fail",),
     DeleteAsked: ("ask to delete",),
     Tombstoned: ("write the tombstone", "refuse as deleted"),
     HostRestarted: ("start the host",),
@@ -145,7 +153,9 @@ class _Play:
     def take(self, event: TraceEvent) -> bool:
         """Goes on with `event`; False if no way allows it."""
         wanted = self._wanted(event)
-        self.ways = {after for state in self._between() for step, after in model.moves(state, self.rules) if wanted(step)}
+        self.ways = {
+            after for state in self._between() for step, after in model.moves(state, self.rules) if wanted(step)
+        }
         return bool(self.ways)
 
     def _between(self) -> set[State]:
@@ -167,9 +177,7 @@ class _Play:
             verbs = ("restore",) if event.restored else ("claim",)
         host = self.hosts.index(event.host) if hasattr(event, "host") else None
         deed = getattr(event, "deed", None)
-        return lambda step: (
-            step.verb in verbs and host in (None, step.host) and (deed is None or deed == step.deed)
-        )
+        return lambda step: step.verb in verbs and host in (None, step.host) and (deed is None or deed == step.deed)
 
 
 def check_trace(events: Iterable[TraceEvent]) -> str | None:
@@ -209,5 +217,5 @@ def _limits(part: list[TraceEvent], hosts: int) -> Limits:
         rollbacks=count(RolledBack),
         fences=count(Fenced),
         conveys=count(Conveyed),
-        kills=count(HostRestarted),
+        kills=count(HostRestarted) + hosts,
     )

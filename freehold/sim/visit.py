@@ -50,7 +50,9 @@ def main() -> None:
 
 
 def _say(what: str, explored: Explored[model.Step] | Explored[telling.Step]) -> bool:
-    sys.stdout.write(f"{what}\n    {explored.states} states, {explored.transitions} transitions, depth {explored.depth}")
+    sys.stdout.write(
+        f"{what}\n    {explored.states} states, {explored.transitions} transitions, depth {explored.depth}"
+    )
     sys.stdout.write(f", {time.process_time():.0f} s of CPU so far\n")
     if explored.violation:
         sys.stdout.write(explored.story() + "\n")
