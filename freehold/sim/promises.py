@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from freehold.sim.model import LIVE, Held, Stage, State
+from freehold.sim.states import LIVE, Held, Stage, State
 
 
 def run_once(state: State) -> str:

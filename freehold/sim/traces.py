@@ -1,16 +1,16 @@
 """Whether what was seen in a run is something that the model of deeds can do.
 
-The model is played along with what was seen, in every way it could have gone: steps that nobody sees are taken as often
-as needed in between. What no way explains is said in a sentence. One guest is played at a time, with the hosts that have
-had to do with it.
+The model is played along with what was seen, in every way it could have gone: steps that nobody sees are taken as
+often as needed in between. What no way explains is said in a sentence. One guest is played at a time, with the hosts
+that have had to do with it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from freehold.sim import model
-from freehold.sim.model import Limits, Rules, State, Step
+from freehold.sim import model, states
+from freehold.sim.states import Limits, Rules, State, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +198,7 @@ def _check(guest: str, seen: list[TraceEvent]) -> str | None:
     hosts = list(dict.fromkeys(event.host for event in own if hasattr(event, "guest") and hasattr(event, "host")))
     part = [event for event in own if getattr(event, "host", None) in (None, *hosts)]
     rules = Rules(_limits(part, len(hosts)))
-    play = _Play(guest, hosts, rules, {model.start(rules.limits)})
+    play = _Play(guest, hosts, rules, {states.start(rules.limits)})
     for place, event in enumerate(part):
         if not play.take(event):
             before = f"after {part[place - 1]}" if place else "at first"

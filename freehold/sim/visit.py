@@ -4,10 +4,10 @@ import sys
 import time
 from typing import Final
 
-from freehold.sim import model, telling
+from freehold.sim import model, states, telling
 from freehold.sim.explore import Explored, explore
-from freehold.sim.model import Fault, Limits, Rules
 from freehold.sim.promises import broken
+from freehold.sim.states import Fault, Limits, Rules
 
 SMALL: Final[tuple[Rules, ...]] = (
     Rules(Limits(hosts=3, deeds=3), Fault.BUILD_OUTLIVES_START),
@@ -17,7 +17,7 @@ SMALL: Final[tuple[Rules, ...]] = (
     Rules(Limits(hosts=2, deeds=3, fences=1, conveys=1, kills=1)),
     Rules(Limits(hosts=2, deeds=2, rollbacks=1, kills=1)),
 )
-"""What the tests visit. In the first, builds are late for ever: where no host forgets or is fenced, that harms nobody."""
+"""What the tests visit. In the first, builds are late for ever: where no host forgets or is fenced, that harms none."""
 
 LARGE: Final[tuple[Rules, ...]] = (
     Rules(Limits(hosts=2, deeds=2, rollbacks=1)),
@@ -30,9 +30,9 @@ LARGE: Final[tuple[Rules, ...]] = (
 READERS: Final = telling.Rules(writes=4, rollbacks=2)
 
 
-def visit_deeds(rules: Rules) -> Explored[model.Step]:
+def visit_deeds(rules: Rules) -> Explored[states.Step]:
     """All states of the model of deeds within the limits of `rules`."""
-    return explore(model.start(rules.limits), lambda state: model.moves(state, rules), broken, model.same)
+    return explore(states.start(rules.limits), lambda state: model.moves(state, rules), broken, states.same)
 
 
 def visit_readers(rules: telling.Rules) -> Explored[telling.Step]:
@@ -49,7 +49,7 @@ def main() -> None:
     sys.exit(1 if wrong else 0)
 
 
-def _say(what: str, explored: Explored[model.Step] | Explored[telling.Step]) -> bool:
+def _say(what: str, explored: Explored[states.Step] | Explored[telling.Step]) -> bool:
     sys.stdout.write(
         f"{what}\n    {explored.states} states, {explored.transitions} transitions, depth {explored.depth}"
     )

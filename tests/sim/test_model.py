@@ -2,10 +2,11 @@
 
 import pytest
 
-from freehold.sim.model import Cell, Fault, Held, Host, Ledger, Life, Limits, Rules, Stage, moves, same, start
+from freehold.sim.model import moves
+from freehold.sim.states import Fault, Limits, Rules, start
 from freehold.sim.visit import SMALL, visit_deeds
 
-STATES = (6592, 3544, 41677, 23255, 0, 0)
+STATES = (6592, 3544, 41677, 23255, 82884, 38147)
 """How many states there are in each of `SMALL`: fewer would mean that something isn't visited any more."""
 
 NEEDED: dict[Fault, Limits] = {
@@ -49,25 +50,3 @@ def test_a_story_can_be_walked() -> None:
     for step in visit_deeds(rules).path:
         state = dict(moves(state, rules))[step]
     assert sum(host.cells[0].on for host in state.hosts) > 0
-
-
-def test_a_step_reads_as_a_line() -> None:
-    explored = visit_deeds(Rules(Limits(hosts=2, deeds=2), Fault.LAST_DEED_WINS))
-    assert str(explored.path[0]) == "admit, guest 0"
-    assert str(explored.path[1]) == "record, guest 0, host 0, deed 1"
-
-
-def test_states_that_differ_in_numbers_only_are_the_same() -> None:
-    limits = Limits(hosts=2, guests=2)
-    empty = start(limits)
-    here, there = Cell(held=Held.BUILDING, deed=1), Cell()
-    ledger = Ledger(Stage.OPEN, deed=1, host=0)
-    one = empty._replace(
-        guests=(ledger, Ledger()), hosts=(Host(Life.DOWN, (here, there)), Host(Life.CLEARED, (there, there)))
-    )
-    other = empty._replace(
-        guests=(Ledger(), ledger._replace(host=1)),
-        hosts=(Host(Life.CLEARED, (there, there)), Host(Life.DOWN, (there, here))),
-    )
-    assert same(one) == same(other)
-    assert same(one) != same(one._replace(guests=(ledger._replace(host=1), Ledger())))

@@ -2,7 +2,6 @@
 
 import pytest
 
-from freehold.sim.model import Cell, Held, Host, Ledger, Life, Stage, State
 from freehold.sim.promises import (
     broken,
     never_lost,
@@ -11,6 +10,7 @@ from freehold.sim.promises import (
     run_by_the_highest_deed,
     run_once,
 )
+from freehold.sim.states import Cell, Held, Host, Ledger, Life, Stage, State
 
 RUNS = Cell(held=Held.RUNNING, deed=1, on=True)
 HOLDS = Cell(held=Held.STOPPED, deed=1)

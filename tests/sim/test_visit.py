@@ -3,7 +3,7 @@
 import pytest
 
 from freehold.sim import visit
-from freehold.sim.model import Fault, Limits, Rules
+from freehold.sim.states import Fault, Limits, Rules
 from freehold.sim.telling import Rules as ReaderRules
 
 
