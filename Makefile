@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-read-your-writes sim sim-kills sim-bugs demo demo-stop image lock clean
+.PHONY: help setup check format test test-read-your-writes sim sim-kills sim-bugs model demo demo-stop image lock clean
 
 help:       ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ sim-bugs:   ## plant each bug of the table and show how fast the simulation find
 
 test-read-your-writes: ## 10,000 guests made, read, listed and deleted through two API processes by turns
 	@scripts/test-read-your-writes
+
+model:      ## every state of small models of deeds and of readers
+	@scripts/model
 
 demo:       ## a real guest, from nothing, in one command
 	@scripts/demo

@@ -62,9 +62,6 @@ class View(Protocol):
     def owners(self) -> Sequence[OwnerSeen]:
         """Every owner it knows, by role and name."""
 
-    def owner(self, shape: type[Word], key: str) -> str:
-        """The store of the owner that a record is shown from; empty if there is no such record."""
-
     def owner_seen(self, store: str) -> OwnerSeen | None:
         """One of the owners; None for one that it doesn't know."""
 

@@ -105,11 +105,6 @@ class PastView:
         """See View. Who was heard then isn't known."""
         return ()
 
-    def owner(self, shape: type[Word], key: str) -> str:
-        """See View. What is past is asked of nobody."""
-        del shape, key
-        return ""
-
     def owner_seen(self, store: str) -> OwnerSeen | None:
         """See View."""
         del store

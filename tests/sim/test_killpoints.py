@@ -20,6 +20,9 @@ ELSEWHERE: Final = {
     "freehold.workers.registrar.worker:_save": "tenancy",
     "freehold.workers.registrar.worker:_change_password": "tenancy",
     "freehold.workers.registrar.worker:_revoke": "tenancy",
+    "freehold.workers.registrar.worker:_drop": "tenancy",
+    "freehold.workers.registrar.worker:_close_project": "tenancy",
+    "freehold.workers.registrar.sharding:take_place": "the first start",
     "freehold.workers.registrar.worker:_opened_signer": "the first start",
     "freehold.workers.registrar.worker:bootstrap": "the first start",
     "freehold.workers.registrar.worker:set_password": "the first start",
@@ -30,6 +33,7 @@ ELSEWHERE: Final = {
     "freehold.workers.host.records:keep_refusal": "builds that are refused: in the seeds' storms",
     "freehold.workers.host.records:keep_secret": "builds that come twice: in the seeds' storms",
     "freehold.workers.host.records:keep_host": "before the script begins, and after power cuts: in the seeds' storms",
+    "freehold.workers.host.records:keep_resumed": "a host that lost its store: in the seeds' storms",
     "freehold.workers.network.records:keep_positions": "where reading goes on; it decides nothing",
     # Images: the script uses one that is there.
     "freehold.workers.image.records:stage": "images",

@@ -91,8 +91,8 @@ BUGS: Final = (
     Bug(
         "the compacted log ends before the horizon",
         "freehold.store.writing",
-        'AND rows.key = log.key AND rows.seq = log.seq)"',
-        'AND rows.key = log.key AND rows.seq = -log.seq)"',
+        "AND newer.seq > log.seq AND newer.seq <= ?))",
+        "AND newer.seq < log.seq AND newer.seq <= ?))",
     ),
     Bug(
         "a gap in the log is answered as if there were none",

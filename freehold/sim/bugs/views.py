@@ -39,8 +39,8 @@ BUGS: Final = (
     Bug(
         "the record under the lower deed is shown",
         "freehold.views.rows",
-        "if _deed(kind, standing[STORE_BYTES:]) > _deed(kind, value):",
-        "if _deed(kind, standing[STORE_BYTES:]) < _deed(kind, value):",
+        "if _deed(kind, standing[HEAD_BYTES:]) > _deed(kind, value):",
+        "if _deed(kind, standing[HEAD_BYTES:]) < _deed(kind, value):",
     ),
     Bug(
         "a deleted record stays in lists",

@@ -1,0 +1,357 @@
+"""The promises about deeds as a small machine whose states can all be visited: what may happen next in each.
+
+It says of create, delete, convey, fence, crash and old copies of a disk what the rules of the registrar and of the
+hosts say, and leaves out everything else. What was once sent to a host is kept as a set that may be delivered at any
+time, any number of times, in any order, or never: so loss, doubling, delay and reordering need no steps of their own.
+A registrar that hears of a host is a step that takes the host's record as it is then. Readers are in `telling`.
+"""
+
+from collections.abc import Iterator
+
+from freehold.sim.states import (
+    LAUNCHABLE,
+    LIVE,
+    UNLIMITED,
+    Cell,
+    Fault,
+    Held,
+    Host,
+    Kept,
+    Ledger,
+    Life,
+    Rules,
+    Stage,
+    State,
+    Step,
+    may_hold,
+    with_cell,
+    with_host,
+    with_ledger,
+)
+
+Moves = Iterator[tuple[Step, State]]
+
+
+def moves(state: State, rules: Rules) -> Moves:
+    """All that may happen next."""
+    for g, ledger in enumerate(state.guests):
+        yield from _registrar(state, rules, g, ledger)
+        for h, host in enumerate(state.hosts):
+            yield from _heard(state, rules, g, h)
+            if host.life is Life.CLEARED or host.life is Life.UP:
+                yield from _delivered(state, rules, g, h)
+                yield from _guest(state, rules, g, h)
+    for h, host in enumerate(state.hosts):
+        yield from _machine(state, rules, h, host)
+
+
+# --- the registrar -----------------------------------------------------------------------------------------------
+
+
+def _registrar(state: State, rules: Rules, g: int, ledger: Ledger) -> Moves:
+    if ledger.stage is Stage.NONE:
+        if not ledger.asked:
+            yield Step("admit", g), with_ledger(state, g, Ledger(Stage.OPEN))
+        return
+    if ledger.stage is Stage.GONE:
+        return
+    if not ledger.deleting:
+        yield Step("ask to delete", g), with_ledger(state, g, _delete_asked(ledger))
+        yield from _deeds(state, rules, g, ledger)
+    if ledger.stage is Stage.OPEN:
+        yield Step("fail", g), with_ledger(state, g, ledger._replace(stage=Stage.FAILED))
+    if rules.fault is Fault.DELETED_UNSEEN and ledger.deleting:
+        yield Step("end", g), with_ledger(state, g, ledger._replace(stage=Stage.GONE))
+    if rules.fault is Fault.LEASE_TIMED_OUT and ledger.stage is Stage.OPEN and may_hold(ledger):
+        yield Step("time out", g), _refused(state, g, ledger)
+    if rules.fault is Fault.LEDGER_PUT_BACK and ledger.deed:
+        yield Step("put the ledger back", g), _ledger_put_back(state, g, ledger)
+
+
+def _ledger_put_back(state: State, g: int, ledger: Ledger) -> State:
+    for h, host in enumerate(state.hosts):
+        state = with_cell(state, g, h, host.cells[g]._replace(barred=False))
+    before = Ledger(Stage.OPEN, asked=ledger.asked, tomb=ledger.tomb)
+    return with_ledger(state, g, before)
+
+
+def _delete_asked(ledger: Ledger) -> Ledger:
+    if may_hold(ledger):
+        return ledger._replace(deleting=True, asked=True)
+    return ledger._replace(stage=Stage.GONE, asked=True)
+
+
+def _deeds(state: State, rules: Rules, g: int, ledger: Ledger) -> Moves:
+    """Who may get the next deed: whoever hasn't refused; a host named by the holder; any, if the holder is fenced."""
+    if rules.fault is Fault.LAST_DEED_WINS and may_hold(ledger) and ledger.stage is Stage.OPEN:
+        for h in range(len(state.hosts)):
+            if h != ledger.host:
+                yield _deed(state, g, h, ledger, ledger.deed)
+    if ledger.deed >= rules.limits.deeds or ledger.stage is Stage.FAILED:
+        return
+    free = ledger.stage is Stage.OPEN and not may_hold(ledger)
+    for h, host in enumerate(state.hosts):
+        if (free and not host.cells[g].barred) or _may_move(state, rules, g, h, ledger):
+            yield _deed(state, g, h, ledger, ledger.deed + 1)
+
+
+def _may_move(state: State, rules: Rules, g: int, h: int, ledger: Ledger) -> bool:
+    if not may_hold(ledger):
+        return False
+    if h == ledger.host:
+        return False
+    if state.hosts[h].cells[g].offered == ledger.deed + 1:
+        return True
+    if rules.fault is Fault.CONVEYED_LATE and state.conveys and ledger.stage is Stage.ACTIVE:
+        return True
+    return state.hosts[ledger.host].life is Life.FENCED or rules.fault is Fault.EVACUATED_UNFENCED
+
+
+def _deed(state: State, g: int, h: int, ledger: Ledger, number: int) -> tuple[Step, State]:
+    cell = state.hosts[h].cells[g]
+    state = with_cell(state, g, h, cell._replace(builds=cell.builds | 1 << number))
+    after = ledger._replace(stage=Stage.OPEN, deed=number, host=h, refused=False, lost=False)
+    return Step("record", g, h, number), with_ledger(state, g, after)
+
+
+def _heard(state: State, rules: Rules, g: int, h: int) -> Moves:
+    """The registrar hears what host `h` has on its disk of guest `g`."""
+    ledger, cell = state.guests[g], state.hosts[h].cells[g]
+    if ledger.host != h or not may_hold(ledger):
+        return
+    if cell.held is not Held.NOTHING and cell.deed == ledger.deed:
+        ran = cell.held in LIVE and cell.held is not Held.BUILDING
+        active = ran and not ledger.deleting and ledger.stage is Stage.OPEN
+        after = ledger._replace(lost=False, stage=Stage.ACTIVE if active else ledger.stage)
+        if after != ledger:
+            yield Step("hear of the guest", g, h, ledger.deed), with_ledger(state, g, after)
+    if cell.refused >= ledger.deed:
+        yield Step("hear of the refusal", g, h, cell.refused), _refusal_heard(state, rules, g, ledger, cell)
+    elif rules.fault is Fault.ABSENCE_BELIEVED and cell.held is Held.NOTHING:
+        yield Step("hear of nothing", g, h), _refused(state, g, ledger)
+
+
+def _refusal_heard(state: State, rules: Rules, g: int, ledger: Ledger, cell: Cell) -> State:
+    ended = ledger.deleting or (cell.deleted and ledger.stage is Stage.ACTIVE)
+    if ended or rules.fault is Fault.DELETED_UNASKED:
+        return with_ledger(state, g, ledger._replace(stage=Stage.GONE, refused=True, lost=False))
+    return _refused(state, g, ledger)
+
+
+def _refused(state: State, g: int, ledger: Ledger) -> State:
+    if ledger.stage is Stage.OPEN:
+        cell = state.hosts[ledger.host].cells[g]
+        state = with_cell(state, g, ledger.host, cell._replace(barred=True))
+    return with_ledger(state, g, ledger._replace(refused=True))
+
+
+# --- what comes to a host ----------------------------------------------------------------------------------------
+
+
+def _delivered(state: State, rules: Rules, g: int, h: int) -> Moves:
+    host, ledger = state.hosts[h], state.guests[g]
+    cell = host.cells[g]
+    knows = host.life is Life.CLEARED and not any(other.lost for other in host.cells)
+    sent = cell.builds
+    mine = ledger.host == h and may_hold(ledger)
+    if mine and ledger.stage is Stage.OPEN and not ledger.deleting:
+        sent |= 1 << ledger.deed
+    for number in range(1, sent.bit_length()):
+        if sent >> number & 1 and knows:
+            yield from _build(state, rules, g, h, number)
+    restores = cell.restores | (1 << ledger.deed if mine and ledger.lost else 0)
+    for number in range(1, restores.bit_length()):
+        if restores >> number & 1 and cell.held is Held.NOTHING and not _is_kept_away(rules, cell, number):
+            held = Held.WIRING if cell.on else Held.STOPPED
+            after = cell._replace(held=held, deed=number, lost=False, restores=restores)
+            yield Step("restore", g, h, number), with_cell(state, g, h, after)
+    to_go = ledger.deleting or ledger.stage in (Stage.FAILED, Stage.GONE)
+    if to_go and ledger.host == h and not cell.lost and not (cell.deleted and cell.refused >= ledger.deed):
+        yield from _delete(state, g, h, ledger.deed)
+
+
+def _is_kept_away(rules: Rules, cell: Cell, number: int) -> bool:
+    return rules.fault is not Fault.CLAIM_UNCHECKED and (cell.deleted or number <= cell.refused)
+
+
+def _build(state: State, rules: Rules, g: int, h: int, number: int) -> Moves:
+    cell = state.hosts[h].cells[g]
+    if _is_kept_away(rules, cell, number):
+        return
+    if cell.held is Held.NOTHING:
+        claimed = cell._replace(held=Held.BUILDING, deed=number)
+        yield Step("claim", g, h, number), with_cell(state, g, h, claimed)
+        left = rules.fault is Fault.REFUSED_UNREMOVED
+        refused = cell._replace(refused=number, deleted=False, on=cell.on and left, disk=cell.disk and left)
+        yield Step("refuse", g, h, number), with_cell(state, g, h, refused)
+    elif number > cell.deed and (cell.held in LIVE or cell.held is Held.CONVEYED):
+        held = Held.WIRING if cell.held is Held.CONVEYED else cell.held
+        yield Step("take the higher deed", g, h, number), with_cell(state, g, h, cell._replace(held=held, deed=number))
+
+
+def _delete(state: State, g: int, h: int, number: int) -> Moves:
+    cell = state.hosts[h].cells[g]
+    if cell.held is Held.NOTHING:
+        after = cell._replace(on=False, disk=False, refused=max(cell.refused, number), deleted=True)
+        yield Step("refuse as deleted", g, h, number), _entombed(with_cell(state, g, h, after), g, h, number)
+    elif cell.held is not Held.DELETING:
+        yield Step("take the delete", g, h, number), with_cell(state, g, h, _deleting(cell, number))
+
+
+def _deleting(cell: Cell, number: int) -> Cell:
+    return cell._replace(held=Held.DELETING, end=max(cell.deed, number))
+
+
+def _entombed(state: State, g: int, h: int, number: int) -> State:
+    ledger = state.guests[g]
+    if h != ledger.host or number < ledger.deed or not (ledger.deleting or ledger.stage is Stage.GONE):
+        return state
+    return with_ledger(state, g, ledger._replace(tomb=True))
+
+
+# --- a guest on its host -----------------------------------------------------------------------------------------
+
+
+def _guest(state: State, rules: Rules, g: int, h: int) -> Moves:
+    """What the host does by its record, or a person asks it to."""
+    cell, cleared = state.hosts[h].cells[g], state.hosts[h].life is Life.CLEARED
+    held = cell.held
+    if held in LAUNCHABLE:
+        yield from _launch(state, rules, g, h, cell)
+    elif held is Held.STOPPED:
+        yield from _stopped(state, rules, g, h, cell)
+    elif held is Held.RUNNING:
+        if not cell.on or rules.limits.power or state.conveys:
+            yield Step("stop", g, h), with_cell(state, g, h, cell._replace(held=Held.STOPPED, on=False))
+    elif held in (Held.REFUSING, Held.DELETING):
+        if cell.on or cell.disk:
+            yield Step("remove", g, h), with_cell(state, g, h, cell._replace(on=False, disk=False))
+        else:
+            yield _ended(state, g, h, cell)
+    elif held is Held.QUARANTINED and cell.on:
+        yield Step("isolate", g, h), with_cell(state, g, h, cell._replace(on=False))
+    elif held is Held.QUARANTINED and rules.fault is Fault.QUARANTINE_OPENED and cleared:
+        yield Step("start", g, h, cell.deed), with_cell(state, g, h, cell._replace(held=Held.WIRING))
+    if rules.fault is Fault.TOMBSTONE_DROPPED and cell.deleted:
+        yield Step("forget the tombstone", g, h), with_cell(state, g, h, cell._replace(refused=0, deleted=False))
+
+
+def _launch(state: State, rules: Rules, g: int, h: int, cell: Cell) -> Moves:
+    cleared = state.hosts[h].life is Life.CLEARED or rules.fault is Fault.START_UNCLEARED
+    if cell.on:
+        yield Step("write that it runs", g, h), with_cell(state, g, h, cell._replace(held=Held.RUNNING))
+    elif cleared and (cell.disk or cell.held is Held.BUILDING):
+        yield Step("run", g, h, cell.deed), with_cell(state, g, h, cell._replace(on=True, disk=True))
+    if cell.held is Held.BUILDING:
+        yield Step("fail to build", g, h), with_cell(state, g, h, cell._replace(held=Held.REFUSING))
+
+
+def _stopped(state: State, rules: Rules, g: int, h: int, cell: Cell) -> Moves:
+    if cell.on:
+        yield Step("write that it runs", g, h), with_cell(state, g, h, cell._replace(held=Held.RUNNING))
+    elif state.hosts[h].life is Life.CLEARED:
+        if rules.limits.power:
+            yield Step("start", g, h, cell.deed), with_cell(state, g, h, cell._replace(held=Held.WIRING))
+        yield from _convey(state, rules, g, h, cell)
+
+
+def _ended(state: State, g: int, h: int, cell: Cell) -> tuple[Step, State]:
+    deleted = cell.held is Held.DELETING
+    number = max(cell.deed, cell.end)
+    after = cell._replace(held=Held.NOTHING, deed=0, end=0, refused=number, deleted=deleted)
+    state = with_cell(state, g, h, after)
+    if deleted:
+        return Step("write the tombstone", g, h, number), _entombed(state, g, h, number)
+    return Step("refuse", g, h, number), state
+
+
+def _convey(state: State, rules: Rules, g: int, h: int, cell: Cell) -> Moves:
+    """The source says durably whom it conveys the guest to; only then may there be a deed for that host."""
+    if not state.conveys or cell.deed >= rules.limits.deeds or state.guests[g].deed != cell.deed:
+        return
+    for to, host in enumerate(state.hosts):
+        if to != h:
+            offered = host.cells[g]._replace(offered=cell.deed + 1)
+            after = with_cell(state, g, h, cell._replace(held=Held.CONVEYED))
+            after = with_cell(after, g, to, offered)._replace(conveys=state.conveys - 1)
+            yield Step("convey", g, to, cell.deed + 1), after
+
+
+# --- a host's life -----------------------------------------------------------------------------------------------
+
+
+def _machine(state: State, rules: Rules, h: int, host: Host) -> Moves:
+    if host.life is Life.DOWN:
+        late = rules.fault is Fault.BUILD_OUTLIVES_START
+        cells = host.cells if late else tuple(cell._replace(builds=0, restores=0) for cell in host.cells)
+        yield Step("start the host", host=h), with_host(state, h, Host(Life.UP, cells))
+        if any(cell.on for cell in host.cells):
+            yield Step("lose power", host=h), with_host(state, h, _off(host, Life.DOWN))
+        if state.rollbacks and any(cell.copy for cell in host.cells):
+            yield Step("put the disk back", host=h), _put_back(state, h, host)
+    elif host.life is Life.UP:
+        yield Step("clear", host=h), _cleared(state, rules, h, host)
+    if host.life in (Life.UP, Life.CLEARED):
+        if state.kills:
+            cells = tuple(cell._replace(lost=False) for cell in host.cells)
+            killed = with_host(state, h, Host(Life.DOWN, cells))
+            yield Step("kill the worker", host=h), killed._replace(kills=max(UNLIMITED, state.kills - 1))
+        if state.rollbacks and not any(cell.copy for cell in host.cells):
+            copied = tuple(cell._replace(copy=(_kept(cell),)) for cell in host.cells)
+            yield Step("copy the disk", host=h), with_host(state, h, Host(host.life, copied))
+    if host.life is Life.FENCED:
+        yield Step("let the host back", host=h), with_host(state, h, Host(Life.DOWN, host.cells))
+    elif state.fences:
+        fenced = with_host(state, h, _off(host, Life.FENCED))
+        yield Step("fence", host=h), fenced._replace(fences=state.fences - 1)
+
+
+def _off(host: Host, life: Life) -> Host:
+    return Host(life, tuple(cell._replace(on=False, lost=False) for cell in host.cells))
+
+
+def _kept(cell: Cell) -> Kept:
+    return cell.held, cell.deed, cell.refused, cell.deleted, cell.end
+
+
+def _put_back(state: State, h: int, host: Host) -> State:
+    cells = tuple(_with_copy(cell) for cell in host.cells)
+    return with_host(state, h, Host(Life.DOWN, cells))._replace(rollbacks=state.rollbacks - 1)
+
+
+def _with_copy(cell: Cell) -> Cell:
+    if not cell.copy:
+        return cell
+    held, deed, refused, deleted, end = cell.copy[0]
+    return cell._replace(held=held, deed=deed, refused=refused, deleted=deleted, end=end, copy=())
+
+
+def _cleared(state: State, rules: Rules, h: int, host: Host) -> State:
+    """The registrar has told the host what was decided about what it holds, and which guests it should hold."""
+    for g, cell in enumerate(host.cells):
+        ledger = state.guests[g]
+        if cell.held is not Held.NOTHING:
+            state = with_cell(state, g, h, _told(rules, cell, ledger, h))
+        elif ledger.host == h and may_hold(ledger) and ledger.stage is Stage.ACTIVE and cell.refused < ledger.deed:
+            state = with_cell(state, g, h, cell._replace(lost=True))
+            state = with_ledger(state, g, ledger._replace(lost=True))
+    return with_host(state, h, Host(Life.CLEARED, state.hosts[h].cells))
+
+
+def _told(rules: Rules, cell: Cell, ledger: Ledger, h: int) -> Cell:
+    higher = ledger.deed > cell.deed
+    refused = ledger.refused and ledger.deed == cell.deed and rules.fault is not Fault.REFUSED_UNTOLD
+    if rules.fault is Fault.DEED_COMPARED_WRONG:
+        higher = ledger.deed < cell.deed
+    if ledger.deleting or ledger.stage is Stage.GONE:
+        if rules.fault is not Fault.ENDED_FORGOTTEN or ledger.stage is not Stage.GONE:
+            return _deleting(cell, ledger.deed)
+    elif higher and ledger.host == h and may_hold(ledger):
+        return cell._replace(deed=ledger.deed)
+    elif (higher or refused) and cell.held is Held.BUILDING:
+        return cell._replace(held=Held.REFUSING)
+    elif (higher or refused) and cell.held in LIVE:
+        return cell._replace(held=Held.QUARANTINED)
+    if cell.held is Held.RUNNING and not cell.on:
+        return cell._replace(held=Held.WIRING)
+    return cell
