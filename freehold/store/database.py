@@ -309,11 +309,17 @@ class Store:
         return position.seq > self._durable.seq or not self._continues(position)
 
     async def begin_epoch(self, epoch: str) -> None:
-        """Goes on under another name: who has read what this disk no longer has must take the complete state."""
+        """Goes on under another name: who has read what this disk no longer has must take the complete state.
+
+        Raises StoreFailed if the disk refused it; the store is then under its old name.
+        """
         while self._committing is not None:
             await asyncio.wait([self._committing])
         async with self._writing:
-            await self._offload(partial(writing.write_epoch, self._writer, epoch))
+            try:
+                await self._offload(partial(writing.write_epoch, self._writer, epoch))
+            except sqlite3.Error as error:
+                raise StoreFailed(f"the new epoch couldn't be written: {error}.") from error
             self.epoch = epoch
             self._durable = replace(self._durable, epoch=epoch)
             self._staged_head = replace(self._staged_head, epoch=epoch)

@@ -366,3 +366,11 @@ async def test_a_reader_of_the_file_itself_finds_plain_sqlite(store: Store, tmp_
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert connection.execute("SELECT count(*) FROM log").fetchone() == (1,)
     connection.close()
+
+
+async def test_an_epoch_that_the_disk_refuses_is_not_begun(store: Store) -> None:
+    before = store.epoch
+    store._writer.execute("CREATE TRIGGER full BEFORE UPDATE ON meta BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+    with pytest.raises(StoreFailed, match="disk full"):
+        await store.begin_epoch("2")
+    assert store.epoch == store.position().epoch == before

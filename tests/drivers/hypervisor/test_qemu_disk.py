@@ -20,7 +20,8 @@ GUEST = "0cca1991-394f-430f-bed5-f0ca5be05779"
 )
 async def test_a_tool_that_fails_leaves_nothing(tmp_path: Path, complaint: str, error: type[Exception]) -> None:
     tool = tmp_path / "qemu-img"
-    tool.write_text(f'#!/bin/sh\nfor last; do :; done\ntouch disk.qcow2.new\necho "{complaint}" >&2\nexit 1\n')
+    begin = 'for part; do case "$part" in *.new) touch "$part" ;; esac; done'
+    tool.write_text(f'#!/bin/sh\n{begin}\necho "{complaint}" >&2\nexit 1\n')
     tool.chmod(0o755)
     base = tmp_path / "base.raw"
     base.write_bytes(bytes(512))
