@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-read-your-writes sim sim-kills sim-bugs model demo demo-stop image lock clean
+.PHONY: help setup check format test test-read-your-writes sim sim-shrink sim-kills sim-bugs model demo demo-stop image lock clean
 
 help:       ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ test:       ## the whole suite; with real guests where this is root and QEMU is 
 
 sim:        ## the whole cloud on a virtual clock, everything going wrong: SEEDS=100 FIRST_SEED=1, or FAULTS=5000000
 	@scripts/sim $(if $(FAULTS),--seeds 0 --faults $(FAULTS),--seeds $(or $(SEEDS),100)) --first-seed $(or $(FIRST_SEED),1)
+
+sim-shrink: ## the failing run of FIRST_SEED, made as small as it can be, told as a story
+	@scripts/sim --shrink --first-seed $(FIRST_SEED)
 
 sim-kills:  ## kill -9 at every durable step, and at every pair of steps of create and delete (long)
 	@scripts/setup && .venv/bin/python -m freehold.sim.kills --pairs $(or $(PAIRS),1)

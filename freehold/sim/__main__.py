@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import count
 
-from freehold.sim.plan import planned
+from freehold.sim.plan import Plan, planned
 from freehold.sim.run import Outcome, play
 from freehold.sim.seeds import until_faults
+from freehold.sim.shrink import shrunk, told
 
 STORY_LINES_MAX = 200
 
@@ -24,6 +25,28 @@ def tell(outcome: Outcome) -> None:
     print(f"play it again: make sim SEEDS=1 FIRST_SEED={outcome.seed}", flush=True)
 
 
+def shrink(seed: int) -> int:
+    """Prints the smallest failing plan found of a seed that fails, and its story."""
+    plan = planned(seed)
+    if not play(plan).violation:
+        print(f"seed {seed} passes: there is nothing to shrink")
+        return 0
+    tries = 0
+
+    def fails(smaller: Plan) -> bool:
+        nonlocal tries
+        tries += 1
+        failed = bool(play(smaller).violation)
+        print(f"shrink: try {tries}, {len(smaller.asks)} asks, {len(smaller.troubles)} troubles: {failed=}", flush=True)
+        return failed
+
+    small = shrunk(plan, fails)
+    outcome = play(small, keep=True)
+    print("\n".join((*outcome.lines[-STORY_LINES_MAX:], f"the plan of seed {seed}, made small:", *told(small))))
+    print(f"seed {seed} failed: {outcome.violation}")
+    return 1
+
+
 def main() -> int:
     """Plays the seeds that the command line names."""
     parser = argparse.ArgumentParser(prog="freehold.sim", description=__doc__)
@@ -32,7 +55,10 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=0, help="stop when so many faults were made")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--story", action="store_true", help="tell what happens, for one seed")
+    parser.add_argument("--shrink", action="store_true", help="make the failing plan of one seed small, and tell it")
     given = parser.parse_args()
+    if given.shrink:
+        return shrink(given.first_seed)
     if given.story:
         outcome = play(planned(given.first_seed), keep=True)
         print("\n".join(outcome.lines))
