@@ -16,7 +16,6 @@ ROOT = Path(__file__).parents[2]
 
 ELSEWHERE: Final = {
     # What belongs to tenants: one commit each, before its answer; nothing follows that could be cut in two.
-    "freehold.workers.registrar.worker:_answer": "tenancy",
     "freehold.workers.registrar.worker:_save": "tenancy",
     "freehold.workers.registrar.worker:_change_password": "tenancy",
     "freehold.workers.registrar.worker:_revoke": "tenancy",
