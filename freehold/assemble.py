@@ -18,6 +18,7 @@ from typing import Final, Protocol
 
 from starlette.types import ASGIApp
 
+from freehold.api.admission import Lane, Limits
 from freehold.api.cloud import Cloud
 from freehold.api.listen import Listener
 from freehold.api.server import application
@@ -58,6 +59,8 @@ from freehold.workers.scheduler.worker import SchedulerWorker
 OFFLOAD_THREADS: Final = 8
 BYTES_THREADS: Final = 2
 """For hashing and writing images, and for backups, so that commits never wait behind them."""
+CALL_WAIT_S: Final = 1.0
+"""How long a call to the API waits for others to end, before it is sent away."""
 REAL_LAUNCHES_AT_ONCE: Final = 2
 SIMULATED_LAUNCHES_AT_ONCE: Final = 64
 
@@ -244,13 +247,22 @@ class Running:
 
         def app(port: int) -> ASGIApp:
             where = (url(port), settings.region, settings.cluster)
-            rest = (means.shards, settings.unknown_after_s)
+            rest = (means.shards, settings.unknown_after_s, _limits(settings))
             return application(Cloud(means.bus, view, means.clock, means.chance, *where, *rest))
 
         listener = Listener(app, settings.listen, wanted_port)
         port = await listener.open()
         self._stack.push_async_callback(listener.close)
         return url(port)
+
+
+def _limits(settings: Settings) -> Limits:
+    """What an API process takes on: as many calls wait as are served."""
+    calls, transfers = settings.api_requests_max, settings.api_transfers_max
+    return Limits(
+        Lane(calls, settings.api_requests_per_project_max, calls, CALL_WAIT_S),
+        Lane(transfers, settings.api_transfers_per_project_max, transfers, CALL_WAIT_S),
+    )
 
 
 def _numbered(name: str, number: int) -> str:
