@@ -27,8 +27,9 @@ _log = logger("host")
 
 async def in_time(verb: str, about: str, seconds: float, work: Awaitable[T]) -> T:
     """What `work` gives. Raises Unavailable if that takes longer than `seconds`."""
+    bound = asyncio.timeout(seconds)
     try:
-        async with asyncio.timeout(seconds) as bound:
+        async with bound:
             return await work
     except TimeoutError as error:
         if not bound.expired():

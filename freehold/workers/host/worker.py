@@ -120,7 +120,8 @@ class HostWorker:
         self.tasks.start("news", self._hear_news())
         self.tasks.start("filters", self._filters.follow())
         self.tasks.start("clearance", Clearance(self._means, self._records, self._actors).get(facts.boot))
-        self.tasks.start("reconcile", periodically(self._means.clock.clock.sleep, PERIOD_S, self._reconcile))
+        look = self._desk.watchdog.watched("reconcile", self._reconcile)
+        self.tasks.start("reconcile", periodically(self._means.clock.clock.sleep, PERIOD_S, look))
 
     @property
     def cleared(self) -> bool:
