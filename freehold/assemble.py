@@ -69,6 +69,10 @@ _PLACES: Final = re.compile(r"(registrar|image)(-[0-9]{1,3})?\.db|network\.db|ho
 """Where stores lie in the folder of the state."""
 
 
+class RoleFailed(Broken):
+    """A role of this process has ended by itself."""
+
+
 class _Role(Protocol):
     tasks: Tasks
 
@@ -114,7 +118,7 @@ class Running:
         await openers[role]()
 
     async def broken(self) -> None:
-        """Waits until a role fails. Raises Broken then: everything is started anew from what is on disk."""
+        """Waits until a role fails. Raises RoleFailed then: everything is started anew from what is on disk."""
         tasks = [asyncio.create_task(role.tasks.broken()) for role in self._roles]
         try:
             await asyncio.wait(
@@ -123,7 +127,7 @@ class Running:
         finally:
             for task in tasks:
                 task.cancel()
-        raise Broken("a role has failed; its log line says why. Start it again: it goes on from what is on disk")
+        raise RoleFailed("a role has failed; its log line says why. Start it again: it goes on from what is on disk")
 
     async def close(self) -> None:
         """Stops in reverse order. Guests run on."""
