@@ -18,6 +18,7 @@ from typing import Final, Protocol
 
 from starlette.types import ASGIApp
 
+from freehold.api.admission import Lane, Limits
 from freehold.api.cloud import Cloud
 from freehold.api.listen import Listener
 from freehold.api.server import application
@@ -58,12 +59,18 @@ from freehold.workers.scheduler.worker import SchedulerWorker
 OFFLOAD_THREADS: Final = 8
 BYTES_THREADS: Final = 2
 """For hashing and writing images, and for backups, so that commits never wait behind them."""
+CALL_WAIT_S: Final = 1.0
+"""How long a call to the API waits for others to end, before it is sent away."""
 REAL_LAUNCHES_AT_ONCE: Final = 2
 SIMULATED_LAUNCHES_AT_ONCE: Final = 64
 
 
 _PLACES: Final = re.compile(r"(registrar|image)(-[0-9]{1,3})?\.db|network\.db|hosts/[0-9]{1,6}\.db")
 """Where stores lie in the folder of the state."""
+
+
+class RoleFailed(Broken):
+    """A role of this process has ended by itself."""
 
 
 class _Role(Protocol):
@@ -111,7 +118,7 @@ class Running:
         await openers[role]()
 
     async def broken(self) -> None:
-        """Waits until a role fails. Raises Broken then: everything is started anew from what is on disk."""
+        """Waits until a role fails. Raises RoleFailed then: everything is started anew from what is on disk."""
         tasks = [asyncio.create_task(role.tasks.broken()) for role in self._roles]
         try:
             await asyncio.wait(
@@ -120,7 +127,7 @@ class Running:
         finally:
             for task in tasks:
                 task.cancel()
-        raise Broken("a role has failed; its log line says why. Start it again: it goes on from what is on disk")
+        raise RoleFailed("a role has failed; its log line says why. Start it again: it goes on from what is on disk")
 
     async def close(self) -> None:
         """Stops in reverse order. Guests run on."""
@@ -244,13 +251,22 @@ class Running:
 
         def app(port: int) -> ASGIApp:
             where = (url(port), settings.region, settings.cluster)
-            rest = (means.shards, settings.unknown_after_s)
+            rest = (means.shards, settings.unknown_after_s, _limits(settings))
             return application(Cloud(means.bus, view, means.clock, means.chance, *where, *rest))
 
         listener = Listener(app, settings.listen, wanted_port)
         port = await listener.open()
         self._stack.push_async_callback(listener.close)
         return url(port)
+
+
+def _limits(settings: Settings) -> Limits:
+    """What an API process takes on: as many calls wait as are served."""
+    calls, transfers = settings.api_requests_max, settings.api_transfers_max
+    return Limits(
+        Lane(calls, settings.api_requests_per_project_max, calls, CALL_WAIT_S),
+        Lane(transfers, settings.api_transfers_per_project_max, transfers, CALL_WAIT_S),
+    )
 
 
 def _numbered(name: str, number: int) -> str:

@@ -11,6 +11,8 @@ from freehold.vocabulary.shards import SHARDS_MAX
 
 ROLES: Final = ("registrar", "image", "scheduler", "network", "host", "api")
 HOSTS_MAX: Final = 100_000
+CALLS_MAX: Final = 10_000
+"""That an API process may be set to serve at once."""
 WORKERS_MAX: Final = 64
 """Of a role in one process."""
 
@@ -52,6 +54,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     unknown_after_s: float | None = None
     """How long a host may be silent before the API shows its guests as UNKNOWN; not set: they keep what was last known.
     """
+    api_requests_max: int = 256
+    """Requests that an API process serves at once; those past it wait a second, and are then told 503."""
+    api_requests_per_project_max: int = 64
+    """Of those, for one project: past it 429."""
+    api_transfers_max: int = 32
+    """Image uploads and downloads at once, beside the requests."""
+    api_transfers_per_project_max: int = 8
     log_level: str = "info"
     """debug, info, warning or error."""
     log_json: bool = False
@@ -70,6 +79,7 @@ def checked(settings: Settings) -> Settings:
     if settings.simulated_ram_mib < 1 or not 0 <= settings.simulated_boot_s <= 3600:
         raise BadRequest("a simulated host has at least 1 MiB of memory, and its guests take 0 to 3600 s to start")
     _check_counts(settings)
+    _check_limits(settings)
     if settings.unknown_after_s is not None and not settings.unknown_after_s >= 15:
         raise BadRequest("unknown_after_s is less than 15 s: a host may miss a heartbeat or two without being away")
     unknown = set(settings.roles) - set(ROLES)
@@ -105,6 +115,18 @@ def _check_counts(settings: Settings) -> None:
     for name, count, most in counts:
         if not 1 <= count <= most:
             raise BadRequest(f"{name} is {count}; it can be 1 to {most}")
+
+
+def _check_limits(settings: Settings) -> None:
+    for name, share, most in (
+        ("api_requests", settings.api_requests_per_project_max, settings.api_requests_max),
+        ("api_transfers", settings.api_transfers_per_project_max, settings.api_transfers_max),
+    ):
+        if not 1 <= share <= most <= CALLS_MAX:
+            raise BadRequest(
+                f"{name}_max is {most}, and {name}_per_project_max {share}; both are at least 1, the share of a project"
+                f" no more than the whole, and the whole at most {CALLS_MAX}"
+            )
 
 
 def read(path: Path | None, **given: object) -> Settings:

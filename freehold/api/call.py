@@ -155,8 +155,15 @@ class Route:
     policy: str
     streams: bool = False
     """The function reads the body itself from `Call.chunks`, unbounded."""
+    sends_bytes: bool = False
+    """The answer is a stream that lasts as long as the client likes."""
     knows_past: bool = False
     """The function heeds the header `AS_OF`."""
+
+    @property
+    def is_transfer(self) -> bool:
+        """Whether it lasts as long as the client likes: such calls have a bound of their own."""
+        return self.streams or self.sends_bytes
 
 
 Routes = Mapping[tuple[str, str], Route]

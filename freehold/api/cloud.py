@@ -1,7 +1,8 @@
 """What the API room is handed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from freehold.api.admission import Limits
 from freehold.bus.interface import Bus
 from freehold.runtime.chance import Chance
 from freehold.runtime.clock import HybridClock
@@ -25,3 +26,5 @@ class Cloud:
     """The registrar's."""
     unknown_after_s: float | None = None
     """How long a host may be silent before its guests are shown as UNKNOWN; None: they never are."""
+    limits: Limits = field(default_factory=Limits)
+    """How much an API process takes on at once."""

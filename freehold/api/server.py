@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import unquote
@@ -11,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from freehold.api import faults
+from freehold.api.admission import Admission
 from freehold.api.call import AS_OF, JSON_BYTES_MAX, Answer, Call, Door, Query, Route
 from freehold.api.caller import ANONYMOUS, Tokens
 from freehold.api.cloud import Cloud
@@ -98,6 +100,8 @@ class Server:
         self._root = root_door(doors)
         self._doors = {door.name: door for door in doors}
         self._tables = {door.name: Table(door.routes) for door in (*doors, self._root)}
+        self.calls = Admission(cloud.limits.calls, "requests")
+        self.transfers = Admission(cloud.limits.transfers, "transfers")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI 3."""
@@ -122,11 +126,12 @@ class Server:
             tokens=self._tokens,
             chunks=lambda: _chunks(request),
         )
-        try:
-            answer = await self._answer(door, parts, call, request)
-        except ClientDisconnect:
-            return
-        await self._send(door, call, answer, request, send)
+        with ExitStack() as admitted:  # until the last byte is sent
+            try:
+                answer = await self._answer(door, parts, call, request, admitted)
+            except ClientDisconnect:
+                return
+            await self._send(door, call, answer, request, send)
         took_ms = round((self._cloud.clock.clock.monotonic_s() - began) * 1000, 1)
         _log.info(
             "request",
@@ -147,11 +152,12 @@ class Server:
         path = "".join(f"/{part}" for part in behind)
         return door or self._root, [unquote(part) for part in behind], path
 
-    async def _answer(self, door: Door, parts: list[str], call: Call, request: Request) -> Answer:
+    async def _answer(self, door: Door, parts: list[str], call: Call, request: Request, admitted: ExitStack) -> Answer:
         try:
             route, call.params = self._tables[door.name].find(call.method, parts)
             call.query = Query(request.scope["query_string"].decode("latin-1"))
             await self._let_in(route, call)
+            await self._admit(route, call, request, admitted)
             if not route.streams:
                 call.body = await _whole_body(request)
             return await route.serve(call)
@@ -174,6 +180,14 @@ class Server:
         check(rule, call.caller)
         if AS_OF in call.headers and not route.knows_past:
             raise BadRequest("only servers and their lists can be asked as of a moment; leave Freehold-As-Of out")
+
+    async def _admit(self, route: Route, call: Call, request: Request, admitted: ExitStack) -> None:
+        """Waits until the call may be served. Raises HttpRefusal 429 or Unavailable where that would be too long."""
+        client = request.client
+        who = f"project {call.caller.project}" if call.caller.project else f"address {client.host if client else ''}"
+        lane = self.transfers if route.is_transfer else self.calls
+        await lane.enter(who)
+        admitted.callback(lane.leave, who)
 
     def _failed(self, door: Door, call: Call, status: int, message: str, error: FreeholdError | None) -> Answer:
         parts = call.path.split("/")

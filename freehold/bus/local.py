@@ -32,14 +32,26 @@ class _Ear:
     def __init__(self, bus: "LocalBus", pattern: str, listener: Listener, group: str) -> None:
         self._bus, self.pattern, self.group = bus, pattern, group
         self._listener = listener
-        self._backlog: deque[tuple[str, bytes]] = deque(maxlen=BACKLOG_MAX)
+        self._backlog: deque[tuple[str, bytes]] = deque()
+        self.lost = 0
+        """Messages that it was too slow for."""
         self._wake = asyncio.Event()
         self._closed = False
         self._task = bus.tasks.start(f"ear {pattern}", self._run())
 
     def hear(self, subject: str, body: bytes) -> None:
+        if len(self._backlog) == BACKLOG_MAX:
+            self._lose_oldest()
         self._backlog.append((subject, body))
         self._wake.set()
+
+    def _lose_oldest(self) -> None:
+        """Readers find the gap by the sequence of what comes next; who sent is never held up."""
+        self._backlog.popleft()
+        self._bus.lost += 1
+        self.lost += 1
+        if self.lost.bit_count() == 1:  # the first, then ever more rarely: a flood mustn't become one of log lines
+            _log.warning("a listener is too slow; its oldest messages are lost", pattern=self.pattern, lost=self.lost)
 
     async def _run(self) -> None:
         while not self._closed:
@@ -87,6 +99,8 @@ class LocalBus:
         self._heard_by: dict[str, list[_Ear]] = {}
         self._answered_by: dict[str, list[_Mouth]] = {}
         self._turn = 0
+        self.lost = 0
+        """Publications that were lost to listeners that were too slow."""
 
     async def publish(self, subject: str, body: bytes) -> None:
         """See Bus."""

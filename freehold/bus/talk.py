@@ -1,17 +1,20 @@
 """Words and errors over the bus: what is sent is checked when it arrives, what was raised there is raised here."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from freehold.bus.interface import Bus, Subscription
 from freehold.runtime.log import logger
 from freehold.vocabulary.codec import decode, encode
-from freehold.vocabulary.errors import Broken, Fault, FreeholdError, raised_from
+from freehold.vocabulary.errors import Broken, Busy, Fault, FreeholdError, raised_from
 from freehold.vocabulary.word import Word
 
 A = TypeVar("A")
+
+AT_ONCE_MAX: Final = 4096
+"""Questions in progress at one answerer, where its owner doesn't set fewer."""
 
 _log = logger("talk")
 
@@ -37,13 +40,29 @@ async def ask(bus: Bus, subject: str, question: Word, answer: type[A], deadline_
 
 
 async def serve(
-    bus: Bus, subject: str, questions: Any, handler: Callable[[Any], Awaitable[Word]], group: str
+    bus: Bus,
+    subject: str,
+    questions: Any,
+    handler: Callable[[Any], Awaitable[Word]],
+    group: str,
+    at_once_max: int = AT_ONCE_MAX,
 ) -> Subscription:
     """Answers questions of the union `questions` with `handler`. What it raises is sent as a fault; a bug is sent as
-    Broken and logged.
+    Broken and logged. Past `at_once_max` questions in progress, the next is answered with Busy at once.
     """
+    in_progress = 0
 
     async def answerer(subject_asked: str, body: bytes) -> bytes:
+        nonlocal in_progress
+        if in_progress >= at_once_max:
+            return encode(_Answer(fault=_busy(subject_asked, in_progress)))
+        in_progress += 1
+        try:
+            return await answer(subject_asked, body)
+        finally:
+            in_progress -= 1
+
+    async def answer(subject_asked: str, body: bytes) -> bytes:
         try:
             return encode(_Answer(body=encode(await handler(decode(body, questions)))))
         except FreeholdError as error:
@@ -56,6 +75,11 @@ async def serve(
             return encode(_Answer(fault=Fault(code="Broken", message="an internal error happened; it is in the log")))
 
     return await bus.answer(subject, answerer, group)
+
+
+def _busy(subject: str, in_progress: int) -> Fault:
+    _log.warning("too many questions at once; one was sent away", subject=subject, in_progress=in_progress)
+    return Busy("Whoever answers this has too many questions in progress. Try again.").fault()
 
 
 async def hear(

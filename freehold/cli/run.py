@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import uvloop
 
@@ -14,7 +14,19 @@ from freehold.cli import first_start
 from freehold.cli.credentials import Admin, read_admin, write_admin
 from freehold.config import Settings
 from freehold.runtime import log
-from freehold.vocabulary.errors import FreeholdError
+from freehold.runtime.clock import Clock, SystemClock
+from freehold.runtime.watchdog import LagMeter
+from freehold.vocabulary.errors import Broken, FreeholdError
+
+RESTARTS_MAX: Final = 5
+RESTARTS_WITHIN_S: Final = 3600.0
+"""More than so many in this time, and the process ends: starting again doesn't help."""
+FIRST_PAUSE_S: Final = 1.0
+"""Before the first; doubled before each further one."""
+PAUSE_S_MAX: Final = 60.0
+CLOSE_S: Final = 120.0
+
+_log = log.logger("up")
 
 
 def up(path: Path | None, **given: object) -> None:
@@ -60,6 +72,37 @@ async def _up(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    lag = asyncio.create_task(LagMeter(SystemClock()).run(), name="lag")
+    try:
+        await supervised(stop, lambda: _live(stop, settings), SystemClock())
+    finally:
+        lag.cancel()
+
+
+async def supervised(stop: asyncio.Event, live: Callable[[], Coroutine[Any, Any, None]], clock: Clock) -> None:
+    """Runs a life of the cloud, and the next one when a role of it has failed or is stuck: what is on disk goes on.
+
+    Raises Broken after too many lives in an hour, and whatever else a life raises: a setting or a store that is wrong
+    stays so.
+    """
+    ended_s: list[float] = []
+    while True:
+        try:
+            return await live()
+        except assemble.RoleFailed as error:
+            now_s = clock.monotonic_s()
+            ended_s = [before_s for before_s in ended_s if now_s - before_s < RESTARTS_WITHIN_S] + [now_s]
+            if len(ended_s) > RESTARTS_MAX:
+                raise
+            pause_s = min(FIRST_PAUSE_S * 2 ** (len(ended_s) - 1), PAUSE_S_MAX)
+            _log.error("starting again", reason=error.message, restarts=len(ended_s), pause_s=pause_s)
+        await _until(stop, _pause(clock, pause_s))
+        if stop.is_set():
+            return
+
+
+async def _live(stop: asyncio.Event, settings: Settings) -> None:
+    """From opening the roles to the stop signal. Raises RoleFailed if one ends before that."""
     cloud = assemble.Running(settings, say)
     try:
         await _until(stop, _open(cloud, settings))
@@ -67,7 +110,16 @@ async def _up(settings: Settings) -> None:
             say(f"ready {cloud.url}" if cloud.url else f"ready {' '.join(settings.roles)}")
             await _until(stop, cloud.broken())
     finally:
-        await cloud.close()
+        await _closed(cloud)
+
+
+async def _closed(cloud: assemble.Running) -> None:
+    """Closes it. Raises Broken if that doesn't end: only the end of the process helps then."""
+    try:
+        async with asyncio.timeout(CLOSE_S):
+            await cloud.close()
+    except TimeoutError as error:
+        raise Broken("what had failed couldn't be closed either; the process ends, start it again") from error
 
 
 async def _open(cloud: assemble.Running, settings: Settings) -> None:
@@ -91,6 +143,10 @@ async def _bootstrap(settings: Settings) -> None:
 async def _wipe(settings: Settings) -> None:
     guests = await assemble.wipe(settings)
     say(f"removed {len(guests)} guests, and every tap, bridge, namespace and rule of this host")
+
+
+async def _pause(clock: Clock, seconds: float) -> None:
+    await clock.sleep(seconds)
 
 
 async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:

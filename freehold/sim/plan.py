@@ -92,6 +92,7 @@ TROUBLES: Final = {
     "clock": 8,
     "disk": 8,
     "driver fails": 14,
+    "driver hangs": 3,
     "image can't be fetched": 3,
     "guest powers off": 6,
     "guest crashes": 5,
@@ -157,6 +158,7 @@ def _trouble(random: Random, kind: str, names: list[str], storm_s: float) -> Tro
     if kind in (
         "power cut",
         "driver fails",
+        "driver hangs",
         "put back",
         "store deleted",
         "image can't be fetched",

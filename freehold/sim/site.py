@@ -212,6 +212,9 @@ class Watched:
 
     def __getattr__(self, verb: str) -> Any:
         real = getattr(self._driver, verb)
+        if self._site.hangs.get(verb):
+            self._site.hangs[verb] -= 1
+            return _never
         around = self._site.world.around_verb
         if around is None or not asyncio.iscoroutinefunction(real):
             return real
@@ -237,6 +240,11 @@ class Watched:
             await asyncio.get_running_loop().create_future()
 
 
+async def _never(*_arguments: Any) -> Any:
+    """A verb that has begun and doesn't return."""
+    await asyncio.get_running_loop().create_future()
+
+
 class HostSite(Site):
     """A machine that runs guests: they go on when the worker ends."""
 
@@ -246,6 +254,8 @@ class HostSite(Site):
     def __init__(self, world: "World", name: str) -> None:
         super().__init__(world, name)
         self.boots = 1
+        self.hangs: dict[str, int] = {}
+        """How many of the next calls of a driver's verb never return."""
         self.guests = Guests(lambda guest, before, after: world.checkers.guest_kept(self, guest, before, after))
         self.ports = Ports(lambda record: world.checkers.port_plugged(self, record))
         self.hypervisor: SimulatedHypervisor | None = None

@@ -32,6 +32,8 @@ def happen(world: World, trouble: Trouble) -> None:
             world.delete_store(site)
         elif trouble.kind == "driver fails":
             world.fail_driver(site, trouble.amount)
+        elif trouble.kind == "driver hangs":
+            world.hang_driver(site, trouble.amount)
         elif trouble.kind == "image can't be fetched":
             world.fail_fetch(site, trouble.for_s)
         else:

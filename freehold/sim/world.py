@@ -270,6 +270,15 @@ class World:
         for _ in range(times):
             host.hypervisor.fail(verb, error)
 
+    def hang_driver(self, host: HostSite, pick: float) -> None:
+        """The next call of a verb of the hypervisor never returns; sometimes the next two don't."""
+        if host.hypervisor is None or not host.up:
+            return
+        verb, times = VERBS[int(pick * 1000) % len(VERBS)], 1 + int(pick * 13000) % 2
+        self.faults["driver hangs"] += times
+        self.tell(host.name, f"the next {times} calls of {verb} never return")
+        host.hangs[verb] = host.hangs.get(verb, 0) + times
+
     def fail_fetch(self, host: HostSite, for_s: float) -> None:
         """The image can't be fetched for a while."""
         images = host.images
@@ -352,8 +361,10 @@ class World:
             if site.store is not None:
                 site.store.failing = 0.0
                 site.store.at_commit = None
-            if isinstance(site, HostSite) and site.images is not None:
-                site.images.faults.clear()
+            if isinstance(site, HostSite):
+                site.hangs.clear()
+                if site.images is not None:
+                    site.images.faults.clear()
             if site.process is not None and site.process.paused:
                 site.process.go_on(self.loop.take_up)
             if site.process is None or not site.process.alive:

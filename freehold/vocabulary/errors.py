@@ -12,6 +12,7 @@
     ├── NoRoom              no host can take the guest
     ├── Unavailable         an owner can't be reached or is overloaded: try again
     │   ├── NoAnswer        a question's deadline passed; what was asked may or may not have happened
+    │   ├── Busy            an owner has as many questions as it takes; what was asked hasn't happened
     │   └── StoreFailed     an owner's store can't be written; what was asked may or may not have happened
     └── Broken              a promise of ours didn't hold (damaged store, failed effect)
 
@@ -86,6 +87,10 @@ class NoAnswer(Unavailable):
     """The deadline of a question passed without an answer."""
 
 
+class Busy(Unavailable):
+    """An owner answers as many questions as it can, and didn't take this one."""
+
+
 class StoreFailed(Unavailable):
     """A store can't be written. Its owner ends, and goes on from what the disk has when it is started again."""
 
@@ -108,6 +113,7 @@ _CLASSES: dict[str, type[FreeholdError]] = {
         NoRoom,
         Unavailable,
         NoAnswer,
+        Busy,
         StoreFailed,
         Broken,
     )

@@ -9,6 +9,7 @@ from freehold.runtime.chance import Chance, new_id
 from freehold.runtime.clock import HybridClock
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Offload, Tasks, periodically
+from freehold.runtime.watchdog import Watchdog
 from freehold.store.database import Store
 from freehold.vocabulary.envelope import (
     FRAME_ENTRIES_MAX,
@@ -67,6 +68,8 @@ class Desk:
     def __init__(self, means: Means, store: Store, name: str) -> None:
         self._means, self._store, self._name = means, store, name
         self.tasks = Tasks(f"{store.owner.role}.desk")
+        self.watchdog = Watchdog(store.owner.role, means.clock.clock)
+        """For the loops of the owner, and of its desk."""
         self._told = store.position()
         self._compacted_at = 0
         self._subscriptions: list[Subscription] = []
@@ -79,6 +82,7 @@ class Desk:
             await talk.serve(bus, subjects.owner(store.id), OwnerQuestion, self._answer, group="owner"),
             await talk.hear(bus, subjects.HELLO, Hello, self._greet),
         ]
+        self.tasks.start("watchdog", self.watchdog.run())
         self.tasks.start("tell", self._tell())
         self.tasks.start("heartbeat", self._beat())
         self.tasks.start("compact", periodically(self._means.clock.clock.sleep, COMPACT_PERIOD_S, self._compact))
@@ -165,7 +169,7 @@ class Desk:
         while True:
             seen = await self._store.news(seen)
             while self._told.seq < self._store.position().seq:
-                await self._tell_next()
+                await self.watchdog.turn("tell", self._tell_next())
 
     async def _tell_next(self) -> None:
         entries = _bounded_entries(self._store.since(self._told, FRAME_ENTRIES_MAX)).entries
@@ -180,7 +184,7 @@ class Desk:
 
     async def _beat(self) -> None:
         while True:
-            await self._say_heartbeat()
+            await self.watchdog.turn("heartbeat", self._say_heartbeat())
             await self._means.clock.clock.sleep(HEARTBEAT_PERIOD_S * self._means.chance.uniform(0.8, 1.2))
 
     async def _compact(self) -> None:

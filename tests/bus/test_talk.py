@@ -8,8 +8,8 @@ from freehold.bus import talk
 from freehold.bus.local import LocalBus
 from freehold.vocabulary.codec import encode
 from freehold.vocabulary.envelope import Done, Hello, Position, Since, Stands
-from freehold.vocabulary.errors import BadRequest, Broken, Conflict, QuotaExceeded
-from tests.owners import project, until
+from freehold.vocabulary.errors import BadRequest, Broken, Busy, Conflict, QuotaExceeded
+from tests.owners import project, turns, until
 
 WHERE = Position(epoch="e", seq=3)
 
@@ -82,4 +82,22 @@ async def test_what_cant_be_read_or_taken_is_dropped_and_the_next_is_heard() -> 
         await talk.say(bus, "a", Position(epoch=epoch))
     await until(lambda: not heard.empty())
     assert heard.get_nowait() == "good"
+    await bus.close()
+
+
+async def test_past_its_bound_an_answerer_says_busy_at_once_and_answers_again_when_one_has_ended() -> None:
+    bus, gate = LocalBus(), asyncio.Event()
+
+    async def handler(_question: Stands) -> Position:
+        await gate.wait()
+        return WHERE
+
+    await talk.serve(bus, "q", Stands, handler, "g", at_once_max=2)
+    waiting = [asyncio.ensure_future(talk.ask(bus, "q", Stands(), Position)) for _ in range(2)]
+    await turns()
+    with pytest.raises(Busy):
+        await asyncio.wait_for(talk.ask(bus, "q", Stands(), Position), 5)
+    gate.set()
+    assert await asyncio.gather(*waiting) == [WHERE, WHERE]
+    assert await talk.ask(bus, "q", Stands(), Position) == WHERE
     await bus.close()

@@ -18,7 +18,7 @@ ROUTES: Final[Routes] = {
     ("PATCH", _IMAGE): Route(images.update, "image:write"),
     ("DELETE", _IMAGE): Route(images.delete, "image:write"),
     ("PUT", f"{_IMAGE}/file"): Route(data.upload, "image:write", streams=True),
-    ("GET", f"{_IMAGE}/file"): Route(data.download, "image:read"),
+    ("GET", f"{_IMAGE}/file"): Route(data.download, "image:read", sends_bytes=True),
     ("PUT", f"{_IMAGE}/tags/{{tag}}"): Route(images.add_tag, "image:write"),
     ("DELETE", f"{_IMAGE}/tags/{{tag}}"): Route(images.drop_tag, "image:write"),
     ("GET", f"{_IMAGE}/members"): Route(images.members, "image:read"),

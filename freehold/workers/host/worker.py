@@ -35,6 +35,7 @@ from freehold.workers.base import Desk, Means
 from freehold.workers.host.actors import Actors
 from freehold.workers.host.claims import Claimed, Dropped, Known, Refused, claim, refusal_of_unknown
 from freehold.workers.host.clearance import Clearance
+from freehold.workers.host.deadlines import TimelyFabric, TimelyHypervisor
 from freehold.workers.host.effects import Effects
 from freehold.workers.host.filters import Filters, PortView
 from freehold.workers.host.local_door import LocalDoor
@@ -84,6 +85,7 @@ class HostWorker:
         launches_max: int = 2,
     ) -> None:
         self._means, self._store, self._name = means, store, name
+        hypervisor, fabric = TimelyHypervisor(hypervisor), TimelyFabric(fabric)
         self._hypervisor, self._fabric = hypervisor, fabric
         self.tasks = Tasks("host")
         clock = means.clock
@@ -118,7 +120,8 @@ class HostWorker:
         self.tasks.start("news", self._hear_news())
         self.tasks.start("filters", self._filters.follow())
         self.tasks.start("clearance", Clearance(self._means, self._records, self._actors).get(facts.boot))
-        self.tasks.start("reconcile", periodically(self._means.clock.clock.sleep, PERIOD_S, self._reconcile))
+        look = self._desk.watchdog.watched("reconcile", self._reconcile)
+        self.tasks.start("reconcile", periodically(self._means.clock.clock.sleep, PERIOD_S, look))
 
     @property
     def cleared(self) -> bool:

@@ -143,7 +143,8 @@ class ImageWorker:
     async def _reconcile(self) -> None:
         sleep = self._means.clock.clock.sleep
         await sleep(RECONCILE_PERIOD_S)
-        await periodically(sleep, RECONCILE_PERIOD_S, self._reconciler.look)
+        look = self._desk.watchdog.watched("reconcile", self._reconciler.look)
+        await periodically(sleep, RECONCILE_PERIOD_S, look)
 
     def _now(self) -> int:
         return self._means.clock.now()

@@ -53,7 +53,8 @@ class NetworkWorker:
             await talk.serve(bus, subjects.ask_network(self._cluster), NetworkQuestion, self._answer, GROUP),
             await talk.hear(bus, subjects.build_network(self._cluster), Build, self._take_build, GROUP),
         ]
-        self.tasks.start("reconcile", periodically(self._means.clock.clock.sleep, RECONCILE_PERIOD_S, self._reconcile))
+        look = self._desk.watchdog.watched("reconcile", self._reconcile)
+        self.tasks.start("reconcile", periodically(self._means.clock.clock.sleep, RECONCILE_PERIOD_S, look))
 
     async def close(self) -> None:
         """Hears no more and keeps where it stands. The store is closed by whoever opened it."""

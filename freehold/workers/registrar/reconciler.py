@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks
+from freehold.runtime.watchdog import Watchdog
 from freehold.vocabulary.errors import FreeholdError
 from freehold.vocabulary.request import Admission, Build
 from freehold.vocabulary.units import unix_ms
@@ -33,8 +34,9 @@ _log = logger("registrar")
 class Reconciler:
     """Keeps for each guest that is pursued when it is next due, and how often it was tried."""
 
-    def __init__(self, means: Means, records: Records, tasks: Tasks) -> None:
+    def __init__(self, means: Means, records: Records, tasks: Tasks, watchdog: Watchdog) -> None:
         self._means, self._records, self._tasks = means, records, tasks
+        self._watchdog = watchdog
         self._due: list[tuple[float, str, int]] = []
         self._tries: dict[str, int] = {}
         self._turn: dict[str, int] = {}
@@ -60,7 +62,7 @@ class Reconciler:
             while self._due and self._due[0][0] <= clock.monotonic_s():
                 _, guest, turn = heapq.heappop(self._due)
                 if turn == self._turn.get(guest):
-                    await self.pursue(guest)
+                    await self._watchdog.turn("resend", self.pursue(guest))
             await self._pause_until_woken()
 
     async def _pause_until_woken(self) -> None:

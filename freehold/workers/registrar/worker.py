@@ -57,6 +57,8 @@ from freehold.workers.registrar.sharding import check_mine, take_place
 
 GUESTS_AT_ONCE_MAX: Final = 1000
 DEEDS_PAGE: Final = 1000
+AT_ONCE_MAX: Final = 512
+"""Questions that are answered at once: past it, who asks is told to come again."""
 TIDY_PERIOD_S: Final = 3600.0
 ENDED_HORIZON_MS: Final = 30 * 24 * 3600 * 1000
 """How long it is known of a guest that it was deleted: as old a copy of a host's disk may come back."""
@@ -74,7 +76,7 @@ class RegistrarWorker:
         self.tasks = Tasks("registrar")
         self.records = Records(store)
         self.desk = Desk(means, store, name)
-        self._reconciler = Reconciler(means, self.records, self.tasks)
+        self._reconciler = Reconciler(means, self.records, self.tasks, self.desk.watchdog)
         sink = HostSink(self.records, means.clock, self._reconciler, means.shards)
         self.follower = Follower(means.bus, ["host"], sink, "registrar")
         self._passwords = Passwords(means, hasher or PasswordHasher())
@@ -90,7 +92,9 @@ class RegistrarWorker:
         await self.desk.open()
         subject = subjects.ask_shard(self._store.owner.shard)
         self._subscriptions = [
-            await talk.serve(self._means.bus, subject, RegistrarQuestion, self._answer, group="registrar")
+            await talk.serve(
+                self._means.bus, subject, RegistrarQuestion, self._answer, group="registrar", at_once_max=AT_ONCE_MAX
+            )
         ]
         await self.follower.open()
         self._reconciler.wake_all()

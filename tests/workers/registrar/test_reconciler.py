@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from freehold.bus import subjects, talk
 from freehold.runtime.tasks import Tasks
+from freehold.runtime.watchdog import Watchdog
 from freehold.vocabulary.envelope import Done, Position
 from freehold.vocabulary.errors import Fault, Unavailable
 from freehold.vocabulary.guest import Delete
@@ -48,7 +49,7 @@ class Pursuit:
     async def open(self) -> None:
         self.store = await store_at(self.folder / "s.db", self.means)
         self.records, self.tasks = Records(self.store), Tasks("t")
-        self.reconciler = Attentive(self.means, self.records, self.tasks)
+        self.reconciler = Attentive(self.means, self.records, self.tasks, Watchdog("registrar", self.clock))
 
         async def image_worker(build: Build) -> None:
             self.builds.append((self.now(), build))

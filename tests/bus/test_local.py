@@ -1,0 +1,66 @@
+"""A listener that is too slow loses its oldest messages: counted, said, and no harm to a reader that follows."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from freehold.bus import local, subjects
+from freehold.bus.local import LocalBus
+from freehold.store.database import put
+from freehold.views.follower import Follower
+from freehold.workers.base import Desk
+from tests.owners import Folded, means_of, project, store_at, turns, until
+
+
+async def test_what_a_slow_listener_loses_is_the_oldest_and_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "BACKLOG_MAX", 3)
+    bus, heard, gate = LocalBus(), list[bytes](), asyncio.Event()
+
+    async def slow(_subject: str, body: bytes) -> None:
+        await gate.wait()
+        heard.append(body)
+
+    await bus.subscribe("a", slow)
+    with capture_logs() as logs:
+        for number in range(8):
+            await bus.publish("a", b"%d" % number)
+    gate.set()
+    await until(lambda: len(heard) == 3)
+    assert heard == [b"5", b"6", b"7"]
+    assert bus.lost == 5
+    assert [log["lost"] for log in logs] == [1, 2, 4]  # not a line for each
+    await bus.close()
+
+
+async def test_a_reader_heals_what_its_backlog_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "BACKLOG_MAX", 2)
+    bus = LocalBus()
+    means, sink = means_of(bus), Folded()
+    store = await store_at(tmp_path / "s.db", means)
+    desk, follower = Desk(means, store, "s"), Follower(bus, ["registrar"], sink)
+    await desk.open()
+    await follower.open()
+    await store.commit([put("p0", project("p0"))], "test")
+    await until(lambda: follower.stands().get(store.id) == store.position())
+    [ear] = [ear for ear in bus._ears if ear.pattern == subjects.events_of("registrar")]
+    gate = asyncio.Event()
+    real = ear._listener
+
+    async def slow(subject: str, body: bytes) -> None:
+        await gate.wait()
+        await real(subject, body)
+
+    ear._listener = slow
+    for number in range(1, 9):
+        await store.commit([put(f"p{number}", project(f"p{number}"))], "test")
+        await turns()
+    await until(lambda: bus.lost > 0)
+    gate.set()
+    await until(lambda: follower.stands().get(store.id) == store.position())
+    assert follower.resyncs <= 1  # the gap was asked for, not the whole state
+    await follower.close()
+    await desk.close()
+    await store.close()
+    await bus.close()
