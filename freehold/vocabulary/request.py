@@ -221,6 +221,8 @@ class Intent(Word, frozen=True, kw_only=True):
     delete_urn: str = ""
     refused_deed: int = 0
     """The highest deed that its host has refused on disk."""
+    has_run: bool = False
+    """Its host had said that it runs: a host whose record says less was put back to an old copy."""
     ended: bool = False
     """It was deleted, and its host had said that nothing is left of it: a host that has it was put back to an old copy.
     """

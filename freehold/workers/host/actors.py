@@ -144,7 +144,7 @@ class Actors:
         """Performs the one effect that the record asks for. False if there is none, or it waits for something else."""
         held = self._records.guest(guest)
         effect = None if held is None else effect_of(held)
-        if held is None or effect is None or (effect is Effect.LAUNCH and not self._may_launch(held)):
+        if held is None or effect is None or not self._may_begin(held, effect):
             return False
         await self._records.store.durable()
         answer = await self._performed(effect, guest)
@@ -153,8 +153,10 @@ class Actors:
         after = self._records.guest(guest)
         return after is None or after.state is not held.state
 
-    def _may_launch(self, guest: Guest) -> bool:
-        return self.gate(guest.project).cleared.is_set() or guest.id in self._let
+    def _may_begin(self, guest: Guest, effect: Effect) -> bool:
+        """No guest is started, and none is taken apart as never having run, before the registrar was heard."""
+        waits = effect is Effect.LAUNCH or guest.state is GuestState.REFUSING
+        return not waits or self.gate(guest.project).cleared.is_set() or guest.id in self._let
 
     async def _performed(self, effect: Effect, guest: str) -> EffectDone | EffectFailed | None:
         work: asyncio.Task[EffectDone | EffectFailed] = self._tasks.start(effect, self._effects.perform(effect, guest))

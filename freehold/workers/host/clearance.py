@@ -18,7 +18,7 @@ from freehold.vocabulary.request import DeedPage, DeedsOf, Intent, IntentList, I
 from freehold.vocabulary.word import Message
 from freehold.workers.base import Means
 from freehold.workers.host.actors import Actors
-from freehold.workers.host.messages import DeleteAsked, HigherDeedKnown
+from freehold.workers.host.messages import DeleteAsked, HasRun, HigherDeedKnown
 from freehold.workers.host.records import Records
 
 A = TypeVar("A")
@@ -118,6 +118,9 @@ class Clearance:
         elif intent.deed.number > guest.deed:
             _log.warning("a guest has a higher deed", guest=guest.id, held=guest.deed, deed=intent.deed.number)
             self._actors.take(guest.id, HigherDeedKnown(intent.deed), "intents")
+        elif intent.has_run and guest.launched is None:
+            _log.error("a guest has run, and this disk was put back to before that; it is kept", guest=guest.id)
+            self._actors.take(guest.id, HasRun(), "intents")
 
     async def _resume(self, shard: int, boot: str) -> None:
         """A shard's guests that ran run again; they aren't told of this boot a second time."""

@@ -24,6 +24,7 @@ from freehold.workers.host.messages import (
     Effect,
     EffectDone,
     EffectFailed,
+    HasRun,
     HigherDeedKnown,
     MachineRestarted,
     Message,
@@ -50,11 +51,13 @@ class End(StrEnum):
 
 S, C = GuestState, Came
 
-# Building: what fails is taken apart again and refused; nothing of it stays here.
+# Building: what fails is taken apart again and refused; nothing of it stays here. A guest that has run already isn't
+# built: its disk is its own, and is never taken apart because an old copy of the record says that it isn't finished.
 _BUILDING: Final[dict[Came, GuestState | End]] = {
     C.FAILED: S.REFUSING,
     C.FAILED_BUILD: S.REFUSING,
     C.HIGHER_DEED: S.REFUSING,
+    C.HAS_RUN: S.STOPPED,
     C.DELETE: S.DELETING,
 }
 
@@ -67,6 +70,7 @@ MOVES: Final[dict[GuestState, dict[Came, GuestState | End]]] = {
         C.FAILED_BUILD: S.REFUSING,
         C.FAILED: S.STOPPED,
         C.HIGHER_DEED: S.QUARANTINED,
+        C.HAS_RUN: S.WIRING,
         C.RELABEL: S.WIRING,
         C.DELETE: S.DELETING,
     },
@@ -75,6 +79,7 @@ MOVES: Final[dict[GuestState, dict[Came, GuestState | End]]] = {
         C.FAILED_BUILD: S.REFUSING,
         C.FAILED: S.STOPPED,
         C.HIGHER_DEED: S.QUARANTINED,
+        C.HAS_RUN: S.LAUNCHING,
         C.RELABEL: S.LAUNCHING,
         C.DELETE: S.DELETING,
     },
@@ -115,7 +120,13 @@ MOVES: Final[dict[GuestState, dict[Came, GuestState | End]]] = {
         C.DELETE: S.DELETING,
     },
     S.DELETING: {C.DONE: End.GONE, C.FAILED: S.DELETING, C.FAILED_BUILD: S.DELETING, C.DELETE: S.DELETING},
-    S.REFUSING: {C.DONE: End.REFUSED, C.FAILED: S.REFUSING, C.FAILED_BUILD: S.REFUSING, C.DELETE: S.DELETING},
+    S.REFUSING: {
+        C.DONE: End.REFUSED,
+        C.FAILED: S.REFUSING,
+        C.FAILED_BUILD: S.REFUSING,
+        C.HAS_RUN: S.STOPPED,
+        C.DELETE: S.DELETING,
+    },
     # --- stable
     S.RUNNING: {
         C.POWER_RUNNING: S.RUNNING,
@@ -282,6 +293,8 @@ def _with_what_came(guest: Guest, message: Message) -> Guest:
             return replace(guest, power=Power.OFF)
         case EffectFailed(fault=fault):
             return replace(guest, fault=fault)
+        case HasRun():
+            return replace(guest, launched=guest.launched or guest.created)
         case HigherDeedKnown(deed=deed):
             return replace(guest, fault=_lost_to(guest, deed.number))
         case DeleteAsked(command=command):

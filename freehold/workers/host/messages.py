@@ -67,6 +67,11 @@ class HigherDeedKnown:
 
 
 @dataclass(frozen=True, slots=True)
+class HasRun:
+    """The registrar was told by this host that the guest runs: a disk that says less was put back to an old copy."""
+
+
+@dataclass(frozen=True, slots=True)
 class StartAsked:
     """A client wants it to run."""
 
@@ -102,7 +107,9 @@ class DeleteAsked:
 
 
 CommandAsked = StartAsked | StopAsked | RebootAsked | RelabelAsked | DeleteAsked
-Message = CommandAsked | EffectDone | EffectFailed | PowerSeen | DeadlinePassed | MachineRestarted | HigherDeedKnown
+Message = (
+    CommandAsked | EffectDone | EffectFailed | PowerSeen | DeadlinePassed | MachineRestarted | HigherDeedKnown | HasRun
+)
 
 
 class Came(StrEnum):
@@ -120,6 +127,7 @@ class Came(StrEnum):
     DEADLINE = "deadline"
     RESTARTED = "restarted"
     HIGHER_DEED = "higher_deed"
+    HAS_RUN = "has_run"
     START = "start"
     STOP = "stop"
     STOP_NOW = "stop_now"
@@ -150,6 +158,8 @@ def came_of(guest: Guest, message: Message) -> Came:
             return Came.RESTARTED
         case HigherDeedKnown():
             return Came.HIGHER_DEED
+        case HasRun():
+            return Came.HAS_RUN
         case _:
             return _command_came(message)
 

@@ -13,6 +13,7 @@
     any          DeleteGuest otherwise                      DELETING: carried to the host until its refusal is seen
     DELETING     the host's refusal of the deed             gone
     ACTIVE       the host's refusal, as deleted             gone: this ledger was put back to before the delete
+    ACTIVE       the host's refusal otherwise               FAILED: its host has nothing of it any more
     ACTIVE       Lost, by the host with the deed            as it was, and sent to that host until it shows the guest
     none         a host's record of the guest, unless it    as the host says: this ledger was put back to before it
                  is known to have ended
@@ -114,7 +115,7 @@ def refusal_seen(admission: Admission, refusal: Refusal, host: str, now: int) ->
     if admission.delete_urn or (refusal.deleted and admission.stage is Stage.ACTIVE):
         return None  # also when this ledger was put back to before the delete was asked for
     if admission.stage is Stage.ACTIVE:
-        return refused
+        return failed(refused, refusal.fault, now)
     if admission.stage is Stage.FAILED:
         return refused
     return replace(

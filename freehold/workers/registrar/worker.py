@@ -39,6 +39,7 @@ from freehold.vocabulary.request import (
     SignIn,
     SignInAgain,
     SignInByCredential,
+    Stage,
     Token,
 )
 from freehold.vocabulary.secret import Secret
@@ -236,7 +237,11 @@ class RegistrarWorker:
         if admission is None:
             return Intent(guest=guest, ended=self.records.has_ended(guest))
         return Intent(
-            guest=guest, deed=admission.deed, delete_urn=admission.delete_urn, refused_deed=admission.refused_deed
+            guest=guest,
+            deed=admission.deed,
+            delete_urn=admission.delete_urn,
+            refused_deed=admission.refused_deed,
+            has_run=admission.stage is Stage.ACTIVE,
         )
 
     async def _lost(self, asked: Lost) -> Done:

@@ -132,6 +132,36 @@ async def test_a_build_in_its_last_step_waits_for_the_registrar_as_well(bench: B
     assert bench.state() is S.RUNNING
 
 
+@pytest.mark.parametrize("verb", ["make_disk", "launch"])
+async def test_a_guest_that_has_run_is_kept_by_a_host_put_back_to_its_build(bench: Bench, verb: str) -> None:
+    bench.hold(verb)
+    await bench.send(bench.build())
+    await bench.kill()
+    bench.intents[GUEST] = Intent(guest=GUEST, deed=bench.build().deed, has_run=True)
+    bench.hypervisor.fail(verb, Unavailable("the machine is busy"))
+    await bench.open()
+    await bench.clock.advance(60)
+    assert bench.state() not in (None, S.REFUSING), "its disk would have been removed"
+    assert bench.guest().launched is not None
+
+
+async def test_a_build_that_failed_is_taken_apart_when_the_registrar_was_heard(bench: Bench) -> None:
+    bench.hold("make_disk")
+    await bench.send(bench.build())
+    await bench.kill()
+    assert bench.registrar is not None
+    await bench.registrar.close()
+    bench.hypervisor.fail("make_disk", Unavailable("the machine is busy"))
+    await bench.open()
+    await bench.clock.advance(60)
+    assert bench.state() is S.REFUSING
+    bench.intents[GUEST] = Intent(guest=GUEST, deed=bench.build().deed)
+    await bench.open_registrar()
+    await bench.clock.advance(60)
+    assert bench.state() is None
+    assert not bench.refusal().deleted
+
+
 async def test_a_guest_given_to_another_host_is_stopped_and_its_disk_kept(bench: Bench) -> None:
     await bench.running()
     await bench.kill()

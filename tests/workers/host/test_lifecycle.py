@@ -18,6 +18,7 @@ from freehold.workers.host.messages import (
     Effect,
     EffectDone,
     EffectFailed,
+    HasRun,
     HigherDeedKnown,
     MachineRestarted,
     Message,
@@ -66,6 +67,7 @@ power_absent     .. .. .. .. ST .. rh .. .. .. CR CR CR CR QU
 deadline         .. .. .. .. st .. rh .. .. .. .. .. .. .. ..
 restarted        .. .. .. .. .. .. .. .. .. .. wi .. wi .. ..
 higher_deed      re re QU QU QU QU QU QU .. .. QU QU QU QU ..
+has_run          ST ST wi la .. .. .. .. .. ST .. .. .. .. ..
 start            !! !! !! !! !! !! !! !! !! !! !! wi !! rh !!
 stop             !! !! !! !! !! !! !! !! !! !! sd !! st st !!
 stop_now         !! !! !! !! st !! !! !! !! !! st !! st st !!
@@ -119,6 +121,7 @@ MESSAGES: list[Message] = [
     *(PowerSeen(power, since=NOW) for power in Power),
     DeadlinePassed(NOW),
     MachineRestarted(),
+    HasRun(),
     HigherDeedKnown(Deed(guest=GUEST, project=PROJECT, number=9, host="another", cluster="c", urn="u")),
     StartAsked(start()),
     StopAsked(stop()),

@@ -64,6 +64,7 @@ Becomes = str | dict[str, Any]
 S, B, A, F = ({"stage": stage} for stage in (Stage.SCHEDULED, Stage.BUILDING, Stage.ACTIVE, Stage.FAILED))
 AGAIN = {"stage": Stage.ADMITTED, "attempts": 2, "refused_hosts": ("h1",), "refused_deed": 1}
 ENDED_ON_DISK = {"refused_deed": 1}
+IS_NOWHERE = ENDED_ON_DISK | F
 INTENT = {"delete_urn": "urn:d"}
 
 # what comes: (admitted, scheduled, building, active, failed, deleting, refused, second) becomes
@@ -79,9 +80,9 @@ TABLE: list[tuple[str, Event, list[Becomes]]] = [
     ("it was never launched", seen(GuestState.STOPPED, launched=None), [SAME, B, SAME, SAME, SAME, SAME, B, SAME]),
     ("it runs elsewhere", seen(GuestState.RUNNING, "h9"), [SAME] * 8),
     ("it runs under deed 2", seen(GuestState.RUNNING, "h2", 2), [SAME] * 7 + [A]),
-    ("h1 refuses", refuses(), [SAME, AGAIN, AGAIN, ENDED_ON_DISK, ENDED_ON_DISK, GONE, SAME, SAME]),
+    ("h1 refuses", refuses(), [SAME, AGAIN, AGAIN, IS_NOWHERE, ENDED_ON_DISK, GONE, SAME, SAME]),
     ("h1 has deleted it", refuses(deleted=True), [SAME, AGAIN, AGAIN, GONE, ENDED_ON_DISK, GONE, SAME, SAME]),
-    ("h1 refuses up to 5", refuses(deed=5), [SAME, AGAIN, AGAIN, ENDED_ON_DISK, ENDED_ON_DISK, GONE, SAME, SAME]),
+    ("h1 refuses up to 5", refuses(deed=5), [SAME, AGAIN, AGAIN, IS_NOWHERE, ENDED_ON_DISK, GONE, SAME, SAME]),
     ("h9 refuses", refuses("h9"), [SAME] * 8),
     ("an older refusal", refuses(deed=0), [SAME] * 8),
     ("given up before a deed", gives_up(0), [F, SAME, SAME, SAME, SAME, SAME, SAME, SAME]),
