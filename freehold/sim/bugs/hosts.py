@@ -55,8 +55,26 @@ BUGS: Final = (
     Bug(
         "guests are started before the registrar was heard",
         f"{_HOST}.actors",
-        "return self.gate(guest.project).cleared.is_set() or guest.id in self._let",
+        "return not waits or self.gate(guest.project).cleared.is_set() or guest.id in self._let",
         "return True",
+    ),
+    Bug(
+        "a host that was put back takes apart what has run",
+        f"{_HOST}.clearance",
+        "elif intent.has_run and guest.launched is None:",
+        "elif intent.has_run and guest.launched is None and guest.id == '':",
+    ),
+    Bug(
+        "a late build is taken for a guest that was deleted",
+        f"{_HOST}.clearance",
+        "wanted = not intent.ended and not deleting",
+        "wanted = not deleting",
+    ),
+    Bug(
+        "what is left of a guest is built over",
+        f"{_HOST}.claims",
+        "if build.restore or power is not Power.ABSENT:",
+        "if build.restore:",
     ),
     Bug(
         "what the registrar says isn't heeded",

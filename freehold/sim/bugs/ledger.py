@@ -102,8 +102,8 @@ BUGS: Final = (
     Bug(
         "hosts aren't told what is to be deleted",
         f"{_REGISTRAR}.worker",
-        "delete_urn=admission.delete_urn, refused_deed",
-        'delete_urn="", refused_deed',
+        "delete_urn=admission.delete_urn,\n            refused_deed",
+        'delete_urn="",\n            refused_deed',
     ),
     Bug(
         "quota isn't given back",

@@ -59,7 +59,8 @@ def claim(
 ) -> Outcome:
     """What `host` does with `build`, of which it holds `held` or has refused `refusal`.
 
-    `power`: of what there is of the guest on the machine, for a build that only restores its record.
+    `power`: of what there is of the guest on the machine. Where there is something and no record, the disk was put
+    back to an old copy: the record is restored, and nothing of the guest is made anew or taken apart.
     """
     deed = build.deed
     if deed is None:
@@ -71,7 +72,7 @@ def claim(
         return Dropped(f"refused under deed {refusal.deed}")
     if held is not None:
         return _again(held, deed, build)
-    if build.restore:
+    if build.restore or power is not Power.ABSENT:
         return _restored(host, build, deed, power, now)
     try:
         image = _possible(host, build)

@@ -14,7 +14,7 @@ from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.errors import FreeholdError
 from freehold.vocabulary.guest import Delete, Guest, GuestState
-from freehold.vocabulary.request import DeedPage, DeedsOf, Intent, IntentList, Intents, Lost
+from freehold.vocabulary.request import Build, DeedPage, DeedsOf, Intent, IntentList, Intents, Lost
 from freehold.vocabulary.word import Message
 from freehold.workers.base import Means
 from freehold.workers.host.actors import Actors
@@ -48,6 +48,27 @@ class Clearance:
             await self._means.clock.clock.sleep(LOST_PAUSE_S)
             for shard in self._means.shards.all():
                 await self._look_for_lost(shard)
+
+    async def stands(self, build: Build) -> bool:
+        """Whether the registrar wants a build that came for a guest unheard of here: if this disk was put back to an
+        old copy, the build may be a late one of a guest that was deleted, and of which nothing is known here any more.
+
+        False as well if it can't be asked: the build comes again.
+        """
+        question = Intents(host=self._records.store.id, guests=(build.guest,))
+        shard = self._means.shards.of(build.project)
+        try:
+            answer = await talk.ask(self._means.bus, subjects.ask_shard(shard), question, IntentList)
+        except FreeholdError as error:
+            _log.info("build not taken yet", guest=build.guest, urn=build.urn, error=error.message)
+            return False
+        (intent,) = answer.intents
+        number = 0 if build.deed is None else build.deed.number
+        deleting = bool(intent.delete_urn) and not build.restore  # what was lost is restored, and then deleted
+        wanted = not intent.ended and not deleting and intent.refused_deed < number
+        if not wanted:
+            _log.info("build dropped: the registrar doesn't want it any more", guest=build.guest, urn=build.urn)
+        return wanted
 
     async def _get_of(self, shard: int, boot: str) -> None:
         guests = [guest.id for guest in self._guests(shard)]

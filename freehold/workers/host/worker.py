@@ -96,6 +96,7 @@ class HostWorker:
             hypervisor, fabric, images, self._filters, records.job, clock.clock, means.chance, launches_max
         )
         self._actors = Actors(records, effects, hypervisor, clock, self.tasks, means.shards)
+        self._clearance = Clearance(self._means, self._records, self._actors)
         self._reconciler = Reconciler(records, hypervisor, fabric, images, clock)
         self.follower = Follower(means.bus, ["network"], view, room="host")
         self._desk = Desk(means, store, name)
@@ -119,7 +120,7 @@ class HostWorker:
         await self._listen()
         self.tasks.start("news", self._hear_news())
         self.tasks.start("filters", self._filters.follow())
-        self.tasks.start("clearance", Clearance(self._means, self._records, self._actors).get(facts.boot))
+        self.tasks.start("clearance", self._clearance.get(facts.boot))
         look = self._desk.watchdog.watched("reconcile", self._reconcile)
         self.tasks.start("reconcile", periodically(self._means.clock.clock.sleep, PERIOD_S, look))
 
@@ -170,11 +171,15 @@ class HostWorker:
 
     async def _take_build(self, build: Build) -> None:
         """The refusal or the guest's record is the answer: it is told when it is on disk."""
-        if not build.restore and not self._actors.knows_room():
+        if not build.restore and not self._actors.knows_room() and not self._actors.is_lost(build.guest):
             # Only who knows what is here knows what room there is. The build comes again.
             _log.info("build not taken yet", guest=build.guest, urn=build.urn)
             return
-        power = await self._hypervisor.power(build.guest) if build.restore and is_uuid(build.guest) else Power.ABSENT
+        power = Power.ABSENT
+        if is_uuid(build.guest) and self._is_unheard_of(build.guest):
+            if not await self._clearance.stands(build):
+                return
+            power = await self._hypervisor.power(build.guest)
         held, refusal = self._records.guest(build.guest), self._records.refusal(build.guest)
         match claim(self._records.host(), held, refusal, build, self._means.clock.now(), power):
             case Claimed(guest=guest, secret=secret, action=action):
@@ -184,6 +189,7 @@ class HostWorker:
             case Refused(refusal=refused):
                 _log.info("build refused", guest=build.guest, reason=refused.fault.message)
                 self._records.keep_refusal(refused)
+                self._actors.gate(refused.project).lost.pop(refused.guest, None)
             case Known(message=message, secret=fresh):
                 if fresh is not None:
                     self._records.keep_secret(build.guest, fresh)
@@ -192,6 +198,9 @@ class HostWorker:
             case Dropped(reason=reason, wrong=wrong):
                 log = _log.warning if wrong else _log.debug
                 log("build dropped", guest=build.guest, urn=build.urn, reason=reason)
+
+    def _is_unheard_of(self, guest: str) -> bool:
+        return self._records.guest(guest) is None and self._records.refusal(guest) is None
 
     async def _answer(self, question: HostQuestion) -> Word:
         match question:

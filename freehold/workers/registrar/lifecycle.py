@@ -153,6 +153,13 @@ def is_held(admission: Admission) -> bool:
     return may_hold(admission) and admission.stage is Stage.ACTIVE
 
 
+def is_shown(admission: Admission) -> bool:
+    """Whether its host has shown a record of it, and is to have it: a host without one was put back to an old copy."""
+    return is_held(admission) or (
+        may_hold(admission) and admission.stage is Stage.BUILDING and not admission.delete_urn
+    )
+
+
 def lost(admission: Admission | None, host: str, now: int) -> Admission | None:
     """The admission after its host has said that it has no record of the guest; None if it isn't that host's to say."""
     if admission is None or admission.deed is None or admission.deed.host != host or admission.lost:

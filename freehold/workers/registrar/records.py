@@ -126,7 +126,7 @@ class Records:
     def deeds_of(self, host: str, after: str, limit: int) -> list[Deed]:
         """The deeds of guests that a host has shown to hold, by guest."""
         held = (a for a in self.admissions() if a.guest > after and a.deed is not None and a.deed.host == host)
-        return [a.deed for a in held if a.deed is not None and lifecycle.is_held(a)][:limit]
+        return [a.deed for a in held if a.deed is not None and lifecycle.is_shown(a)][:limit]
 
     def _request_moved(self, before: Admission, after: Admission, now: int) -> list[Change]:
         request = self.request(after.urn)

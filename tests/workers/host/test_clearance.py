@@ -162,6 +162,39 @@ async def test_a_build_that_failed_is_taken_apart_when_the_registrar_was_heard(b
     assert not bench.refusal().deleted
 
 
+async def test_a_late_build_of_a_guest_that_was_deleted_is_not_taken(bench: Bench) -> None:
+    bench.intents[GUEST] = Intent(guest=GUEST, ended=True)
+    await bench.send(bench.build(), told=False)
+    await settled()
+    assert bench.state() is None
+    assert bench.hypervisor.look(GUEST) is None
+
+
+async def test_a_build_isnt_taken_while_the_registrar_cant_be_asked(bench: Bench) -> None:
+    assert bench.registrar is not None
+    await bench.registrar.close()
+    await bench.send(bench.build(), told=False)
+    await settled()
+    assert bench.state() is None
+    await bench.open_registrar()
+    await bench.send(bench.build())
+    await bench.until(lambda: bench.state() is S.RUNNING)
+
+
+async def test_a_build_of_a_guest_that_is_here_without_a_record_restores_it(bench: Bench) -> None:
+    await bench.running()
+    await bench.ask(stop(grace_s=0))
+    await bench.until(lambda: bench.state() is S.STOPPED)
+    await bench.kill()
+    for path in bench.folder.glob("host.db*"):
+        path.unlink()
+    await bench.open()
+    await bench.send(bench.build())
+    await bench.until(lambda: bench.state() is S.STOPPED)
+    held = bench.hypervisor.look(GUEST)
+    assert held is not None and held.boots == 1, "it isn't made anew"
+
+
 async def test_a_guest_given_to_another_host_is_stopped_and_its_disk_kept(bench: Bench) -> None:
     await bench.running()
     await bench.kill()
