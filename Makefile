@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-read-your-writes sim sim-shrink sim-kills sim-bugs model demo demo-stop image lock clean
+.PHONY: help setup check format test test-read-your-writes sim sim-long sim-shrink sim-kills sim-bugs model demo demo-stop image lock clean
 
 help:       ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ test:       ## the whole suite; with real guests where this is root and QEMU is 
 
 sim:        ## the whole cloud on a virtual clock, everything going wrong: SEEDS=100 FIRST_SEED=1, or FAULTS=5000000
 	@scripts/sim $(if $(FAULTS),--seeds 0 --faults $(FAULTS),--seeds $(or $(SEEDS),100)) --first-seed $(or $(FIRST_SEED),1)
+
+sim-long:   ## the same until 100 million faults; broken off, it goes on where it was: JOURNAL=sim-long.jsonl
+	@scripts/sim --seeds 0 --faults $(or $(FAULTS),100000000) --first-seed $(or $(FIRST_SEED),1) --journal $(or $(JOURNAL),sim-long.jsonl)
 
 sim-shrink: ## the failing run of FIRST_SEED, made as small as it can be, told as a story
 	@scripts/sim --shrink --first-seed $(FIRST_SEED)

@@ -5,9 +5,11 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import count
+from pathlib import Path
 
+from freehold.sim.journal import Journal, code_digest
 from freehold.sim.plan import Plan, planned
 from freehold.sim.run import Outcome, play
 from freehold.sim.seeds import until_faults
@@ -53,6 +55,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=100, help="how many; 0: until --faults were made")
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--faults", type=int, default=0, help="stop when so many faults were made")
+    parser.add_argument("--journal", type=Path, help="keep what was played in this file, and go on from it")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--story", action="store_true", help="tell what happens, for one seed")
     parser.add_argument("--shrink", action="store_true", help="make the failing plan of one seed small, and tell it")
@@ -68,7 +71,23 @@ def main() -> int:
     seeds = range(first, first + given.seeds) if given.seeds else count(first)
     if not given.seeds and not given.faults:
         parser.error("say --seeds or --faults")
-    return _played(until_faults(seeds, given.processes, given.faults or sys.maxsize))
+    if given.journal is None:
+        return _played(until_faults(seeds, given.processes, given.faults or sys.maxsize))
+    return _played(
+        journaled(Journal(given.journal, code_digest()), seeds, given.processes, given.faults or sys.maxsize)
+    )
+
+
+def journaled(journal: Journal, seeds: Iterable[int], processes: int, faults_max: int) -> Iterator[Outcome]:
+    """The outcomes that a journal has, and then those of the seeds that it hasn't, which it is given."""
+    faults = sum(outcome.faults.total() for outcome in journal.played.values())
+    yield from list(journal.played.values())
+    if faults >= faults_max:
+        return
+    left = (seed for seed in seeds if seed not in journal.played)
+    for outcome in until_faults(left, processes, faults_max - faults):
+        journal.add(outcome)
+        yield outcome
 
 
 def _played(results: Iterable[Outcome]) -> int:
