@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from freehold.sim.disk import StoreFile
 from freehold.sim.plan import QUOTA
 from freehold.vocabulary.codec import decode
-from freehold.vocabulary.guest import Guest, GuestState, Power, Refusal
+from freehold.vocabulary.guest import Action, Guest, GuestState, Power, Refusal
 from freehold.vocabulary.network import Port
 from freehold.vocabulary.request import Admission, Request, Stage
 from freehold.workers.host.lifecycle import effect_of
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 SETTLED_S: Final = 1200.0
 """By then everything must have settled: a build's deadline, and what follows from it."""
 QUIET_S: Final = 60.0
+_UNDER_DEED: Final[dict[str, type[Guest | Action | Refusal]]] = {"guest": Guest, "action": Action, "refusal": Refusal}
+"""What several hosts may have of one guest."""
 MESSAGES_PER_OWNER: Final = 40
 """What an idle owner may send in `QUIET_S`: heartbeats, and what answers them."""
 
@@ -54,10 +56,13 @@ def unsettled(world: "World") -> str:
             return f"admission {admission.guest} is {admission.stage}{', to be deleted' * bool(admission.delete_urn)}"
         if admission.stage is Stage.FAILED and may_hold(admission):
             return f"admission {admission.guest} has failed, and {admission.deed} isn't refused"
+    admitted = {admission.guest for admission in _admissions(world)}
     for host in world.hosts:
         for guest in _guests(host):
             if effect_of(guest) is not None:
                 return f"guest {guest.id} on {host.name} is {guest.state}"
+            if guest.state is GuestState.QUARANTINED and guest.id not in admitted:
+                return f"guest {guest.id} was deleted, and {host.name} still keeps its disk"
             power = _power(host, guest.id)
             if (guest.state is GuestState.RUNNING) is not (power is Power.RUNNING):
                 return f"guest {guest.id} on {host.name} is {guest.state}, and its power {power}"
@@ -80,13 +85,12 @@ def _behind(world: "World") -> str:
 
 def _views(world: "World") -> None:
     """A view equals the fold of the owners, byte for byte."""
-    rows: dict[tuple[str, str], bytes] = {}
+    held: dict[tuple[str, str], list[tuple[int, str, bytes]]] = {}
     for site in world.sites.values():
         if site.store is not None:
             for kind, key, value in site.store.rows():
-                held = rows.get((kind, key))
-                if held is None or _deed(kind, value) > _deed(kind, held):
-                    rows[kind, key] = value
+                held.setdefault((kind, key), []).append((_deed(kind, value), site.store.id, value))
+    rows = {place: max(those)[2] for place, those in held.items()}
     for api in world.apis:
         assert api.view is not None
         shown = api.view.everything()
@@ -119,7 +123,9 @@ def _orphans(world: "World") -> None:
                 world.checkers.violated(f"port {port} is plugged on {host.name}, and no guest of it has it")
         for guest in guests.values():
             admission = admitted.get(guest.id)
-            if admission is None or admission.deed is None or admission.deed.host != guest.host:
+            deed = None if admission is None else admission.deed
+            kept = guest.state is GuestState.QUARANTINED and deed is not None and deed.number > guest.deed
+            if not kept and (deed is None or deed.host != guest.host):
                 world.checkers.violated(f"guest {guest.id} is on {host.name} without a deed")
             missing = [w.port for w in guest.ports if w.port not in host.ports.ports]
             if guest.state is GuestState.RUNNING and missing:
@@ -212,8 +218,5 @@ def _power(host: "HostSite", guest: str) -> Power:
 
 
 def _deed(kind: str, value: bytes) -> int:
-    if kind == "guest":
-        return decode(value, Guest).deed
-    if kind == "refusal":
-        return decode(value, Refusal).deed
-    return 0
+    shape = _UNDER_DEED.get(kind)
+    return 0 if shape is None else decode(value, shape).deed

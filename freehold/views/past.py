@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 from freehold.bus import subjects, talk
 from freehold.bus.interface import Bus
 from freehold.views.interface import OwnerSeen
-from freehold.vocabulary.codec import KINDS, decode_kind
+from freehold.vocabulary.codec import KINDS, UNDER_DEED, decode_kind
 from freehold.vocabulary.envelope import AsOf, Done, Past, Position, Row
 from freehold.vocabulary.errors import BadRequest, FreeholdError, NoAnswer, NotFound, TooOld, Unavailable
 from freehold.vocabulary.request import Admitted
@@ -58,7 +58,7 @@ class PastView:
         self._records: dict[type[Word], dict[str, Word]] = {}
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Takes records in; of a guest on two hosts, the one under the higher deed."""
+        """Takes records in; of a guest on two hosts, those under the higher deed."""
         for row in rows:
             if row.kind in KINDS:
                 record = decode_kind(row.kind, row.value)
@@ -123,7 +123,7 @@ class PastView:
 
 
 def _deed(record: Word) -> int:
-    return int(getattr(record, "deed", 0) or 0) if _KIND_OF[type(record)] in ("guest", "refusal") else 0
+    return int(getattr(record, "deed", 0) or 0) if _KIND_OF[type(record)] in UNDER_DEED else 0
 
 
 def _place(record: Word) -> tuple[str, int]:

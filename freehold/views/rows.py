@@ -26,7 +26,7 @@ from typing import Any, Final, TypeVar
 import lmdb
 
 from freehold.runtime.log import logger
-from freehold.vocabulary.codec import KINDS, decode, decode_kind, encode
+from freehold.vocabulary.codec import KINDS, UNDER_DEED, decode, decode_kind, encode
 from freehold.vocabulary.envelope import Entry, Owner, Position, Row
 from freehold.vocabulary.errors import NotFound
 from freehold.vocabulary.word import Word
@@ -231,7 +231,7 @@ class RowFile:
             standing = bytes(txn.get(standing_at, b"", db=self._rows))
             holder = standing[:STORE_BYTES].decode()
             if holder != store:
-                if _deed(kind, standing[HEAD_BYTES:]) > _deed(kind, value):
+                if _rank(kind, standing[HEAD_BYTES:], holder) > _rank(kind, value, store):
                     txn.put(_shadow(kind, key, store), value, db=self._shadowed)
                     return
                 txn.put(_shadow(kind, key, holder), standing[HEAD_BYTES:], db=self._shadowed)
@@ -274,7 +274,7 @@ class RowFile:
                     break
                 waiting.append((bytes(shadow)[len(prefix) :].decode(), bytes(value)))
         if waiting:
-            store, value = max(waiting, key=lambda held: _deed(kind, held[1]))
+            store, value = max(waiting, key=lambda held: _rank(kind, held[1], held[0]))
             self._put(txn, store, kind, key, value, now)
 
 
@@ -320,5 +320,7 @@ def _row_key(kind: str, key: str, record: Word) -> bytes:
     return kind.encode() + b"\0" + project + b"\0" + created + _bounded(key)
 
 
-def _deed(kind: str, value: bytes) -> int:
-    return int(getattr(decode_kind(kind, value), "deed", 0)) if kind in ("guest", "refusal") else 0
+def _rank(kind: str, value: bytes, store: str) -> tuple[int, str]:
+    """Of records of one key that several owners have, the highest is shown: whatever order they were heard in."""
+    deed = int(getattr(decode_kind(kind, value), "deed", 0)) if kind in UNDER_DEED else 0
+    return deed, store

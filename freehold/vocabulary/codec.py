@@ -54,6 +54,9 @@ KINDS: Final[dict[str, type[Word]]] = {
 }
 """Every kind that an owner tells of, and the class of its records."""
 
+UNDER_DEED: Final = frozenset({"guest", "action", "refusal"})
+"""Kinds that several hosts may have under one key: the record under the highest deed is the one that counts."""
+
 
 def _hook_out(value: Any) -> Any:
     if isinstance(value, Secret):

@@ -120,6 +120,8 @@ class Action(Word, frozen=True, kw_only=True):
     action: str
     """Nova's word: create, start, stop, reboot, delete."""
     user: str
+    deed: int = 0
+    """Under which it was done: of two hosts that each know of the request, the higher deed's is shown."""
     started: int
     finished: int | None = None
     fault: Fault | None = None

@@ -39,8 +39,8 @@ BUGS: Final = (
     Bug(
         "the record under the lower deed is shown",
         "freehold.views.rows",
-        "if _deed(kind, standing[HEAD_BYTES:]) > _deed(kind, value):",
-        "if _deed(kind, standing[HEAD_BYTES:]) < _deed(kind, value):",
+        "if _rank(kind, standing[HEAD_BYTES:], holder) > _rank(kind, value, store):",
+        "if _rank(kind, standing[HEAD_BYTES:], holder) < _rank(kind, value, store):",
     ),
     Bug(
         "a deleted record stays in lists",

@@ -154,8 +154,10 @@ class Actors:
         return after is None or after.state is not held.state
 
     def _may_begin(self, guest: Guest, effect: Effect) -> bool:
-        """No guest is started, and none is taken apart as never having run, before the registrar was heard."""
-        waits = effect is Effect.LAUNCH or guest.state is GuestState.REFUSING
+        """No guest is wired or started, and none is taken apart as never having run, before the registrar was heard:
+        by an old copy of this disk, another's address would be on this machine.
+        """
+        waits = effect in (Effect.WIRE, Effect.LAUNCH) or guest.state is GuestState.REFUSING
         return not waits or self.gate(guest.project).cleared.is_set() or guest.id in self._let
 
     async def _performed(self, effect: Effect, guest: str) -> EffectDone | EffectFailed | None:

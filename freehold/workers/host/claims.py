@@ -150,7 +150,13 @@ def _claimed(host: Host, build: Build, deed: Deed, image: ImageOffer | None, now
         updated=now,
     )
     action = Action(
-        guest=guest.id, project=guest.project, urn=build.urn, action="create", user=build.user, started=build.created
+        guest=guest.id,
+        project=guest.project,
+        urn=build.urn,
+        action="create",
+        user=build.user,
+        deed=deed.number,
+        started=build.created,
     )
     return Claimed(guest, _secret(build), action)
 

@@ -26,7 +26,8 @@ A = TypeVar("A")
 GUESTS_MAX: Final = 1000
 """Guests asked about in one question."""
 
-LOST_PAUSE_S: Final = 10.0
+AGAIN_S: Final = 10.0
+"""Between two looks for what was lost, and at what is kept of guests that other hosts have."""
 RETRY_S: Final = 1.0
 RETRY_S_MAX: Final = 30.0
 
@@ -44,10 +45,7 @@ class Clearance:
         await asyncio.gather(*(self._get_of(shard, boot) for shard in self._means.shards.all()))
         if self._records.host().boot != boot:  # written last: a crash before does the rest again
             self._records.keep_boot(boot)
-        while any(gate.lost for gate in self._actors.gates):
-            await self._means.clock.clock.sleep(LOST_PAUSE_S)
-            for shard in self._means.shards.all():
-                await self._look_for_lost(shard)
+        await asyncio.gather(*(self._look_again(shard) for shard in self._means.shards.all()))
 
     async def stands(self, build: Build) -> bool:
         """Whether the registrar wants a build that came for a guest unheard of here: if this disk was put back to an
@@ -78,6 +76,18 @@ class Clearance:
         if self._actors.gates[shard].machine_restarted:
             await self._resume(shard, boot)
         self._actors.clear(shard)
+
+    async def _look_again(self, shard: int) -> None:
+        """Looks now and then whether what was lost is back, and whether a guest was deleted whose disk is kept here
+        because it was given to another host. Where there is neither, nothing is asked.
+        """
+        while True:
+            await self._means.clock.clock.sleep(AGAIN_S)
+            if self._actors.gates[shard].lost:
+                await self._look_for_lost(shard)
+            quarantined = [guest.id for guest in self._guests(shard) if guest.state is GuestState.QUARANTINED]
+            for first in range(0, len(quarantined), GUESTS_MAX):
+                self._heed(await self._asked(shard, quarantined[first : first + GUESTS_MAX]))
 
     def _guests(self, shard: int) -> list[Guest]:
         return [guest for guest in self._records.guests() if self._means.shards.of(guest.project) == shard]
@@ -136,7 +146,7 @@ class Clearance:
             self._actors.take(guest.id, DeleteAsked(command), "ended")
         elif intent.deed is None:
             _log.error("the registrar doesn't know a guest of this host; it is left as it is", guest=guest.id)
-        elif intent.deed.number > guest.deed:
+        elif intent.deed.number > guest.deed and guest.state is not GuestState.QUARANTINED:
             _log.warning("a guest has a higher deed", guest=guest.id, held=guest.deed, deed=intent.deed.number)
             self._actors.take(guest.id, HigherDeedKnown(intent.deed), "intents")
         elif intent.has_run and guest.launched is None:
