@@ -11,6 +11,7 @@ from freehold.vocabulary.envelope import Position
 from freehold.vocabulary.errors import Conflict
 
 SCHEMA_VERSION: Final = 2
+ID_SUFFIX: Final = ".id"
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -70,7 +71,7 @@ class OpenFiles:
 
 
 def open_files(path: Path, new_store: str, new_epoch: str) -> OpenFiles:
-    """Opens the store at `path`; a new one gets the given id and epoch.
+    """Opens the store at `path`; a new one gets the id that is kept beside it, else the given one, and the given epoch.
 
     Raises Conflict if another process has it open or a later version wrote it, sqlite3.DatabaseError if it is damaged.
     """
@@ -79,7 +80,10 @@ def open_files(path: Path, new_store: str, new_epoch: str) -> OpenFiles:
     try:
         writer = _connect(path)
         path.chmod(0o600)
-        store, head = take_up(writer, new_store, new_epoch)
+        kept = _kept_id(path)
+        store, head = take_up(writer, kept or new_store, new_epoch)
+        if store != kept:
+            _keep_id(path, store)
         return OpenFiles(writer, _connect(path), lock, store, head, path)
     except BaseException:
         os.close(lock)
@@ -95,6 +99,33 @@ def take_up(connection: sqlite3.Connection, new_store: str, new_epoch: str) -> t
     _found(connection, new_store, new_epoch)
     keep_horizon(connection)
     return _meta(connection, "store"), head_of(connection)
+
+
+def _kept_id(path: Path) -> str:
+    """The owner's id as it is kept beside its store; empty if it isn't.
+
+    It outlives the store: a machine whose store was lost is the same machine, and its guests are sent to it again.
+    """
+    try:
+        return path.with_suffix(ID_SUFFIX).read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _keep_id(path: Path, store: str) -> None:
+    """Keeps the owner's id beside its store, whole or not at all."""
+    beside = path.with_suffix(ID_SUFFIX)
+    written = beside.with_name(beside.name + ".new")
+    with written.open("w") as file:
+        file.write(store + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    written.replace(beside)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def locked(path: Path) -> int:

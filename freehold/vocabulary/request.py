@@ -235,7 +235,7 @@ class IntentList(Word, frozen=True, kw_only=True):
 
 
 class DeedsOf(Message, frozen=True, kw_only=True):
-    """A host asks, when it starts, which guests it has shown to hold: its disk may have been put back to an old copy.
+    """A host asks, when it starts, which guests it may hold: its disk may have been put back to an old copy.
 
     `after`: the last guest of the page before. Answer: DeedPage.
     """
@@ -248,6 +248,8 @@ class DeedPage(Word, frozen=True, kw_only=True):
     """Answer to DeedsOf, by guest; `more` if others follow."""
 
     deeds: tuple[Deed, ...]
+    unseen: frozenset[str] = frozenset()
+    """Guests among them of which the host has shown nothing so far: their build may still be on its way."""
     more: bool = False
 
 

@@ -40,6 +40,27 @@ def test_a_store_keeps_its_first_name_and_epoch(tmp_path: Path) -> None:
     files.close()
 
 
+def test_an_owner_keeps_its_name_when_its_store_is_lost(tmp_path: Path) -> None:
+    open_files(tmp_path / "s.db", "first", "epoch").close()
+    for path in tmp_path.glob("s.db*"):
+        path.unlink()
+    files = open_files(tmp_path / "s.db", "second", "other")
+    assert (files.store, files.head.epoch) == ("first", "other")
+    files.close()
+
+
+def test_a_store_that_came_from_elsewhere_brings_its_name(tmp_path: Path) -> None:
+    open_files(tmp_path / "s.db", "first", "epoch").close()
+    open_files(tmp_path / "elsewhere" / "s.db", "moved", "epoch").close()
+    (tmp_path / "elsewhere" / "s.db").replace(tmp_path / "s.db")
+    open_files(tmp_path / "s.db", "second", "other").close()
+    for path in tmp_path.glob("s.db*"):
+        path.unlink()
+    files = open_files(tmp_path / "s.db", "third", "other")
+    assert files.store == "moved"
+    files.close()
+
+
 def test_nobody_else_may_read_it(tmp_path: Path) -> None:
     open_files(tmp_path / "s.db", "s", "e").close()
     assert (tmp_path / "s.db").stat().st_mode & 0o077 == 0

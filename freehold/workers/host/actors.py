@@ -223,6 +223,14 @@ class Actors:
                 self.take_power(guest, PowerSeen(power, since=before.updated))
                 return
 
+    async def is_here(self, guest: str) -> bool:
+        """Whether there is anything of a guest on this machine, or it can't be known."""
+        try:
+            return await self._hypervisor.power(guest) is not Power.ABSENT
+        except FreeholdError as error:
+            _log.warning("a guest's power can't be asked for", guest=guest, error=error.message)
+            return True
+
     async def face_restart(self, guest: str) -> bool:
         """Has the record of a guest that ran before the machine restarted say what has become of it.
 

@@ -37,10 +37,13 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """It was taken before. `message`: the guest has something to learn from it; `secret`: a fresh key for the image."""
+    """It was taken before. `message`: the guest has something to learn from it; `secret`: a fresh key for the image;
+    `missed`: the registrar takes it for lost, and is to see its record again.
+    """
 
     message: HigherDeedKnown | None = None
     secret: BuildSecret | None = None
+    missed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,8 @@ def _again(held: Guest, deed: Deed, build: Build) -> Outcome:
     if deed.number < held.deed:
         return Dropped(f"deed {held.deed} is held")
     message = HigherDeedKnown(deed) if deed.number > held.deed else None
-    return Known(message, _secret(build) if held.state in NEEDS_IMAGE and build.image is not None else None)
+    fresh = _secret(build) if held.state in NEEDS_IMAGE and build.image is not None else None
+    return Known(message, fresh, missed=build.restore)
 
 
 def _possible(host: Host, build: Build) -> ImageOffer:

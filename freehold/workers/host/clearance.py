@@ -98,7 +98,7 @@ class Clearance:
         found: dict[str, None] = {}
         while more:
             page = await self._sure(shard, DeedsOf(host=host, after=after), DeedPage)
-            lost = [deed.guest for deed in page.deeds if self._is_lost(deed)]
+            lost = [deed.guest for deed in page.deeds if await self._is_lost(deed, page.unseen)]
             if lost:
                 _log.error("guests that were here have no record here any more; the registrar is told", guests=lost)
                 await self._sure(shard, Lost(host=host, guests=tuple(lost)), Done)
@@ -107,9 +107,12 @@ class Clearance:
             after = page.deeds[-1].guest if page.deeds else after
         self._actors.gates[shard].lost = {guest: None for guest in found if self._records.guest(guest) is None}
 
-    def _is_lost(self, deed: Deed) -> bool:
+    async def _is_lost(self, deed: Deed, unseen: frozenset[str]) -> bool:
         refusal = self._records.refusal(deed.guest)
-        return self._records.guest(deed.guest) is None and (refusal is None or refusal.deed < deed.number)
+        if self._records.guest(deed.guest) is not None or (refusal is not None and refusal.deed >= deed.number):
+            return False
+        # A build that is on its way isn't lost, unless it was here before, and this disk went back before it was told.
+        return deed.guest not in unseen or await self._actors.is_here(deed.guest)
 
     async def _asked(self, shard: int, guests: list[str]) -> IntentList:
         return await self._sure(shard, Intents(host=self._records.store.id, guests=tuple(guests)), IntentList)

@@ -369,15 +369,8 @@ def _action(guest: Guest, message: Message, now: int) -> Action | None:
     if not isinstance(message, CommandAsked) or type(message) not in _ACTION_OF:
         return None
     command, name = message.command, _ACTION_OF[type(message)]
-    return Action(
-        guest=guest.id,
-        project=guest.project,
-        urn=command.urn,
-        action=name,
-        user=command.user,
-        deed=guest.deed,
-        started=now,
-    )
+    done = Action(guest=guest.id, project=guest.project, urn=command.urn, action=name, user=command.user, started=now)
+    return replace(done, deed=guest.deed)
 
 
 def _how_it_ended(after: Guest, message: Message) -> Fault | None:

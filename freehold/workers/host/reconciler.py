@@ -5,6 +5,7 @@ record was written a moment ago or by a process that was killed. Nothing is dest
 is reported, and taken away only where a refusal on this host's disk says that it was ended here.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -55,13 +56,13 @@ class Reconciler:
     async def look(self) -> Findings:
         """One look at everything. Raises FreeholdError if a driver can't answer."""
         findings = Findings(resume=[guest.id for guest in self._records.guests() if effect_of(guest) is not None])
-        await self._look_at_power(findings)
-        await self._look_at_ports()
+        powers = await self._look_at_power(findings)
+        await self._look_at_ports(powers)
         self._look_at_use()
         await self._tidy()
         return findings
 
-    async def _look_at_power(self, findings: Findings) -> None:
+    async def _look_at_power(self, findings: Findings) -> Mapping[str, Power]:
         guests = self._records.guests()
         powers = await self._hypervisor.guests()
         findings.messages += [
@@ -71,6 +72,7 @@ class Reconciler:
         for guest in unowned & self._unowned:
             self._judge(guest, powers[guest], findings)
         self._unowned = unowned
+        return powers
 
     def _judge(self, guest: str, power: Power, findings: Findings) -> None:
         if power in (Power.RUNNING, Power.PAUSED):
@@ -81,10 +83,12 @@ class Reconciler:
             _log.error("files of a guest that was ended here are still there; removing them", guest=guest)
             findings.leftovers.append(guest)
 
-    async def _look_at_ports(self) -> None:
+    async def _look_at_ports(self, powers: Mapping[str, Power]) -> None:
         plugged = await self._fabric.plugged()
-        kept = kept_ports(self._records.guests())
-        unowned = {port for port in plugged if port not in kept}
+        guests = self._records.guests()
+        kept = kept_ports(guests)
+        spared = runs_unrecorded(powers, guests)
+        unowned = set() if spared else {port for port in plugged if port not in kept}
         for port in unowned & self._unowned_ports:
             _log.error("a port is plugged that belongs to no guest; unplugging it", port=port)
             if port not in kept_ports(self._records.guests()):
@@ -116,6 +120,14 @@ class Reconciler:
         old = [refusal for refusal in self._records.refusals() if unix_ms(refusal.time) < horizon_ms]
         self._records.drop_refusals(old, "reconcile")
         await self._images.evict(frozenset(recent))
+
+
+def runs_unrecorded(powers: Mapping[str, Power], guests: list[Guest]) -> bool:
+    """Whether a guest runs here that has no record, as this disk was put back to an old copy or is new: any port that
+    no record names may be its own, and is left until the record is back.
+    """
+    known = {guest.id for guest in guests}
+    return any(guest not in known and power in (Power.RUNNING, Power.PAUSED) for guest, power in powers.items())
 
 
 def kept_ports(guests: list[Guest]) -> frozenset[str]:

@@ -113,6 +113,10 @@ class Records:
         ]
         return self.store.stage(changes, guest.urn)
 
+    def keep_as_it_is(self, guest: str, cause: str) -> None:
+        """Writes a guest's record once more, for a reader that has missed it."""
+        self.store.stage([put(guest, self._guests[guest])], cause)
+
     def keep_secret(self, guest: str, secret: BuildSecret) -> None:
         """Replaces what is private of a guest."""
         self.store.stage([keep_private(BUILD_SECRET, guest, encode(secret))], "build")

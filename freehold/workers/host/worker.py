@@ -51,7 +51,7 @@ from freehold.workers.host.messages import (
 )
 from freehold.workers.host.metadata import MetadataService
 from freehold.workers.host.patience import within
-from freehold.workers.host.reconciler import PERIOD_S, Reconciler, kept_ports
+from freehold.workers.host.reconciler import PERIOD_S, Reconciler, kept_ports, runs_unrecorded
 from freehold.workers.host.records import Records
 
 CONSOLE_BYTES_MAX: Final = 100 * 1024
@@ -151,10 +151,19 @@ class HostWorker:
         """Before any guest is touched: what nobody owns goes, what is kept is whole, and its filters are followed."""
         guests = self._records.guests()
         keep = kept_ports(guests)
-        await self._fabric.sweep(keep)
+        await self._fabric.sweep(keep | await self._spared_ports(guests))
         plugged = await self._fabric.plugged()
         self._filters.adopt(wiring for guest in guests for wiring in guest.ports if wiring.port in plugged & keep)
         await self._fabric.serve_metadata(MetadataService(self._job_of_port))
+
+    async def _spared_ports(self, guests: list[Guest]) -> frozenset[str]:
+        """What is plugged, if it may belong to a guest that runs here without a record."""
+        try:
+            spared = runs_unrecorded(await self._hypervisor.guests(), guests)
+        except FreeholdError as error:
+            _log.warning("the machine can't be looked at; no port is unplugged", error=error.message)
+            spared = True
+        return await self._fabric.plugged() if spared else frozenset()
 
     async def _listen(self) -> None:
         bus, store = self._means.bus, self._store
@@ -190,9 +199,11 @@ class HostWorker:
                 _log.info("build refused", guest=build.guest, reason=refused.fault.message)
                 self._records.keep_refusal(refused)
                 self._actors.gate(refused.project).lost.pop(refused.guest, None)
-            case Known(message=message, secret=fresh):
+            case Known(message=message, secret=fresh, missed=missed):
                 if fresh is not None:
                     self._records.keep_secret(build.guest, fresh)
+                if missed:
+                    self._records.keep_as_it_is(build.guest, build.urn)
                 if message is not None:
                     self._actors.take(build.guest, message, build.urn)
             case Dropped(reason=reason, wrong=wrong):

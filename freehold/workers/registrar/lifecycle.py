@@ -160,6 +160,11 @@ def is_shown(admission: Admission) -> bool:
     )
 
 
+def is_sent(admission: Admission) -> bool:
+    """Whether its host is being sent it, and has shown nothing of it so far."""
+    return may_hold(admission) and admission.stage is Stage.SCHEDULED and not admission.delete_urn
+
+
 def lost(admission: Admission | None, host: str, now: int) -> Admission | None:
     """The admission after its host has said that it has no record of the guest; None if it isn't that host's to say."""
     if admission is None or admission.deed is None or admission.deed.host != host or admission.lost:

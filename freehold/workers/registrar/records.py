@@ -10,10 +10,9 @@ from typing import Final, TypeVar
 from freehold.store.database import Store, drop, keep_private, put
 from freehold.store.writing import Change
 from freehold.vocabulary.codec import decode, encode
-from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Position
 from freehold.vocabulary.errors import Fault
-from freehold.vocabulary.request import Admission, Build, Idempotency, Request
+from freehold.vocabulary.request import Admission, Build, DeedPage, Idempotency, Request
 from freehold.vocabulary.tenant import Quota, Resource, ServerGroup
 from freehold.vocabulary.word import Word
 from freehold.workers.registrar import lifecycle
@@ -123,10 +122,16 @@ class Records:
         if old:
             self.store.stage([keep_private(ENDED, guest, None) for guest in old], "horizon")
 
-    def deeds_of(self, host: str, after: str, limit: int) -> list[Deed]:
-        """The deeds of guests that a host has shown to hold, by guest."""
-        held = (a for a in self.admissions() if a.guest > after and a.deed is not None and a.deed.host == host)
-        return [a.deed for a in held if a.deed is not None and lifecycle.is_shown(a)][:limit]
+    def deeds_of(self, host: str, after: str, limit: int) -> DeedPage:
+        """The deeds of guests that a host may hold, by guest; at most `limit`."""
+        of_host = (a for a in self.admissions() if a.guest > after and a.deed is not None and a.deed.host == host)
+        held = [a for a in of_host if lifecycle.is_shown(a) or lifecycle.is_sent(a)]
+        page = held[:limit]
+        return DeedPage(
+            deeds=tuple(a.deed for a in page if a.deed is not None),
+            unseen=frozenset(a.guest for a in page if not lifecycle.is_shown(a)),
+            more=len(held) > limit,
+        )
 
     def _request_moved(self, before: Admission, after: Admission, now: int) -> list[Change]:
         request = self.request(after.urn)

@@ -22,7 +22,6 @@ from freehold.vocabulary.request import (
     Build,
     ChangePassword,
     CloseProject,
-    DeedPage,
     DeedsOf,
     DeleteGuest,
     DropTenant,
@@ -142,8 +141,7 @@ class RegistrarWorker:
             case Intents(guests=guests):
                 return IntentList(intents=tuple(self._intent(guest) for guest in guests))
             case DeedsOf(host=host, after=after):
-                deeds = self.records.deeds_of(host, after, DEEDS_PAGE + 1)
-                return DeedPage(deeds=tuple(deeds[:DEEDS_PAGE]), more=len(deeds) > DEEDS_PAGE)
+                return self.records.deeds_of(host, after, DEEDS_PAGE)
             case Lost():
                 return await self._lost(question)
 

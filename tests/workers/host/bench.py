@@ -112,7 +112,9 @@ class Bench:
         self.images = SimulatedImageCache(self.clock)
         self.intents: dict[str, Intent] = {}
         self.deeds: list[Deed] = []
-        """What the registrar has seen this host run."""
+        """What the registrar has given this host."""
+        self.unseen: frozenset[str] = frozenset()
+        """Of those, the guests that this host has told nothing of."""
         self.lost: tuple[str, ...] = ()
         self.registrar: Subscription | None = None
         self.others: list[Subscription] = []
@@ -131,7 +133,7 @@ class Bench:
     async def open_registrar(self) -> None:
         async def answer(question: Any) -> Word:
             if isinstance(question, DeedsOf):
-                return DeedPage(deeds=tuple(self.deeds))
+                return DeedPage(deeds=tuple(self.deeds), unseen=self.unseen)
             if isinstance(question, Lost):
                 self.lost += question.guests
                 return Done(store="", position=Position(epoch=""))
@@ -222,6 +224,11 @@ class Bench:
             ports=(wiring,),
         )
         return replace(build, **changes)
+
+    def lose_store(self) -> None:
+        """The disk is new, and the machine goes on. Nobody may have the store open."""
+        for path in self.folder.glob("host.db*"):
+            path.unlink()
 
     async def send(self, build: Build, *, told: bool = True) -> None:
         """Sends a build, after the network worker has told of its ports."""

@@ -21,6 +21,7 @@ from tests.workers.host.bench import (
     OTHER,
     PROJECT,
     Bench,
+    a_spec,
     delete,
     settled,
     start,
@@ -186,8 +187,7 @@ async def test_a_build_of_a_guest_that_is_here_without_a_record_restores_it(benc
     await bench.ask(stop(grace_s=0))
     await bench.until(lambda: bench.state() is S.STOPPED)
     await bench.kill()
-    for path in bench.folder.glob("host.db*"):
-        path.unlink()
+    bench.lose_store()
     await bench.open()
     await bench.send(bench.build())
     await bench.until(lambda: bench.state() is S.STOPPED)
@@ -208,6 +208,91 @@ async def test_a_guest_given_to_another_host_is_stopped_and_its_disk_kept(bench:
     assert await bench.fabric.plugged() == frozenset()
     with pytest.raises(Conflict):
         await bench.ask(start())
+
+
+async def test_a_guest_that_another_host_has_goes_when_it_was_deleted(bench: Bench) -> None:
+    await bench.running()
+    await bench.kill()
+    elsewhere = Deed(guest=GUEST, project=PROJECT, number=2, host="another", cluster="c", urn="u")
+    bench.intents[GUEST] = Intent(guest=GUEST, deed=elsewhere)
+    await bench.open()
+    await bench.clock.advance(60)
+    assert bench.state() is S.QUARANTINED and bench.hypervisor.look(GUEST) is not None
+    bench.intents[GUEST] = Intent(guest=GUEST, ended=True)
+    await bench.clock.advance(60)
+    assert bench.state() is None and bench.hypervisor.look(GUEST) is None
+    assert bench.refusal().deleted
+
+
+async def test_nothing_is_wired_before_the_registrar_was_asked(bench: Bench) -> None:
+    bench.hold("plug")
+    await bench.send(bench.build())
+    await bench.kill()
+    assert bench.registrar is not None
+    await bench.registrar.close()
+    await bench.open()
+    await bench.clock.advance(60)
+    assert await bench.fabric.plugged() == frozenset(), "by now its address may be another guest's"
+    bench.intents[GUEST] = Intent(guest=GUEST, deed=bench.build().deed)
+    await bench.open_registrar()
+    await bench.clock.advance(60)
+    assert bench.state() is S.RUNNING and await bench.fabric.plugged() == {GUEST}
+
+
+async def test_a_guest_that_was_never_told_of_keeps_its_room_on_a_new_disk(bench: Bench) -> None:
+    await bench.running()
+    await bench.kill()
+    bench.lose_store()
+    build = bench.build()
+    assert build.deed is not None
+    bench.deeds, bench.unseen = [build.deed], frozenset({GUEST})
+    await bench.open()
+    await bench.send(bench.build(OTHER, spec=a_spec(4096)))
+    assert bench.guests() == {}, "whether it fits isn't known before the other is back"
+    await bench.send(bench.build())
+    await bench.clock.advance(60)
+    await bench.send(bench.build(OTHER, spec=a_spec(4096)))
+    assert bench.guests() == {GUEST: S.RUNNING}
+    bench.check()
+
+
+async def test_a_build_that_is_on_its_way_holds_up_no_other(bench: Bench) -> None:
+    await bench.kill()
+    build = bench.build()
+    assert build.deed is not None
+    bench.deeds, bench.unseen = [build.deed], frozenset({GUEST})
+    await bench.open()
+    await bench.running(OTHER)
+    assert bench.lost == ()
+
+
+async def test_a_guest_keeps_its_port_while_its_record_is_lost(bench: Bench) -> None:
+    await bench.running()
+    await bench.kill()
+    bench.lose_store()
+    await bench.open()
+    await bench.clock.advance(3 * PERIOD_S)
+    assert await bench.fabric.plugged() == {GUEST}
+    bench.hypervisor.vanish(GUEST)
+    await bench.clock.advance(3 * PERIOD_S)
+    assert await bench.fabric.plugged() == frozenset(), "nobody runs here that could own it"
+
+
+async def test_a_machine_that_cant_be_looked_at_keeps_its_ports(bench: Bench) -> None:
+    await bench.running()
+    await bench.kill()
+    bench.lose_store()
+    bench.hypervisor.fail("guests", Unavailable("the machine is busy"))
+    await bench.open()
+    assert await bench.fabric.plugged() == {GUEST}
+
+
+async def test_who_takes_a_guest_for_lost_is_told_again_of_it(bench: Bench) -> None:
+    before = await bench.running()
+    stands = bench.store.position()
+    await bench.send(bench.build(restore=True))
+    entries = bench.store.since(stands).entries
+    assert [(entry.kind, entry.key) for entry in entries] == [("guest", GUEST)] and bench.guest() == before
 
 
 async def test_a_guest_unknown_to_the_registrar_is_left(bench: Bench) -> None:

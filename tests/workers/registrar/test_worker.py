@@ -296,17 +296,20 @@ async def test_it_is_known_of_a_guest_that_it_was_deleted(bench: Bench) -> None:
     assert bench.gone(guest), "an old copy of its host's disk brought it back"
 
 
-async def test_a_host_is_told_what_it_had_shown_to_hold(bench: Bench) -> None:
-    guests = (await bench.admit(4)).guests
-    for guest, host in zip(guests, ("h1", "h1", "h1", "h2"), strict=True):
-        await bench.deed(guest, host=host)
-    for guest, host in ((guests[0], "h1"), (guests[1], "h1"), (guests[3], "h2")):
+async def test_a_host_is_told_what_it_may_hold(bench: Bench) -> None:
+    *held, sent, doomed, elsewhere = (await bench.admit(5)).guests
+    for guest in (*held, sent, doomed):
+        await bench.deed(guest, host="h1")
+    await bench.deed(elsewhere, host="h2")
+    for guest, host in ((held[0], "h1"), (held[1], "h1"), (elsewhere, "h2")):
         bench.tell_running(guest, host)
-    first, second = sorted(guests[:2])
+    await bench.delete(doomed)
+    first, *others = sorted((*held, sent))
     page = await bench.ask(DeedsOf(host="h1"), DeedPage)
-    assert [deed.guest for deed in page.deeds] == [first, second] and not page.more
+    assert [deed.guest for deed in page.deeds] == [first, *others] and not page.more
+    assert page.unseen == {sent}, "its host has shown nothing of it so far"
     page = await bench.ask(DeedsOf(host="h1", after=first), DeedPage)
-    assert [deed.guest for deed in page.deeds] == [second]
+    assert [deed.guest for deed in page.deeds] == others
 
 
 async def test_a_guest_that_its_host_has_lost_is_sent_there_until_it_is_shown(bench: Bench) -> None:
