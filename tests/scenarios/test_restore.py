@@ -9,6 +9,7 @@ import pytest
 from freehold.drivers.backup.folder import FolderBackups
 from freehold.runtime.tasks import offload_inline
 from freehold.store.segments import decode
+from freehold.vocabulary.guest import Guest
 from tests.scenarios.cloud import Cloud, simulated, until
 
 GUESTS = 4
@@ -48,6 +49,37 @@ async def test_a_cloud_comes_back_from_its_backups(tmp_path: Path, lost: tuple[s
         assert {path: (await cloud.call("GET", path)).body for path in LISTS} == catalog
         await new_guests_can_be_made(cloud)
         await until(lambda: covered(cloud, backup, lost[0]), 30, cloud.last_lines)
+
+
+@pytest.mark.timeout(300)
+async def test_hosts_whose_stores_are_lost_have_their_guests_again(tmp_path: Path) -> None:
+    async with simulated(tmp_path) as cloud:
+        await furnish(cloud)
+        shown = await seen_by_people(cloud)
+        await cloud.kill()
+        for path in (cloud.state / "hosts").glob("*.db*"):
+            path.unlink()
+        await cloud.start()
+
+        async def as_before() -> bool:
+            return await seen_by_people(cloud) == shown
+
+        await until(as_before, 60, cloud.last_lines)
+        assert sorted(guest.id for _, guest in cloud.host_rows(Guest)) == sorted(shown)
+        await new_guests_can_be_made(cloud)
+
+
+async def seen_by_people(cloud: Cloud) -> dict[str, tuple[str, ...]]:
+    """What is listed of each guest, by its id."""
+    return {
+        server["id"]: (
+            server["name"],
+            server["status"],
+            server["OS-EXT-SRV-ATTR:host"],
+            *(port["addr"] for ports in server["addresses"].values() for port in ports),
+        )
+        for server in await cloud.servers()
+    }
 
 
 LISTS = (
