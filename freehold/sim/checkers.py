@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from freehold.drivers.fabric.records import PortRecord
 from freehold.drivers.hypervisor.simulated import SimulatedGuest
 from freehold.sim.process import Process
+from freehold.sim.witness import Witness
 from freehold.views.cloud import CloudView
 from freehold.vocabulary.codec import decode
 from freehold.vocabulary.envelope import Entry, Frame, Owner, Position, Row
@@ -39,6 +40,7 @@ class Checkers:
     def __init__(self, world: "World") -> None:
         self._world = world
         self.found = ""
+        self.witness = Witness()
         self.checks = 0
         self._read: dict[str, int] = {}
         self.ended: dict[str, None] = {}
@@ -77,6 +79,8 @@ class Checkers:
             return
         self.checks += 1
         self._world.tell(site.name, f"guest {guest[:8]} runs")
+        assert site.store is not None
+        self.witness.ran(site.store.id, guest)
         for other in self._world.hosts:
             held = other.guests.get(guest)
             if other is not site and held is not None and held.power in (Power.RUNNING, Power.PAUSED):
@@ -86,7 +90,6 @@ class Checkers:
         asked_before = self._delete_asked_s.get(guest, site.started_s) < site.started_s
         if asked_before and guest in site.held_at_start:
             self.violated(f"guest {guest} was to be deleted when {site.name} started, and {site.name} ran it")
-        assert site.store is not None
         durable = site.store.row("guest", guest)
         state = None if durable is None else decode(durable, Guest).state
         if state not in LAUNCHED_UNDER:
@@ -124,6 +127,7 @@ class Checkers:
         self._counts_again_s[site.name] = self._world.loop.time() + RECOUNT_S
         guests = [decode(value, Guest) for kind, _, value in site.store.rows_if_any() if kind == "guest"]
         self._rooms[site.name] = {guest.id: needed_by(guest.spec.flavor) for guest in guests}
+        self.witness.put_back(site.store.id, {guest.id for guest in guests})
 
     def _committed(self, site: "Site") -> None:
         assert site.store is not None
@@ -141,6 +145,8 @@ class Checkers:
         if entry.value is not None and SECRET in entry.value:
             self.violated(f"a secret is in the log of {site.name}: {entry.kind} {entry.key}")
         self._tell(site, entry)
+        assert site.store is not None
+        self.witness.wrote(site.store.id, entry)
         if entry.kind == "host" and entry.value is not None:
             self._check_room(site, decode(entry.value, Host))
         elif entry.kind == "admission":

@@ -157,14 +157,12 @@ def _delivered(state: State, rules: Rules, g: int, h: int) -> Moves:
     if mine and ledger.stage is Stage.OPEN and not ledger.deleting:
         sent |= 1 << ledger.deed
     for number in range(1, sent.bit_length()):
-        if sent >> number & 1 and knows:
+        if sent >> number & 1 and (knows or cell.lost):
             yield from _build(state, rules, g, h, number)
     restores = cell.restores | (1 << ledger.deed if mine and ledger.lost else 0)
     for number in range(1, restores.bit_length()):
         if restores >> number & 1 and cell.held is Held.NOTHING and not _is_kept_away(rules, cell, number):
-            held = Held.WIRING if cell.on else Held.STOPPED
-            after = cell._replace(held=held, deed=number, lost=False, restores=restores)
-            yield Step("restore", g, h, number), with_cell(state, g, h, after)
+            yield _restored(state, g, h, cell._replace(restores=restores), number)
     to_go = ledger.deleting or ledger.stage in (Stage.FAILED, Stage.GONE)
     if to_go and ledger.host == h and not cell.lost and not (cell.deleted and cell.refused >= ledger.deed):
         yield from _delete(state, g, h, ledger.deed)
@@ -178,15 +176,24 @@ def _build(state: State, rules: Rules, g: int, h: int, number: int) -> Moves:
     cell = state.hosts[h].cells[g]
     if _is_kept_away(rules, cell, number):
         return
-    if cell.held is Held.NOTHING:
-        claimed = cell._replace(held=Held.BUILDING, deed=number)
+    there = cell.on or cell.disk
+    if cell.held is Held.NOTHING and there:
+        yield _restored(state, g, h, cell, number)
+    elif cell.held is Held.NOTHING:
+        claimed = cell._replace(held=Held.BUILDING, deed=number, lost=False)
         yield Step("claim", g, h, number), with_cell(state, g, h, claimed)
-        left = rules.fault is Fault.REFUSED_UNREMOVED
-        refused = cell._replace(refused=number, deleted=False, on=cell.on and left, disk=cell.disk and left)
+    if cell.held is Held.NOTHING and (not there or rules.fault is Fault.REFUSED_UNREMOVED):
+        refused = cell._replace(refused=number, deleted=False, lost=False)
         yield Step("refuse", g, h, number), with_cell(state, g, h, refused)
     elif number > cell.deed and (cell.held in LIVE or cell.held is Held.CONVEYED):
         held = Held.WIRING if cell.held is Held.CONVEYED else cell.held
         yield Step("take the higher deed", g, h, number), with_cell(state, g, h, cell._replace(held=held, deed=number))
+
+
+def _restored(state: State, g: int, h: int, cell: Cell, number: int) -> tuple[Step, State]:
+    """The record of what is on the machine is there again: nothing is made anew, and what is off stays off."""
+    held = Held.WIRING if cell.on else Held.STOPPED
+    return Step("restore", g, h, number), with_cell(state, g, h, cell._replace(held=held, deed=number, lost=False))
 
 
 def _delete(state: State, g: int, h: int, number: int) -> Moves:
@@ -230,6 +237,8 @@ def _guest(state: State, rules: Rules, g: int, h: int) -> Moves:
             yield _ended(state, g, h, cell)
     elif held is Held.QUARANTINED and cell.on:
         yield Step("isolate", g, h), with_cell(state, g, h, cell._replace(on=False))
+    elif held is Held.QUARANTINED and cleared and state.guests[g].stage is Stage.GONE:
+        yield Step("take the delete", g, h), with_cell(state, g, h, _deleting(cell, state.guests[g].deed))
     elif held is Held.QUARANTINED and rules.fault is Fault.QUARANTINE_OPENED and cleared:
         yield Step("start", g, h, cell.deed), with_cell(state, g, h, cell._replace(held=Held.WIRING))
     if rules.fault is Fault.TOMBSTONE_DROPPED and cell.deleted:
@@ -242,6 +251,8 @@ def _launch(state: State, rules: Rules, g: int, h: int, cell: Cell) -> Moves:
         yield Step("write that it runs", g, h), with_cell(state, g, h, cell._replace(held=Held.RUNNING))
     elif cleared and (cell.disk or cell.held is Held.BUILDING):
         yield Step("run", g, h, cell.deed), with_cell(state, g, h, cell._replace(on=True, disk=True))
+    if cell.held is Held.BUILDING and not cell.disk:
+        yield Step("make the disk", g, h), with_cell(state, g, h, cell._replace(disk=True))
     if cell.held is Held.BUILDING:
         yield Step("fail to build", g, h), with_cell(state, g, h, cell._replace(held=Held.REFUSING))
 
@@ -332,9 +343,11 @@ def _cleared(state: State, rules: Rules, h: int, host: Host) -> State:
         ledger = state.guests[g]
         if cell.held is not Held.NOTHING:
             state = with_cell(state, g, h, _told(rules, cell, ledger, h))
-        elif ledger.host == h and may_hold(ledger) and ledger.stage is Stage.ACTIVE and cell.refused < ledger.deed:
-            state = with_cell(state, g, h, cell._replace(lost=True))
-            state = with_ledger(state, g, ledger._replace(lost=True))
+        elif ledger.host == h and may_hold(ledger) and cell.refused < ledger.deed:
+            known = ledger.stage is Stage.ACTIVE
+            if known or (ledger.stage is Stage.OPEN and (cell.on or cell.disk)):
+                state = with_cell(state, g, h, cell._replace(lost=True))
+            state = with_ledger(state, g, ledger._replace(lost=known))
     return with_host(state, h, Host(Life.CLEARED, state.hosts[h].cells))
 
 

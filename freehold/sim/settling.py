@@ -43,7 +43,7 @@ async def settle(world: "World", clients: list["Client"]) -> None:
         world.checkers.violated(f"it didn't settle within {SETTLED_S:g} s: {why}")
         return
     world.tell("world", "all has settled")
-    for check in (_views, _fleets, _orphans, _ledger, _secrets):
+    for check in (_views, _fleets, _orphans, _ledger, _secrets, _trace):
         check(world)
     await _promises(world, clients)
     await _quiet(world)
@@ -58,6 +58,9 @@ def unsettled(world: "World") -> str:
             return f"admission {admission.guest} has failed, and {admission.deed} isn't refused"
     admitted = {admission.guest for admission in _admissions(world)}
     for host in world.hosts:
+        for port in host.ports.ports:
+            if port not in kept_ports(_guests(host)):
+                return f"port {port} is plugged on {host.name}, and no guest of it has it"
         for guest in _guests(host):
             if effect_of(guest) is not None:
                 return f"guest {guest.id} on {host.name} is {guest.state}"
@@ -118,9 +121,6 @@ def _orphans(world: "World") -> None:
         guests = {guest.id: guest for guest in _guests(host)}
         for strange in [guest for guest in host.guests if guest not in guests]:
             world.checkers.violated(f"{host.name} has something of guest {strange}, which has no record there")
-        for port in host.ports.ports:
-            if port not in kept_ports(list(guests.values())):
-                world.checkers.violated(f"port {port} is plugged on {host.name}, and no guest of it has it")
         for guest in guests.values():
             admission = admitted.get(guest.id)
             deed = None if admission is None else admission.deed
@@ -166,6 +166,13 @@ def _secrets(world: "World") -> None:
         for key in host.store.private("build_secret"):
             if key not in guests:
                 world.checkers.violated(f"{host.name} still keeps the secrets of guest {key}")
+
+
+def _trace(world: "World") -> None:
+    """What was seen is something that the model of deeds, whose every state keeps the promises, can do."""
+    said = world.checkers.witness.check()
+    if said:
+        world.checkers.violated(said)
 
 
 async def _promises(world: "World", clients: list["Client"]) -> None:

@@ -280,6 +280,8 @@ class HostSite(Site):
         hypervisor, watched_fabric, images = drivers
         worker = HostWorker(means, store, self.name, hypervisor, watched_fabric, images, launches_max=8)
         self.follower = worker.follower
+        if process.incarnation > 1:
+            self.world.checkers.witness.restarted(store.id)
         await worker.open()
         return worker.tasks
 
@@ -291,6 +293,8 @@ class HostSite(Site):
     def lose_power(self) -> None:
         """The machine stops: its worker is killed, its guests run no more, and nobody is told."""
         self.kill()
+        assert self.store is not None
+        self.world.checkers.witness.lost_power(self.store.id)
         self.boots += 1
         for guest in self.guests.running():
             self.guests[guest] = replace(self.guests[guest], power=Power.CRASHED)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from freehold.sim import model, states
-from freehold.sim.states import Limits, Rules, State, Step
+from freehold.sim.states import Host, Life, Limits, Rules, State, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +152,12 @@ class _Play:
 
     def take(self, event: TraceEvent) -> bool:
         """Goes on with `event`; False if no way allows it."""
-        wanted = self._wanted(event)
-        self.ways = {
-            after for state in self._between() for step, after in model.moves(state, self.rules) if wanted(step)
-        }
-        return bool(self.ways)
+        wanted, between = self._wanted(event), self._between()
+        ways = {after for state in between for step, after in model.moves(state, self.rules) if wanted(step)}
+        if isinstance(event, PoweredOff):  # another guest may have run there
+            ways |= {state for state in between if _is_off(state.hosts[self.hosts.index(event.host)])}
+        self.ways = ways
+        return bool(ways)
 
     def _between(self) -> set[State]:
         """All that the ways lead to by steps that nobody sees."""
@@ -178,6 +179,10 @@ class _Play:
         host = self.hosts.index(event.host) if hasattr(event, "host") else None
         deed = getattr(event, "deed", None)
         return lambda step: step.verb in verbs and host in (None, step.host) and (deed is None or deed == step.deed)
+
+
+def _is_off(host: Host) -> bool:
+    return host.life is Life.DOWN and not any(cell.on for cell in host.cells)
 
 
 def check_trace(events: Iterable[TraceEvent]) -> str | None:

@@ -136,7 +136,8 @@ class CloudView:
     async def seen(self, done: Done | Admitted, deadline_s: float = SEEN_DEADLINE_S) -> None:
         """Waits until the view has a write. Goes on without it at the deadline: the write is durable all the same."""
         try:
-            await asyncio.wait_for(self._reached(done.store, done.position), deadline_s)
+            async with asyncio.timeout(deadline_s):
+                await self._reached(done.store, done.position)
         except TimeoutError:
             _log.warning("the view is late", store=done.store, wanted=done.position.seq)
 
@@ -181,7 +182,8 @@ class CloudView:
         try:
             asked = self._clock.now()
             position = await shared.stands()
-            await asyncio.wait_for(self._reached(store, position), SEEN_DEADLINE_S)
+            async with asyncio.timeout(SEEN_DEADLINE_S):
+                await self._reached(store, position)
             self._in_step[store] = max(self._in_step.get(store, 0), asked)
         except (FreeholdError, TimeoutError) as error:
             _log.warning("an owner didn't say where it stands in time", store=store)

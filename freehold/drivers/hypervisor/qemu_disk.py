@@ -73,7 +73,8 @@ async def _run(program: str, *arguments: str) -> None:
     except FileNotFoundError as error:
         raise Broken(f"The program {program} isn't installed (Debian's package qemu-utils has it).") from error
     try:
-        _, complaint = await asyncio.wait_for(child.communicate(), TOOL_S)
+        async with asyncio.timeout(TOOL_S):
+            _, complaint = await child.communicate()
     except TimeoutError as error:
         raise Broken(f"{program} didn't finish in {TOOL_S:.0f} seconds.") from error
     finally:

@@ -59,7 +59,8 @@ class Monitor:
             client.events.names = set(_CHANGES)  # it would keep all others for ever
             try:
                 with self._folder.socket_path("qmp.sock") as path:
-                    await asyncio.wait_for(client.connect(path), GREETING_S)
+                    async with asyncio.timeout(GREETING_S):
+                        await client.connect(path)
             except (OSError, QMPError, TimeoutError) as error:
                 await _disconnect(client)
                 raise Unavailable(f"Guest {self._folder.guest} has no process that answers.") from error
@@ -70,7 +71,8 @@ class Monitor:
         """What QEMU answers. Raises Unavailable if it doesn't, Broken if it refuses."""
         client = await self.connect()
         try:
-            return await asyncio.wait_for(client.execute(name, arguments or None), ANSWER_S)
+            async with asyncio.timeout(ANSWER_S):
+                return await client.execute(name, arguments or None)
         except ExecuteError as error:
             raise Broken(f"QEMU refused {name}: {error}.") from error
         except (QMPError, OSError, TimeoutError) as error:

@@ -156,7 +156,8 @@ async def _output(program: str, *arguments: str, wait_s: float = LISTING_S) -> t
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
-        output, _ = await asyncio.wait_for(child.communicate(), wait_s)
+        async with asyncio.timeout(wait_s):
+            output, _ = await child.communicate()
     finally:
         if child.returncode is None:
             child.kill()

@@ -51,7 +51,8 @@ class Process:
                 return
             self._signal(number)
             try:
-                await asyncio.wait_for(self.gone.wait(), patience_s)
+                async with asyncio.timeout(patience_s):
+                    await self.gone.wait()
             except TimeoutError:
                 continue
         if not self.gone.is_set():

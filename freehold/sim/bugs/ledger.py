@@ -51,6 +51,12 @@ BUGS: Final = (
         "    if admission.deed is None or admission.stage is not Stage.ADMITTED:\n",
     ),
     Bug(
+        "a delete is carried before it is on disk",
+        f"{_REGISTRAR}.reconciler",
+        "await self._records.store.durable()  # nobody",
+        "pass  # nobody",
+    ),
+    Bug(
         "a stage that is out of date may give up",
         f"{_REGISTRAR}.lifecycle",
         "admission.delete_urn or deed < newest:",

@@ -27,6 +27,7 @@ BUSY_PAUSE_S: Final = 0.25
 DOUBLED_MAX: Final = 10
 """Past the longest pause, and far from what a float holds: a host that is away for a day is tried a thousand times."""
 CARRIED_AT_ONCE_MAX: Final = 64
+PURSUED_AT_ONCE_MAX: Final = 256
 
 _log = logger("registrar")
 
@@ -57,18 +58,29 @@ class Reconciler:
 
     async def run(self) -> None:
         """Pursues what is due, until cancelled."""
-        clock = self._means.clock.clock
         while True:
-            while self._due and self._due[0][0] <= clock.monotonic_s():
-                _, guest, turn = heapq.heappop(self._due)
-                if turn == self._turn.get(guest):
-                    await self._watchdog.turn("resend", self.pursue(guest))
+            while guests := self._take_due():
+                await self._watchdog.turn("resend", self._pursue_all(guests))
             await self._pause_until_woken()
+
+    def _take_due(self) -> list[str]:
+        """Guests that are due by now; some of them if they are many."""
+        now_s, guests = self._means.clock.clock.monotonic_s(), list[str]()
+        while self._due and self._due[0][0] <= now_s and len(guests) < PURSUED_AT_ONCE_MAX:
+            _, guest, turn = heapq.heappop(self._due)
+            if turn == self._turn.get(guest):
+                guests.append(guest)
+        return guests
+
+    async def _pursue_all(self, guests: list[str]) -> None:
+        """They wait for the disk together."""
+        await asyncio.gather(*(self.pursue(guest) for guest in guests))
 
     async def _pause_until_woken(self) -> None:
         until_due_s = self._due[0][0] - self._means.clock.clock.monotonic_s() if self._due else None
         try:
-            await asyncio.wait_for(self._woken.wait(), until_due_s)
+            async with asyncio.timeout(until_due_s):
+                await self._woken.wait()
         except TimeoutError:
             return
         self._woken.clear()
@@ -82,6 +94,7 @@ class Reconciler:
             self._ends_s.pop(guest, None)
             return
         self._schedule(guest, self._pause(guest))
+        await self._records.store.durable()  # nobody acts on what isn't on disk: a build, or a delete
         if admission.lost:
             await effects.send_back(self._means, admission)
         elif admission.delete_urn or admission.stage in lifecycle.ENDED:
