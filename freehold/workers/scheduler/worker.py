@@ -97,6 +97,6 @@ class SchedulerWorker:
             return await talk.ask(self._means.bus, subjects.ask_host(placed[0]), question, answer, COMMAND_DEADLINE_S)
         except NoAnswer as error:
             raise NoAnswer(
-                f"The host of instance {question.guest} doesn't answer. What was asked may still be done, if it arrived: "
-                "look at the instance before you ask again."
+                f"The host of instance {question.guest} doesn't answer. "
+                "What was asked may still be done, if it arrived: look at the instance before you ask again."
             ) from error
