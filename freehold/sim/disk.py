@@ -8,7 +8,9 @@ import asyncio
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Final, TypeVar
 
@@ -168,6 +170,12 @@ class StoreFile:
         self._faults["store put back"] += 1
         self.connection = _empty()
         self.connection.deserialize(copy)
+
+    def take_from(self, path: Path) -> None:
+        """Becomes what a file has, which somebody made who restores stores. Nobody may have the store open."""
+        with closing(sqlite3.connect(path)) as made:
+            self.connection = _empty()
+            self.connection.deserialize(made.serialize())
 
     def delete(self) -> None:
         """The file is gone."""

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from freehold.api.cloud import Cloud
 from freehold.api.server import application
+from freehold.drivers.backup.simulated import SimulatedBackups
 from freehold.drivers.fabric.simulated import SimulatedFabric
 from freehold.drivers.hypervisor.simulated import SimulatedHypervisor
 from freehold.drivers.imagefetch.simulated import SimulatedImageCache
@@ -29,6 +30,7 @@ from freehold.vocabulary.errors import FreeholdError
 from freehold.vocabulary.guest import Power
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.shards import IDENTITY_SHARD, Shards
+from freehold.workers.backup import Backup
 from freehold.workers.base import Means
 from freehold.workers.host.worker import HostWorker
 from freehold.workers.image.worker import ImageWorker
@@ -70,6 +72,7 @@ class Site(ABC):
         self.follower: Follower | None = None
         self.ends = ""
         """Why the last process ended by itself; for the transcript."""
+        self._backups: SimulatedBackups | None = None
 
     @property
     def up(self) -> bool:
@@ -95,6 +98,8 @@ class Site(ABC):
         if process is None or not process.alive:
             return
         process.kill()
+        if self._backups is not None:
+            self._backups.abandon()
         self.let_go()
         # A broker notices late that a client is gone; what is sent there meanwhile is lost.
         self.world.later(self.world.random.uniform(0.0, 2.0), self.world.network.forget_process, process)
@@ -129,9 +134,13 @@ class Site(ABC):
         """The role's store."""
         assert self.store is not None
         clock, chance = means.clock, means.chance
-        return self.store.open(
+        store = self.store.open(
             role=self.role, cluster=CLUSTER, shard=self.shard, process=process, clock=clock, chance=chance
         )
+        if self.world.shelf is not None:
+            self._backups = SimulatedBackups(self.world.shelf)
+            process.start(Backup(means, store, self._backups, f"{self.name}.db").open())
+        return store
 
 
 class RegistrarSite(Site):
@@ -260,6 +269,7 @@ class HostSite(Site):
         self.ports = Ports(lambda record: world.checkers.port_plugged(self, record))
         self.hypervisor: SimulatedHypervisor | None = None
         self.images: SimulatedImageCache | None = None
+        self.worker: HostWorker | None = None
 
     async def open(self, process: Process) -> Tasks:
         """See Site."""
@@ -278,12 +288,12 @@ class HostSite(Site):
         store = self.open_store(means, process)
         drivers: list[Any] = [Watched(self, process, driver) for driver in (self.hypervisor, fabric, self.images)]
         hypervisor, watched_fabric, images = drivers
-        worker = HostWorker(means, store, self.name, hypervisor, watched_fabric, images, launches_max=8)
-        self.follower = worker.follower
+        self.worker = HostWorker(means, store, self.name, hypervisor, watched_fabric, images, launches_max=8)
+        self.follower = self.worker.follower
         if process.incarnation > 1:
             self.world.checkers.witness.restarted(store.id)
-        await worker.open()
-        return worker.tasks
+        await self.worker.open()
+        return self.worker.tasks
 
     def live_ports(self) -> frozenset[str]:
         """The ports of guests that run here."""

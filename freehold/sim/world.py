@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+from freehold.drivers.backup.simulated import Shelf
 from freehold.drivers.hypervisor.simulated import SimulatedGuest
 from freehold.sim.calls import Caller, Unanswered
 from freehold.sim.checkers import Checkers
@@ -69,6 +70,8 @@ class World:
         self.asked_by: Callable[[], object] | None = None
         """Called when a role stages something, from within that call."""
         self.projects: list[dict[str, str]] = []
+        self.shelf: Shelf | None = None
+        """Where every owner keeps its backup, if they are to have any."""
         self.image_id = ""
         self.flavor = "1"
         for site in all_sites:

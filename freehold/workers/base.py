@@ -1,5 +1,6 @@
 """What every worker is handed, and how an owner tells what became durable."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final
 
@@ -71,6 +72,7 @@ class Desk:
         self.watchdog = Watchdog(store.owner.role, means.clock.clock)
         """For the loops of the owner, and of its desk."""
         self._told = store.position()
+        self._beginning = asyncio.Lock()
         self._compacted_at = 0
         self._subscriptions: list[Subscription] = []
 
@@ -102,7 +104,7 @@ class Desk:
         match question:
             case Since(position=position):
                 if store.is_behind(position):
-                    await self._begin_epoch()
+                    await self._begin_epoch(position)
                 return _bounded_entries(store.since(position, PAGE_ENTRIES_MAX))
             case Complete(after=after):
                 return _bounded_page(store.complete(after, PAGE_ENTRIES_MAX))
@@ -158,10 +160,16 @@ class Desk:
         found = store.history.deleted(asked.kind, asked.project, first, newest, limit)
         return _bounded_tombstones(found, len(found) == limit)
 
-    async def _begin_epoch(self) -> None:
-        _log.error("readers know more than this disk: it was put back to an old copy", store=self._store.id)
-        await self._store.begin_epoch(new_id(self._means.chance))
-        self._told = self._store.position()
+    async def _begin_epoch(self, position: Position) -> None:
+        """Of many readers who stand beyond this disk and ask at once, one is enough: each epoch costs every reader a
+        complete state.
+        """
+        async with self._beginning:
+            if not self._store.is_behind(position):
+                return
+            _log.error("readers know more than this disk: it was put back to an old copy", store=self._store.id)
+            await self._store.begin_epoch(new_id(self._means.chance))
+            self._told = self._store.position()
         await self._say_heartbeat()
 
     async def _tell(self) -> None:

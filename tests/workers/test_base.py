@@ -102,6 +102,21 @@ async def test_nothing_is_told_before_it_is_durable(spoken: Spoken) -> None:
     await until(lambda: spoken.told == [1])
 
 
+async def test_readers_who_show_at_once_that_the_disk_was_put_back_get_one_new_epoch(spoken: Spoken) -> None:
+    before, beyond = spoken.store.epoch, Position(epoch=spoken.store.epoch, seq=9, digest=b"read before the loss")
+    heard = len(spoken.beats)
+    spoken.disk.clear()
+    asked = [asyncio.create_task(spoken.ask(Since(position=beyond), Entries)) for _ in range(6)]
+    await turns()
+    spoken.disk.set()
+    answers = await asyncio.gather(*asked)
+    assert {answer.position.epoch for answer in answers} == {spoken.store.epoch} != {before}
+    assert all(answer.complete_needed for answer in answers)
+    await until(lambda: len(spoken.beats) > heard)
+    await turns()
+    assert [beat.position.epoch for beat in spoken.beats[heard:]] == [spoken.store.epoch]
+
+
 async def test_frames_have_at_most_a_hundred_entries(spoken: Spoken) -> None:
     await spoken.store.commit([put(f"{n}", project(f"{n}")) for n in range(250)], "t")
     await until(lambda: len(spoken.told) == 250)

@@ -11,7 +11,7 @@ from freehold.runtime.tasks import Tasks
 from freehold.views.fleet import Fleet
 from freehold.views.follower import Follower
 from freehold.vocabulary.envelope import Done
-from freehold.vocabulary.errors import Conflict, FreeholdError, NotFound
+from freehold.vocabulary.errors import Conflict, FreeholdError, NoAnswer, NotFound
 from freehold.vocabulary.guest import ConsoleLog, ConsoleOutput, HostQuestion
 from freehold.vocabulary.request import Build
 from freehold.vocabulary.word import Word
@@ -19,7 +19,8 @@ from freehold.workers.base import Means
 from freehold.workers.scheduler import effects
 from freehold.workers.scheduler.lifecycle import Decision, Drop, PassOn, Place, Surrender, decide, wanted
 
-COMMAND_DEADLINE_S = 10.0
+COMMAND_DEADLINE_S: Final = 8.0
+"""How long a host may take to answer: less than whoever asked waits for us, so that it hears who didn't answer."""
 PLACE_TRIES_MAX: Final = 10
 """For members of a server group, when another scheduler places others; then the registrar sends the build again."""
 
@@ -92,4 +93,10 @@ class SchedulerWorker:
         if placed is None:
             raise NotFound(f"Instance {question.guest} could not be found on any host.")
         answer: type[Word] = ConsoleOutput if isinstance(question, ConsoleLog) else Done
-        return await talk.ask(self._means.bus, subjects.ask_host(placed[0]), question, answer, COMMAND_DEADLINE_S)
+        try:
+            return await talk.ask(self._means.bus, subjects.ask_host(placed[0]), question, answer, COMMAND_DEADLINE_S)
+        except NoAnswer as error:
+            raise NoAnswer(
+                f"The host of instance {question.guest} doesn't answer. "
+                "What was asked may still be done, if it arrived: look at the instance before you ask again."
+            ) from error

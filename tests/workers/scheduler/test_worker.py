@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from freehold.api.compute import actions, servers
 from freehold.bus import subjects, talk
 from freehold.store.database import Change, put
 from freehold.vocabulary.deed import Deed
@@ -17,7 +18,7 @@ from freehold.vocabulary.request import Build, GiveUp, RecordDeed
 from freehold.vocabulary.units import clock_time
 from freehold.vocabulary.word import Word
 from freehold.workers.registrar import lifecycle as ledger
-from freehold.workers.scheduler.worker import SchedulerWorker
+from freehold.workers.scheduler.worker import COMMAND_DEADLINE_S, SchedulerWorker
 from tests.owners import HandClock, a_build, a_deed, a_host, means_of, turns, until
 
 
@@ -202,5 +203,9 @@ async def test_a_command_for_a_guest_that_is_nowhere_says_so(around: Around) -> 
 
 async def test_a_command_for_a_host_that_is_away_is_not_answered(around: Around) -> None:
     around.place("g", "h9")
-    with pytest.raises(NoAnswer):
+    with pytest.raises(NoAnswer, match="The host of instance g doesn't answer"):
         await around.carry(start("g"))
+
+
+def test_who_asks_for_a_command_hears_that_its_host_is_away_before_it_takes_the_scheduler_for_away() -> None:
+    assert min(actions.DEADLINE_S, servers.DEADLINE_S) > COMMAND_DEADLINE_S + 1
