@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, TypeVar
 
 from freehold.api.call import Call
-from freehold.vocabulary.codec import KINDS
+from freehold.vocabulary.codec import KIND_OF
 from freehold.vocabulary.errors import NotFound, Unavailable
 from freehold.vocabulary.shards import IDENTITY_SHARD
 from freehold.vocabulary.tenant import Quota
@@ -27,17 +27,15 @@ _ROLES: Final = {
 _OF_PROJECTS: Final = frozenset({"admission", "request", "quota", "server_group"})
 """What each project's own registrar shard keeps; the identity shard has the registrar's other kinds."""
 
-_KIND_OF: Final = {cls: kind for kind, cls in KINDS.items()}
-
 
 def owner_role(shape: type[Word]) -> str:
     """The role that owns records of a class."""
-    return _ROLES.get(_KIND_OF[shape], "registrar")
+    return _ROLES.get(KIND_OF[shape], "registrar")
 
 
 def shards(call: Call, shape: type[Word], project: str | None = None) -> Iterable[int]:
     """The registrar shards that may have records of a class: of `project`, or of any that the caller may see."""
-    if _KIND_OF[shape] not in _OF_PROJECTS:
+    if KIND_OF[shape] not in _OF_PROJECTS:
         return (IDENTITY_SHARD,)
     if project is not None or not call.caller.is_admin:
         return (call.cloud.shards.of(project if project is not None else call.caller.project),)

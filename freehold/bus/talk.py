@@ -7,7 +7,7 @@ import msgspec
 
 from freehold.bus.interface import Bus, Subscription
 from freehold.runtime.log import logger
-from freehold.vocabulary.codec import decode, encode
+from freehold.vocabulary.codec import decode, decoder, encode
 from freehold.vocabulary.errors import Broken, Busy, Fault, FreeholdError, raised_from
 from freehold.vocabulary.word import Word
 
@@ -50,7 +50,7 @@ async def serve(
     """Answers questions of the union `questions` with `handler`. What it raises is sent as a fault; a bug is sent as
     Broken and logged. Past `at_once_max` questions in progress, the next is answered with Busy at once.
     """
-    in_progress = 0
+    in_progress, read = 0, decoder(questions)
 
     async def answerer(subject_asked: str, body: bytes) -> bytes:
         nonlocal in_progress
@@ -64,7 +64,7 @@ async def serve(
 
     async def answer(subject_asked: str, body: bytes) -> bytes:
         try:
-            return encode(_Answer(body=encode(await handler(decode(body, questions)))))
+            return encode(_Answer(body=encode(await handler(read(body)))))
         except FreeholdError as error:
             return encode(_Answer(fault=error.fault()))
         except (msgspec.ValidationError, msgspec.DecodeError) as error:

@@ -50,8 +50,8 @@ class Caller:
         if process is None or not process.alive or app is None or not network.connected(self._place, api.name):
             await asyncio.sleep(0.01)
             raise Unanswered("the connection was refused")
-        scope = self._scope(method, path, body, headers or {})
         content = b"" if body is None else json.dumps(body).encode()
+        scope = self._scope(method, path, content, headers or {})
 
         def arrive(reply: Reply) -> None:
             if not answered.done():
@@ -68,11 +68,11 @@ class Caller:
         except TimeoutError:
             raise Unanswered(f"{method} {path} wasn't answered by {api.name}") from None
 
-    def _scope(self, method: str, path: str, body: Any, headers: dict[str, str]) -> dict[str, Any]:
+    def _scope(self, method: str, path: str, content: bytes, headers: dict[str, str]) -> dict[str, Any]:
         raw, _, query = path.partition("?")
         sent = {"x-auth-token": self.token, "openstack-api-version": "compute 2.96", **headers}
-        if body is not None:
-            sent |= {"content-type": "application/json", "content-length": str(len(json.dumps(body)))}
+        if content:
+            sent |= {"content-type": "application/json", "content-length": str(len(content))}
         return {
             "type": "http",
             "method": method,

@@ -144,33 +144,19 @@ class Checkers:
         self.checks += 1
         if entry.value is not None and SECRET in entry.value:
             self.violated(f"a secret is in the log of {site.name}: {entry.kind} {entry.key}")
-        self._tell(site, entry)
         assert site.store is not None
         self.witness.wrote(site.store.id, entry)
         if entry.kind == "host" and entry.value is not None:
             self._check_room(site, decode(entry.value, Host))
         elif entry.kind == "admission":
-            self._admission(entry)
+            self._admission(site, entry)
         elif entry.kind == "quota" and entry.value is not None:
             quota = decode(entry.value, Quota)
             self._quotas[quota.project] = quota.instances
         elif entry.kind == "port":
             self._port(entry)
         elif entry.kind == "guest":
-            room = self._rooms.setdefault(site.name, {})
-            room.pop(entry.key, None)
-            if entry.value is not None:
-                guest = decode(entry.value, Guest)
-                room[guest.id] = needed_by(guest.spec.flavor)
-                self._guest(site, guest)
-
-    def _tell(self, site: "Site", entry: Entry) -> None:
-        if entry.kind == "guest":
-            state = "gone" if entry.value is None else decode(entry.value, Guest).state.value
-            self._world.tell(site.name, f"guest {entry.key[:8]} is {state}")
-        elif entry.kind == "admission":
-            stage = "gone" if entry.value is None else _stage(decode(entry.value, Admission))
-            self._world.tell(site.name, f"admission {entry.key[:8]} is {stage}")
+            self._guest(site, entry)
         elif entry.kind == "refusal" and entry.value is not None:
             self._world.tell(site.name, f"guest {entry.key[:8]} is refused for good")
 
@@ -182,9 +168,10 @@ class Checkers:
         if not host.total.fits(host.used) or given > host.total.ram_mib:
             self.violated(f"{site.name} has given {host.used}, and {given} MiB by its guests, of {host.total}")
 
-    def _admission(self, entry: Entry) -> None:
+    def _admission(self, site: "Site", entry: Entry) -> None:
         """Quota never exceeded. Deeds are first-wins."""
         if entry.value is None:
+            self._world.tell(site.name, f"admission {entry.key[:8]} is gone")
             self._admissions.pop(entry.key, None)
             self.ended[entry.key] = None
             for host in self._world.hosts:
@@ -193,6 +180,7 @@ class Checkers:
                     self.violated(f"guest {entry.key} is gone for the registrar, and runs on {host.name}")
             return
         after = decode(entry.value, Admission)
+        self._world.tell(site.name, f"admission {entry.key[:8]} is {_stage(after)}")
         before = self._admissions.get(entry.key)
         if entry.key in self.ended:
             self.violated(f"the admission of {entry.key} was gone and is back")
@@ -225,9 +213,16 @@ class Checkers:
             if holder != entry.key:
                 self.violated(f"{name[1]} was given to port {entry.key} and to port {holder}")
 
-    def _guest(self, site: "Site", guest: Guest) -> None:
+    def _guest(self, site: "Site", entry: Entry) -> None:
         """Only the host in the highest deed may run the guest; a host speaks for itself alone."""
-        assert site.store is not None
+        room = self._rooms.setdefault(site.name, {})
+        room.pop(entry.key, None)
+        if entry.value is None:
+            self._world.tell(site.name, f"guest {entry.key[:8]} is gone")
+            return
+        guest = decode(entry.value, Guest)
+        self._world.tell(site.name, f"guest {entry.key[:8]} is {guest.state.value}")
+        room[guest.id] = needed_by(guest.spec.flavor)
         admission = self._admissions.get(guest.id)
         if admission is not None and admission.deed is not None and guest.deed > admission.deed.number:
             self.violated(

@@ -68,6 +68,9 @@ class StoreFile:
         self.connection = _empty()
         self.id = ""
         """The store's id, which is kept beside the file and outlives it."""
+        self._position: Position | None = None
+        self._read_at: tuple[sqlite3.Connection, int] | None = None
+        """When `_position` was read: on which connection, after how many changes of its."""
         self.copies: list[bytes] = []
         self.failing = 0.0
         """How likely a commit is to fail."""
@@ -124,6 +127,12 @@ class StoreFile:
 
     def position(self) -> Position:
         """Where the durable log stands, as the disk has it."""
+        read_at = (self.connection, self.connection.total_changes)
+        if self._position is None or self._read_at != read_at:
+            self._position, self._read_at = self._read_position(), read_at
+        return self._position
+
+    def _read_position(self) -> Position:
         row = self.connection.execute("SELECT value FROM meta WHERE name = 'epoch'").fetchone()
         head = self.connection.execute("SELECT seq, digest FROM log ORDER BY seq DESC LIMIT 1").fetchone()
         epoch = "" if row is None else str(row[0])

@@ -3,9 +3,12 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
+
+TASKS_MIN: Final = 100
+"""Tasks among which it isn't worth looking for those that are done."""
 
 PROCESS: "ContextVar[Process]" = ContextVar("process")
 
@@ -17,9 +20,11 @@ class Process:
         self.name, self.incarnation = name, incarnation
         self.alive, self.paused = True, False
         self.runs = True
-        self.held: list[asyncio.Handle] = []
+        self.held: list[Any] = []
+        """Callbacks that wait while it is paused; they are the loop's."""
         self.tasks: dict[asyncio.Task[Any], None] = {}
-        """Kept until the world ends: a task that is collected while it waits would run its clean-up."""
+        """Kept until they are done or the world ends: one that is collected while it waits would run its clean-up."""
+        self._tasks_max = TASKS_MIN
         self.context: Context = copy_context()
         self.context.run(PROCESS.set, self)
 
@@ -27,6 +32,9 @@ class Process:
         """Runs `work` as this process."""
         task = asyncio.get_running_loop().create_task(work, context=self.context)
         self.tasks[task] = None
+        if len(self.tasks) > self._tasks_max:
+            self.tasks = {task: None for task in self.tasks if not task.done()}
+            self._tasks_max = 2 * len(self.tasks) + TASKS_MIN
         return task
 
     def call_later(self, delay_s: float, work: Callable[..., object], *args: Any) -> None:
@@ -41,7 +49,7 @@ class Process:
         """It stands still, as when its machine sleeps: what comes meanwhile is there when it goes on."""
         self.paused, self.runs = True, False
 
-    def go_on(self, take_up: Callable[[list[asyncio.Handle]], None]) -> None:
+    def go_on(self, take_up: Callable[[list[Any]], None]) -> None:
         """Goes on after a pause, if there was one."""
         self.paused = False
         self.runs = self.alive

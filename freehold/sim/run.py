@@ -32,6 +32,8 @@ COMPACT_GROWTH_MIN: Final = 25
 PAGE_ENTRIES_MAX: Final = 8
 FRAME_ENTRIES_MAX: Final = 3
 _SUSPECT: Final = ("task failed", "answering failed", "request broke", "effect broke")
+_SILENT: Final = object()
+"""Where logs would be written to; `look` lets none through."""
 
 
 @dataclass(slots=True)
@@ -162,5 +164,6 @@ def _listen_to_logs(world: World) -> None:
     structlog.configure(
         processors=[look],
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        logger_factory=lambda: _SILENT,
         cache_logger_on_first_use=False,
     )

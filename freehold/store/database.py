@@ -25,7 +25,7 @@ from freehold.store import writing
 from freehold.store.files import OpenFiles, open_files
 from freehold.store.history import History
 from freehold.store.writing import Change, Staged
-from freehold.vocabulary.codec import KINDS, decode, decode_kind, encode, kind_of
+from freehold.vocabulary.codec import KIND_OF, decode, decode_kind, encode, kind_of
 from freehold.vocabulary.digest import chained
 from freehold.vocabulary.envelope import NO_DIGEST, PAGE_ENTRIES_MAX, Entries, Entry, Owner, Page, Position, Row
 from freehold.vocabulary.errors import Broken, StoreFailed, TooLarge
@@ -105,12 +105,12 @@ class Store:
 
     def read_as(self, shape: type[R], key: str) -> R | None:
         """The record of `shape` under `key`; None if there is none."""
-        value = self._value(False, _kind(shape), key)
+        value = self._value(False, KIND_OF[shape], key)
         return None if value is None else decode(value, shape)
 
     def scan(self, shape: type[R], prefix: str = "") -> list[R]:
         """All records of `shape` whose key begins with `prefix`, in key order."""
-        return [decode(value, shape) for _, value in self._scan(False, _kind(shape), prefix)]
+        return [decode(value, shape) for _, value in self._scan(False, KIND_OF[shape], prefix)]
 
     def read_private(self, kind: str, key: str) -> bytes | None:
         """The private value under `key`; None if there is none."""
@@ -376,10 +376,6 @@ class Store:
             await asyncio.wait([self._committing])
         async with self._writing:
             await self._offload(self._files.close)
-
-
-def _kind(shape: type[Word]) -> str:
-    return next(kind for kind, known in KINDS.items() if known is shape)
 
 
 def _table(private: bool) -> str:

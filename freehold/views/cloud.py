@@ -17,7 +17,7 @@ from freehold.runtime.log import logger
 from freehold.views.follower import Follower
 from freehold.views.interface import OwnerSeen
 from freehold.views.rows import RowFile
-from freehold.vocabulary.codec import KINDS, decode
+from freehold.vocabulary.codec import KIND_OF, decode
 from freehold.vocabulary.envelope import Done, Entry, Heartbeat, Owner, Position, Row, Stands
 from freehold.vocabulary.errors import FreeholdError, NoAnswer, Unavailable
 from freehold.vocabulary.request import Admitted
@@ -37,7 +37,6 @@ SILENT_AFTER_PERIODS: Final = 3
 """An owner that missed this many heartbeats isn't asked by `fresh`: its part is shown as old as it is."""
 
 _log = logger("views")
-_KIND_OF: Final = {shape: kind for kind, shape in KINDS.items()}
 
 
 class CloudView:
@@ -75,12 +74,12 @@ class CloudView:
 
     def get(self, shape: type[R], key: str) -> R | None:
         """One record; None if there is none."""
-        value = self._file.get(_KIND_OF[shape], key)
+        value = self._file.get(KIND_OF[shape], key)
         return None if value is None else decode(value, shape)
 
     def owner(self, shape: type[Word], key: str) -> str:
         """The store of the owner that a record is shown from; empty if there is no such record."""
-        return self._file.holder(_KIND_OF[shape], key)
+        return self._file.holder(KIND_OF[shape], key)
 
     def list(
         self, shape: type[R], project: str | None = None, *, after: str = "", newest_first: bool = True
@@ -89,12 +88,12 @@ class CloudView:
 
         `after` is the key of a marker, which isn't included. Raises NotFound if the marker isn't there.
         """
-        for value in self._file.list(_KIND_OF[shape], project, after, newest_first):
+        for value in self._file.list(KIND_OF[shape], project, after, newest_first):
             yield decode(value, shape)
 
     def keyed(self, shape: type[R], prefix: str) -> Iterator[R]:
         """Records whose key begins with `prefix`, in key order."""
-        for value in self._file.keyed(_KIND_OF[shape], prefix):
+        for value in self._file.keyed(KIND_OF[shape], prefix):
             yield decode(value, shape)
 
     def everything(self) -> dict[tuple[str, str], bytes]:
@@ -103,7 +102,7 @@ class CloudView:
 
     def learned(self, shape: type[R], key: str) -> int:
         """The clock time at which it learned of what a record shows; 0 if there is no such record."""
-        return self._file.learned(_KIND_OF[shape], key)
+        return self._file.learned(KIND_OF[shape], key)
 
     def known_until(self, roles: Sequence[str]) -> int:
         """A clock time: it has everything that the known owners of `roles` had written until then."""

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 from freehold.bus import subjects, talk
 from freehold.bus.interface import Bus
 from freehold.views.interface import OwnerSeen
-from freehold.vocabulary.codec import KINDS, UNDER_DEED, decode_kind
+from freehold.vocabulary.codec import KIND_OF, KINDS, UNDER_DEED, decode_kind
 from freehold.vocabulary.envelope import AsOf, Done, Past, Position, Row
 from freehold.vocabulary.errors import BadRequest, FreeholdError, NoAnswer, NotFound, TooOld, Unavailable
 from freehold.vocabulary.request import Admitted
@@ -24,8 +24,6 @@ ASK_DEADLINE_S: Final = 2.0
 """For each try: a question or its answer may have been lost."""
 ROWS_MAX: Final = 500_000
 """Records that are put together for one answer."""
-
-_KIND_OF: Final = {shape: kind for kind, shape in KINDS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ class PastView:
         if newest_first:
             keys.reverse()
         if after and after not in keys:
-            raise NotFound(f"no {_KIND_OF[shape]} {after} to go on after")
+            raise NotFound(f"no {KIND_OF[shape]} {after} to go on after")
         return (found[key] for key in keys[keys.index(after) + 1 if after else 0 :])
 
     def keyed(self, shape: type[R], prefix: str) -> Iterator[R]:
@@ -123,7 +121,7 @@ class PastView:
 
 
 def _deed(record: Word) -> int:
-    return int(getattr(record, "deed", 0) or 0) if _KIND_OF[type(record)] in UNDER_DEED else 0
+    return int(getattr(record, "deed", 0) or 0) if KIND_OF[type(record)] in UNDER_DEED else 0
 
 
 def _place(record: Word) -> tuple[str, int]:

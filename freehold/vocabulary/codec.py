@@ -1,5 +1,6 @@
 """Words to bytes and back, and the table of kinds of records."""
 
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -54,6 +55,9 @@ KINDS: Final[dict[str, type[Word]]] = {
 }
 """Every kind that an owner tells of, and the class of its records."""
 
+KIND_OF: Final = {shape: kind for kind, shape in KINDS.items()}
+"""The same the other way round."""
+
 UNDER_DEED: Final = frozenset({"guest", "action", "refusal"})
 """Kinds that several hosts may have under one key: the record under the highest deed is the one that counts."""
 
@@ -71,7 +75,7 @@ def _hook_in(kind: type, value: Any) -> Any:
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=_hook_out, order="deterministic")
-_decoders: dict[Any, msgspec.msgpack.Decoder[Any]] = {}
+_decoders: dict[Any, Callable[[bytes], Any]] = {}
 
 
 def encode(word: Any) -> bytes:
@@ -84,10 +88,14 @@ def decode(data: bytes, shape: type[W]) -> W:
 
     Raises msgspec.ValidationError or msgspec.DecodeError (both ValueError) if it isn't one.
     """
-    decoder = _decoders.get(shape)
-    if decoder is None:
-        decoder = _decoders[shape] = msgspec.msgpack.Decoder(shape, dec_hook=_hook_in)
-    return decoder.decode(data)  # type: ignore[no-any-return]
+    read: Callable[[bytes], W] = _decoders.get(shape) or decoder(shape)
+    return read(data)
+
+
+def decoder(shape: type[W]) -> Callable[[bytes], W]:
+    """`decode` for one shape: for who reads many of a union, which is slow to look up."""
+    read = _decoders[shape] = msgspec.msgpack.Decoder(shape, dec_hook=_hook_in).decode
+    return read
 
 
 def decode_kind(kind: str, data: bytes) -> Word:
@@ -99,7 +107,4 @@ def decode_kind(kind: str, data: bytes) -> Word:
 
 def kind_of(record: Word) -> str:
     """The kind under which records of this class are kept. Raises KeyError if it is not one."""
-    return _KIND_OF[type(record)]
-
-
-_KIND_OF: Final = {cls: kind for kind, cls in KINDS.items()}
+    return KIND_OF[type(record)]
