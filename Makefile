@@ -25,8 +25,8 @@ sim-long:   ## the same until 100 million faults; broken off, it goes on where i
 sim-shrink: ## the failing run of FIRST_SEED, made as small as it can be, told as a story
 	@scripts/sim --shrink --first-seed $(FIRST_SEED)
 
-sim-kills:  ## kill -9 at every durable step, and at every pair of steps of create and delete (long)
-	@scripts/setup && .venv/bin/python -m freehold.sim.kills --pairs $(or $(PAIRS),1)
+sim-kills:  ## kill -9 of every process at every durable step, and every two kills in create and delete: SHARE=1
+	@scripts/setup && .venv/bin/python -m freehold.sim.kills --share $(or $(SHARE),1)
 
 sim-bugs:   ## plant each bug of the table and show how fast the simulation finds it
 	@scripts/sim-bugs

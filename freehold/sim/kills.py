@@ -1,88 +1,144 @@
-"""Plays every kill point, and pairs of two: `python -m freehold.sim.kills [--pairs SHARE]`."""
+"""Plays every kill point, and pairs of two: `python -m freehold.sim.kills`. Exits 1 if anything is violated.
+
+One kill: at every step of create, stop, start, reboot and delete, before it, in its middle and after it, of every
+process in turn. Two kills: at every pair of moments of create and delete, each of the process whose step it is; and
+those where the second is another's, once it has happened that the step is done.
+"""
 
 import argparse
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from random import Random
+from typing import Final, TypeVar
 
-from freehold.sim.killpoints import ACTIONS, MOMENTS, SCALE, Kill, Steps, pairs, script, single
+from freehold.sim.killpoints import Kill, Point, Steps, others, own
+from freehold.sim.life import BUILD_AND_DELETE, SCALE, WHOLE_LIFE, script
+from freehold.sim.reached import left_out
 from freehold.sim.run import play_in
 
-BUILD_AND_DELETE = ("delete",)
+T = TypeVar("T")
+
+SHORT: Final = 0.04
+"""The share of the long part that is played when it is to be short."""
+TELL_EVERY: Final = 250
+CHUNK: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What came of a run with kills. `steps`: every step, in order; `after`: how many came after the last kill."""
+    """What came of a run with kills. `points`: every one after the last kill; `cpu_s`: what it cost."""
 
     kills: tuple[Kill, ...]
-    fired: int
     violation: str
-    steps: tuple[str, ...]
-    after: int
+    points: tuple[Point, ...]
     callers: frozenset[str]
+    cpu_s: float
 
 
 def play_kills(kills: tuple[Kill, ...], actions: tuple[str, ...]) -> Played:
-    """Plays the life of a guest with these kills."""
+    """Plays the life of a guest with these kills. One that didn't come is a violation: nothing was shown."""
     steps = Steps(kills)
     outcome = play_in(1, SCALE, lambda world: script(world, steps, actions))
-    callers = frozenset(steps.callers)
-    return Played(kills, steps.killed, outcome.violation, tuple(steps.seen), steps.since_kill, callers)
+    violation = outcome.violation
+    if not violation and steps.killed < len(kills):
+        violation = f"only {steps.killed} of the kills came"
+    return Played(kills, violation, tuple(steps.points), frozenset(steps.callers), outcome.cpu_s)
 
 
-def play_pairs(first: Kill, share: float) -> list[Played]:
-    """Plays a kill with each of those that may follow it, or a share of them."""
-    one = play_kills((first,), BUILD_AND_DELETE)
-    random = Random(f"{first.step} {first.moment}")
-    followers = [kills for kills in pairs(first, one.after) if random.random() < share]
-    return [one, *(play_kills(kills, BUILD_AND_DELETE) for kills in followers)]
+def every_single(pool: ProcessPoolExecutor, share: float) -> Iterator[Played]:
+    """Every point of a whole life, with every process that lives there. Of others' processes, a share."""
+    plain = play_kills((), WHOLE_LIFE)
+    yield plain
+    kills = [*own(plain.points), *_share(others(plain.points), share, "others")]
+    yield from _all(pool, ((kill,) for kill in kills), WHOLE_LIFE)
 
 
-def every_single(processes: int) -> Iterator[Played]:
-    """Every step of create, stop, start, reboot and delete, at each moment."""
-    count = len(play_kills((), ACTIONS[1:]).steps)
-    with ProcessPoolExecutor(processes) as pool:
-        yield from pool.map(play_kills, single(count), [ACTIONS[1:]] * count * len(MOMENTS))
+def every_first(pool: ProcessPoolExecutor) -> Iterator[Played]:
+    """Every point of create and delete, with the process whose step it is."""
+    plain = play_kills((), BUILD_AND_DELETE)
+    yield from _all(pool, ((kill,) for kill in own(plain.points)), BUILD_AND_DELETE)
 
 
-def every_pair(processes: int, share: float) -> Iterator[Played]:
-    """Every step of create and delete, and every step after it."""
-    count = len(play_kills((), BUILD_AND_DELETE).steps)
-    firsts = [kills[0] for kills in single(count)]
-    with ProcessPoolExecutor(processes) as pool:
-        for played in pool.map(play_pairs, firsts, [share] * len(firsts)):
-            yield from played
+def every_pair(pool: ProcessPoolExecutor, firsts: list[Played], share: float) -> Iterator[Played]:
+    """Each of `firsts`, and at every point that follows it a second kill of the process whose step it is."""
+    pairs = [(*first.kills, kill) for first in firsts for kill in own(first.points)]
+    yield from _all(pool, _share(pairs, share, "pairs"), BUILD_AND_DELETE)
+
+
+def every_mixed_pair(pool: ProcessPoolExecutor, firsts: list[Played], share: float) -> Iterator[Played]:
+    """Each of `firsts`, and after every step that follows it a second kill, of each other process that lives."""
+    pairs = [(*first.kills, kill) for first in firsts for kill in others(first.points) if kill.moment == "after"]
+    yield from _all(pool, _share(pairs, share, "mixed pairs"), BUILD_AND_DELETE)
+
+
+def _share(those: Iterable[T], share: float, name: str) -> list[T]:
+    """Some of `those`, the same ones each time."""
+    random = Random(name)
+    return [one for one in those if random.random() < share]
+
+
+def _all(pool: ProcessPoolExecutor, kills: Iterable[tuple[Kill, ...]], actions: tuple[str, ...]) -> Iterator[Played]:
+    listed = list(kills)
+    return pool.map(play_kills, listed, [actions] * len(listed), chunksize=CHUNK)
 
 
 def main() -> int:
-    """Plays what the command line asks for."""
+    """Plays what the command line asks for, and says what came of it."""
     parser = argparse.ArgumentParser(prog="freehold.sim.kills", description=__doc__)
-    parser.add_argument("--pairs", type=float, default=0.0, help="the share of pairs to play; 1: all")
+    parser.add_argument("--share", type=float, default=1.0, help="of kills of others' processes, and of pairs")
+    parser.add_argument("--short", dest="share", action="store_const", const=SHORT, help=f"a share of {SHORT}")
+    parser.add_argument("--reached", action="store_true", help="only whether every durable step has a kill point")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
-    bad = tell("kill points", every_single(given.processes))
-    if given.pairs:
-        bad += tell("pairs of kills", every_pair(given.processes, given.pairs))
+    with ProcessPoolExecutor(given.processes) as pool:
+        firsts = list(every_first(pool))
+        bad = _tell_left_out([play_kills((), WHOLE_LIFE), *firsts])
+        if not given.reached:
+            bad += _tell_all(pool, firsts, given.share)
     return 1 if bad else 0
 
 
-def tell(what: str, played: Iterable[Played]) -> int:
-    """Prints what came of it; the number of violations."""
-    count = bad = unfired = 0
+def _tell_left_out(played: list[Played]) -> int:
+    """Prints what no kill point reaches; the number of such functions."""
+    lines = left_out(frozenset(chain.from_iterable(one.callers for one in played)))
+    for line in lines:
+        print(line, flush=True)
+    print(f"durable steps without a kill point: {len(lines)}", flush=True)
+    return len(lines)
+
+
+def _tell_all(pool: ProcessPoolExecutor, firsts: list[Played], share: float) -> int:
+    """Plays all and prints the totals; the number of violations."""
+    totals = [
+        tell("one kill in a whole life", every_single(pool, share)),
+        tell("one kill in create and delete", firsts),
+        tell("two kills in create and delete", every_pair(pool, firsts, share)),
+        tell("two kills, the second of another process", every_mixed_pair(pool, firsts, share)),
+    ]
+    count, bad = sum(played for played, _ in totals), sum(wrong for _, wrong in totals)
+    print(f"kill points: {count:,} played, {bad} violations", flush=True)
+    return bad
+
+
+def tell(what: str, played: Iterable[Played]) -> tuple[int, int]:
+    """Prints what came of it, as it comes; how many were played, and how many violations there were."""
+    count, bad, cpu_s, began_s = 0, 0, 0.0, time.monotonic()
     for one in played:
         count += 1
-        unfired += one.fired < len(one.kills)
+        cpu_s += one.cpu_s
         if one.violation:
             bad += 1
             print(f"{one.kills}: {one.violation}", flush=True)
-        if count % 250 == 0:
-            print(f"{what}: {count:,} played, {bad} violations", flush=True)
-    print(f"{what}: {count:,} played, {bad} violations, {unfired} in which a step didn't come", flush=True)
-    return bad
+        if count % TELL_EVERY == 0:
+            print(f"  {what}: {count:,} played so far, {bad} violations", flush=True)
+    took_s = time.monotonic() - began_s
+    print(f"{what}: {count:,} played, {bad} violations ({cpu_s:.0f} s of CPU, {took_s:.0f} s)", flush=True)
+    return count, bad
 
 
 if __name__ == "__main__":

@@ -218,6 +218,13 @@ class Network:
         for mouth in [mouth for mouth in self._mouths if mouth.endpoint.process is process]:
             self.forget(mouth)
 
+    def forget_dead(self) -> None:
+        """The broker has noticed of every process that is gone that it is."""
+        there: list[_Ear | _Mouth] = [*self._ears, *self._mouths]
+        for subscription in there:
+            if not subscription.endpoint.process.alive:
+                self.forget(subscription)
+
     def _listeners(self, subject: str) -> tuple[list[_Ear], list[list[_Ear]]]:
         found = self._heard_by.get(subject)
         if found is None:

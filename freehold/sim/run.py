@@ -58,15 +58,26 @@ def play(plan: Plan, *, keep: bool = False) -> Outcome:
 def play_in(
     seed: int, scale: Scale, story: Callable[[World], Coroutine[Any, Any, None]], *, keep: bool = False
 ) -> Outcome:
-    """Runs a story in a world of its own."""
+    """Runs a story in a world of its own, of which nothing is left when it is told."""
     began_s = time.process_time()
+    try:
+        outcome = _play_in(seed, scale, story, keep=keep)
+    finally:
+        _collect()
+    outcome.cpu_s = time.process_time() - began_s
+    return outcome
+
+
+def _play_in(
+    seed: int, scale: Scale, story: Callable[[World], Coroutine[Any, Any, None]], *, keep: bool = False
+) -> Outcome:
     _make_small()
+    gc.disable()
+    gc.freeze()  # what is there before the run needn't be looked at after it; the loop, which holds all of it, must be
     folder = Path(tempfile.mkdtemp(prefix="freehold-sim-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
     loop = SimLoop(seed)
     loop.set_exception_handler(lambda _loop, _context: None)
     asyncio.set_event_loop(loop)
-    gc.disable()
-    gc.freeze()  # what is there before the run needn't be looked at after it
     world = World(seed, scale, loop, folder, keep=keep)
     _listen_to_logs(world)
     main = loop.create_task(story(world))
@@ -90,7 +101,6 @@ def play_in(
             world.transcript.lines,
         )
         _put_away(loop, world, folder)
-        outcome.cpu_s = time.process_time() - began_s
     return outcome
 
 
@@ -109,11 +119,16 @@ def _put_away(loop: SimLoop, world: World, folder: Path) -> None:
     sys.unraisablehook = lambda _: None
     loop.close()
     asyncio.set_event_loop(None)
+    structlog.reset_defaults()  # what listens to the logs has hold of the world
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _collect() -> None:
+    """When nobody has hold of the world any more. What is still there when the next run begins is never looked at."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of coroutines that their process's death left unstarted
         gc.collect()  # here, where what is finalized finds nothing to do
     gc.enable()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _play(world: World, plan: Plan) -> None:

@@ -359,6 +359,7 @@ class World:
         self.tell("world", "nothing goes wrong any more")
         self.network.weather = Weather()
         self.network.mend_all()
+        self.network.forget_dead()
         for site in self.sites.values():
             site.clock.offset_ms = 0
             if site.store is not None:

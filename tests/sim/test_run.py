@@ -38,3 +38,25 @@ def test_a_short_run_finds_nothing() -> None:
     done = sim("--seeds", "12", "--first-seed", "100")
     assert done.stdout.splitlines()[-1] == "12 passed, 0 failed", done.stdout[-3000:]
     assert done.returncode == 0
+
+
+NOTHING_LEFT = """
+import weakref
+from freehold.sim.plan import Scale
+from freehold.sim.run import play_in
+worlds = []
+async def story(world):
+    worlds.append(weakref.ref(world))
+    await world.begin()
+    world.kill(world.hosts[0], 1.0)
+for _ in range(2):
+    play_in(1, Scale(hosts=1, schedulers=1, apis=1, projects=1), story)
+print([world() for world in worlds])
+"""
+
+
+def test_nothing_is_left_of_a_world_when_its_run_is_over() -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-W", "ignore", "-c", NOTHING_LEFT]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=500, check=False)
+    assert done.stdout == "[None, None]\n", done.stderr[-3000:]
