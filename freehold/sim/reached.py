@@ -46,6 +46,7 @@ ELSEWHERE: Final = {
     "freehold.workers.host.records:drop_refusals": "a horizon of seven days",
     "freehold.workers.host.records:keep_refusal": "builds that are refused: in the seeds' storms",
     "freehold.workers.host.records:keep_secret": "builds that come twice: in the seeds' storms",
+    "freehold.workers.host.records:keep_as_it_is": "a guest that is taken for lost and isn't: in the seeds' storms",
     "freehold.workers.host.records:keep_resumed": "a host that lost its store: in the seeds' storms",
     "freehold.workers.host.effects:remove_leftovers": "what is there without a record: in the seeds' storms",
     "freehold.workers.host.reconciler:_tidy": "images that nobody uses leave the cache; they come again",
