@@ -58,6 +58,8 @@ def unsettled(world: "World") -> str:
             return f"admission {admission.guest} has failed, and {admission.deed} isn't refused"
     admitted = {admission.guest for admission in _admissions(world)}
     for host in world.hosts:
+        if host.worker is None or not host.worker.cleared:
+            return f"{host.name} hasn't heard from every registrar"
         for port in host.ports.ports:
             if port not in kept_ports(_guests(host)):
                 return f"port {port} is plugged on {host.name}, and no guest of it has it"
