@@ -77,6 +77,8 @@ class Checkers:
         """No guest is run by two hosts. A delete never resurrects."""
         if after is None or after.power is not Power.RUNNING or (before and before.power is Power.RUNNING):
             return
+        if guest in site.strangers:
+            return
         self.checks += 1
         self._world.tell(site.name, f"guest {guest[:8]} runs")
         assert site.store is not None

@@ -97,9 +97,11 @@ TROUBLES: Final = {
     "guest powers off": 6,
     "guest crashes": 5,
     "guest vanishes": 1,
+    "guest appears": 1,
     "guest hangs": 2,
     "put back": 4,
     "store deleted": 2,
+    "host dies": 1,
     "start twice": 2,
     "view deleted": 2,
 }
@@ -116,19 +118,19 @@ def sites(scale: Scale) -> list[str]:
 
 def planned(seed: int) -> Plan:
     """The plan of a seed."""
-    random = Random(f"plan {seed}")
+    random, small = Random(f"plan {seed}"), seed <= SMALL_SEEDS
     scale = Scale(
-        hosts=random.choice((2, 3, 3, 4)),
+        hosts=random.choice((2, 3, 4) if small else (2, 3, 4, 6)),
         schedulers=random.choice((1, 2, 2)),
         apis=random.choice((2, 2, 3)),
         host_ram_mib=random.choice((384, 640, 1024)),
         shards=1 if seed % SHARDED_EVERY else 2,
     )
-    storm_s = random.choice((40.0, 60.0, 90.0) if seed <= SMALL_SEEDS else (60.0, 300.0, 900.0))
+    storm_s = random.choice((40.0, 60.0, 90.0) if small else (60.0, 300.0, 900.0, 1800.0))
     weather = Weather(
         lost=random.choice((0.02, 0.2, 0.35)),
-        doubled=random.choice((0.2, 0.3, 0.35)),
-        late=random.choice((0.1, 0.2, 0.3)),
+        doubled=random.choice((0.25, 0.3, 0.35)),
+        late=random.choice((0.2, 0.25, 0.3)),
         late_s_max=random.choice((0.05, 1.0, 8.0)),
     )
     asks = tuple(
@@ -165,6 +167,8 @@ def _trouble(random: Random, kind: str, names: list[str], storm_s: float) -> Tro
         "guest powers off",
         "guest crashes",
         "guest vanishes",
+        "guest appears",
+        "host dies",
         "guest hangs",
     ):
         site = random.choice([name for name in names if name.startswith("host")])

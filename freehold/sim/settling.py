@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from freehold.sim.disk import StoreFile
 from freehold.sim.plan import QUOTA
-from freehold.vocabulary.codec import decode
+from freehold.vocabulary.codec import KINDS, decode
 from freehold.vocabulary.guest import Action, Guest, GuestState, Power, Refusal
 from freehold.vocabulary.network import Port
 from freehold.vocabulary.request import Admission, Request, Stage
@@ -51,36 +51,51 @@ async def settle(world: "World", clients: list["Client"]) -> None:
 
 def unsettled(world: "World") -> str:
     """What hasn't settled yet; empty if all has."""
-    for admission in _admissions(world):
-        if admission.delete_urn or admission.stage not in ENDED:
-            return f"admission {admission.guest} is {admission.stage}{', to be deleted' * bool(admission.delete_urn)}"
-        if admission.stage is Stage.FAILED and may_hold(admission):
-            return f"admission {admission.guest} has failed, and {admission.deed} isn't refused"
-    admitted = {admission.guest for admission in _admissions(world)}
-    for host in world.hosts:
-        if host.worker is None or not host.worker.cleared:
-            return f"{host.name} hasn't heard from every registrar"
-        for port in host.ports.ports:
-            if port not in kept_ports(_guests(host)):
-                return f"port {port} is plugged on {host.name}, and no guest of it has it"
-        for guest in _guests(host):
-            if effect_of(guest) is not None:
-                return f"guest {guest.id} on {host.name} is {guest.state}"
-            if guest.state is GuestState.QUARANTINED and guest.id not in admitted:
-                return f"guest {guest.id} was deleted, and {host.name} still keeps its disk"
-            power = _power(host, guest.id)
-            if (guest.state is GuestState.RUNNING) is not (power is Power.RUNNING):
-                return f"guest {guest.id} on {host.name} is {guest.state}, and its power {power}"
-    return _leased_to_nobody(world) or _behind(world)
+    stranded, admissions = _stranded(world), _admissions(world)
+    admitted = {admission.guest for admission in admissions}
+    unfinished = (_unfinished(admission, admission.guest in stranded) for admission in admissions)
+    restless = (_restless(host, admitted) for host in _living(world))
+    return next(filter(None, (*unfinished, *restless)), "") or _leased_to_nobody(world, stranded) or _behind(world)
+
+
+def _unfinished(admission: Admission, stranded: bool) -> str:
+    """What the ledger still does about a guest. Of one that is stranded, a delete and a refusal are waited for."""
+    if admission.stage not in ENDED and not (stranded and admission.delete_urn):
+        return f"admission {admission.guest} is {admission.stage}"
+    if admission.delete_urn and not stranded:
+        return f"admission {admission.guest} is {admission.stage}, to be deleted"
+    if admission.stage is Stage.FAILED and may_hold(admission) and not stranded:
+        return f"admission {admission.guest} has failed, and {admission.deed} isn't refused"
+    return ""
+
+
+def _restless(host: "HostSite", admitted: set[str]) -> str:
+    """What a host still does."""
+    if host.worker is None or not host.worker.cleared:
+        return f"{host.name} hasn't heard from every registrar"
+    guests = _guests(host)
+    for port in host.ports.ports:
+        if port not in kept_ports(guests):
+            return f"port {port} is plugged on {host.name}, and no guest of it has it"
+    for guest in guests:
+        if effect_of(guest) is not None:
+            return f"guest {guest.id} on {host.name} is {guest.state}"
+        if guest.state is GuestState.QUARANTINED and guest.id not in admitted:
+            return f"guest {guest.id} was deleted, and {host.name} still keeps its disk"
+        power = _power(host, guest.id)
+        if (guest.state is GuestState.RUNNING) is not (power is Power.RUNNING):
+            return f"guest {guest.id} on {host.name} is {guest.state}, and its power {power}"
+    return ""
 
 
 def _behind(world: "World") -> str:
-    for site in world.sites.values():
+    living = [site for site in world.sites.values() if not site.dead]
+    for site in living:
         if site.follower is None and site.follows:
             return f"{site.name} isn't up"
         read = site.follower.stands() if site.follower else {}
         stands = {position.epoch: position for position in read.values()}
-        for owner in world.sites.values():
+        for owner in living:
             if owner.store is None or owner.role not in site.follows:
                 continue
             if stands.get(owner.store.position().epoch) != owner.store.position():
@@ -89,16 +104,20 @@ def _behind(world: "World") -> str:
 
 
 def _views(world: "World") -> None:
-    """A view equals the fold of the owners, byte for byte."""
+    """A view equals the fold of the owners, byte for byte, but for what a machine that died had said last."""
     held: dict[tuple[str, str], list[tuple[int, str, bytes]]] = {}
     for site in world.sites.values():
         if site.store is not None:
             for kind, key, value in site.store.rows():
                 held.setdefault((kind, key), []).append((_deed(kind, value), site.store.id, value))
-    rows = {place: max(those)[2] for place, those in held.items()}
+    dead = {host.store.id for host in world.hosts if host.dead and host.store is not None}
+    rows = {place: max(those)[2] for place, those in held.items() if not any(store in dead for _, store, _ in those)}
     for api in world.apis:
         assert api.view is not None
         shown = api.view.everything()
+        for kind, key in [place for place in shown if place not in rows] if dead else ():
+            if any(api.view.owner(KINDS[kind], key) == store for store in dead) or (kind, key) in held:
+                del shown[kind, key]
         if shown != rows:
             differs = sorted(set(shown.items()) ^ set(rows.items()))[0][0]
             world.checkers.violated(f"the view of {api.name} differs from the owners: {differs}")
@@ -108,7 +127,7 @@ def _fleets(world: "World") -> None:
     """The scheduler's columns equal the hosts' records."""
     for site in world.schedulers:
         fleet = site.worker.fleet if site.worker is not None else None
-        for host in world.hosts:
+        for host in _living(world):
             assert host.store is not None
             mine = [value for kind, _, value in host.store.rows() if kind == "host"]
             shown = [row for row in fleet.hosts() if row.name == host.name] if fleet else []
@@ -117,12 +136,16 @@ def _fleets(world: "World") -> None:
 
 
 def _orphans(world: "World") -> None:
-    """Nothing is orphaned: what is on a machine has a record there, and the other way round."""
+    """Nothing is orphaned: what is on a machine has a record there, and the other way round. Nothing is destroyed by
+    inference: what was started past the worker is left.
+    """
     admitted = {admission.guest: admission for admission in _admissions(world)}
-    for host in world.hosts:
+    for host in _living(world):
         guests = {guest.id: guest for guest in _guests(host)}
-        for strange in [guest for guest in host.guests if guest not in guests]:
+        for strange in [guest for guest in host.guests if guest not in guests and guest not in host.strangers]:
             world.checkers.violated(f"{host.name} has something of guest {strange}, which has no record there")
+        for removed in [guest for guest in host.strangers if guest not in host.guests]:
+            world.checkers.violated(f"{host.name} has removed guest {removed}, which was started past it")
         for guest in guests.values():
             admission = admitted.get(guest.id)
             deed = None if admission is None else admission.deed
@@ -134,7 +157,7 @@ def _orphans(world: "World") -> None:
                 world.checkers.violated(f"guest {guest.id} runs on {host.name} without its port {missing[0]}")
 
 
-def _leased_to_nobody(world: "World") -> str:
+def _leased_to_nobody(world: "World", stranded: frozenset[str]) -> str:
     """A lease ends by evidence, and then it does end."""
     assert world.networks.store is not None
     there = {guest.id: guest for host in world.hosts for guest in _guests(host)}
@@ -143,7 +166,7 @@ def _leased_to_nobody(world: "World") -> str:
             continue
         port = decode(value, Port)
         guest = there.get(port.device)
-        if port.device and guest is None:
+        if port.device and guest is None and port.device not in stranded:
             return f"port {key} is leased to guest {port.device}, which is nowhere"
         if guest is not None and key not in [wiring.port for wiring in guest.ports]:
             return f"port {key} is leased to guest {port.device}, which doesn't have it"
@@ -152,9 +175,11 @@ def _leased_to_nobody(world: "World") -> str:
 
 def _ledger(world: "World") -> None:
     """Every request ends, and its message is kept no longer than it."""
+    stranded = _stranded(world)
     for store in _ledgers(world):
         for kind, key, value in store.rows():
-            if kind == "request" and decode(value, Request).finished is None:
+            request = decode(value, Request) if kind == "request" else None
+            if request is not None and request.finished is None and request.guest not in stranded:
                 world.checkers.violated(f"request {key} never ended")
         for key in store.private("build"):
             world.checkers.violated(f"the registrar still keeps the message of build {key}")
@@ -162,7 +187,7 @@ def _ledger(world: "World") -> None:
 
 def _secrets(world: "World") -> None:
     """A host keeps the secrets of its guests, and of no others."""
-    for host in world.hosts:
+    for host in _living(world):
         assert host.store is not None
         guests = {guest.id for guest in _guests(host)}
         for key in host.store.private("build_secret"):
@@ -178,9 +203,13 @@ def _trace(world: "World") -> None:
 
 
 async def _promises(world: "World", clients: list["Client"]) -> None:
-    """No guest admitted is lost; every API shows the same."""
+    """No guest admitted is lost; every API shows the same, but for what a machine that died had said last."""
+    stranded = _stranded(world)
     for client in clients:
-        answers = [await client.list(api) for api in world.apis]
+        lists = [await client.list(api) for api in world.apis]
+        answers = [
+            shown if shown is None else [server for server in shown if server["id"] not in stranded] for shown in lists
+        ]
         if any(answer is None for answer in answers):
             world.checkers.violated(f"{client.name} got no list when nothing went wrong")
         elif any(answer != answers[0] for answer in answers):
@@ -192,8 +221,8 @@ async def _promises(world: "World", clients: list["Client"]) -> None:
         for server in answers[0] or []:
             if server["status"] in ("BUILD", "DELETED", "UNKNOWN") or server["OS-EXT-STS:task_state"]:
                 world.checkers.violated(f"{server['id']} is still {server['status']}")
-        if len(there) < QUOTA and not await client.can_create():
-            world.checkers.violated(f"{client.name} has {len(there)} of {QUOTA} guests, and may have no more")
+        if len(lists[0] or []) < QUOTA and not await client.can_create():
+            world.checkers.violated(f"{client.name} has {len(lists[0] or [])} of {QUOTA} guests, and may have no more")
 
 
 async def _quiet(world: "World") -> None:
@@ -204,6 +233,20 @@ async def _quiet(world: "World") -> None:
     owners = sum(site.store is not None for site in world.sites.values())
     if sent > MESSAGES_PER_OWNER * owners:
         world.checkers.violated(f"{sent} messages were sent in {QUIET_S:g} s in which nothing happened")
+
+
+def _living(world: "World") -> list["HostSite"]:
+    return [host for host in world.hosts if not host.dead]
+
+
+def _stranded(world: "World") -> frozenset[str]:
+    """Guests that a machine which died for good may have: nobody can say what has become of them."""
+    dead = {host.store.id for host in world.hosts if host.dead and host.store is not None}
+    return frozenset(
+        admission.guest
+        for admission in (_admissions(world) if dead else ())
+        if admission.deed is not None and admission.deed.host in dead and may_hold(admission)
+    )
 
 
 def _admissions(world: "World") -> list[Admission]:

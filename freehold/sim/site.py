@@ -70,6 +70,8 @@ class Site(ABC):
         """The guests of which it had records when its process started."""
         self.opened = asyncio.Event()
         self.follower: Follower | None = None
+        self.dead = False
+        """The machine is lost for good."""
         self.ends = ""
         """Why the last process ended by itself; for the transcript."""
         self._backups: SimulatedBackups | None = None
@@ -81,6 +83,8 @@ class Site(ABC):
 
     def start(self) -> None:
         """Starts the process. One that is there already keeps the second out, as the lock on the store does."""
+        if self.dead:
+            return
         if self.process is not None and self.process.alive:
             self.world.faults["started twice"] += 1
             return
@@ -262,7 +266,9 @@ class HostSite(Site):
 
     def __init__(self, world: "World", name: str) -> None:
         super().__init__(world, name)
-        self.boots = 1
+        self.boots, self.ram_mib = 1, world.scale.host_ram_mib
+        self.strangers: dict[str, None] = {}
+        """Guests that were started here past the worker."""
         self.hangs: dict[str, int] = {}
         """How many of the next calls of a driver's verb never return."""
         self.guests = Guests(lambda guest, before, after: world.checkers.guest_kept(self, guest, before, after))
@@ -277,7 +283,7 @@ class HostSite(Site):
         self.hypervisor = SimulatedHypervisor(
             None,
             self.clock,
-            ram_mib=self.world.scale.host_ram_mib,
+            ram_mib=self.ram_mib,
             boot_s=self.boot_s,
             shutdown_s=0.5,
             boot=f"{self.name}/{self.boots}",
@@ -299,6 +305,11 @@ class HostSite(Site):
         """The ports of guests that run here."""
         plans = (held.plan for held in self.guests.values() if held.power is Power.RUNNING)
         return frozenset(nic.port for plan in plans if plan is not None for nic in plan.nics)
+
+    def die(self) -> None:
+        """The machine is lost for good, and its guests with it."""
+        self.lose_power()
+        self.dead = True
 
     def lose_power(self) -> None:
         """The machine stops: its worker is killed, its guests run no more, and nobody is told."""

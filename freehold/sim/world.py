@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from freehold.drivers.backup.simulated import Shelf
 from freehold.drivers.hypervisor.simulated import SimulatedGuest
+from freehold.runtime.chance import SeededChance, new_id
 from freehold.sim.calls import Caller, Unanswered
 from freehold.sim.checkers import Checkers
 from freehold.sim.loop import SimLoop
@@ -50,6 +51,7 @@ class World:
     def __init__(self, seed: int, scale: Scale, loop: SimLoop, folder: Path, *, keep: bool = False) -> None:
         self.seed, self.scale, self.loop, self.folder = seed, scale, loop, folder
         self.random = Random(f"world {seed}")
+        self.chance = SeededChance(self.seeded("strangers"))
         self.faults: Counter[str] = Counter()
         self.transcript = Transcript(loop.time, keep=keep)
         self.network = Network(Random(f"bus {seed}"), self.faults, self._broken)
@@ -192,10 +194,10 @@ class World:
         self.later(for_s, site.start)
 
     def kill_at_commit(self, site: Site, for_s: float, pick: float) -> None:
-        """kill -9 just before or just after one of the next commits: before anybody hears of it."""
+        """kill -9 just before, in the middle of or just after one of the next commits: before anybody hears of it."""
         store = site.store
         assert store is not None
-        when, left = ("before", "after")[int(pick * 1000) % 2], int(pick * 7000) % 4
+        when, left = ("before", "during", "after")[int(pick * 1000) % 3], int(pick * 7000) % 4
 
         def at_commit(moment: str, process: Process) -> bool:
             nonlocal left
@@ -228,6 +230,24 @@ class World:
         self.tell(host.name, f"loses power for {for_s:g} s")
         host.lose_power()
         self.later(for_s, host.start)
+
+    def die(self, host: HostSite) -> None:
+        """A machine is lost for good, with its disk and its guests; the last one isn't."""
+        if sum(not other.dead for other in self.hosts) < 2 or host.dead:
+            return
+        self.faults["host died"] += 1
+        self.tell(host.name, "dies for good")
+        host.die()
+
+    def put_stranger(self, host: HostSite) -> None:
+        """Somebody runs a guest on a machine by hand, past the worker."""
+        if host.dead:
+            return
+        stranger = new_id(self.chance)
+        self.faults["guest appeared"] += 1
+        self.tell(host.name, f"guest {stranger[:8]} appears")
+        host.strangers[stranger] = None
+        host.guests[stranger] = SimulatedGuest(power=Power.RUNNING, disk_gib=1, boots=1)
 
     def delete_view(self, api: ApiSite) -> None:
         """An API process is killed, and its view's files are deleted before it starts again."""
@@ -330,7 +350,7 @@ class World:
 
     def change_guest(self, host: HostSite, pick: float, power: Power | None) -> None:
         """A guest that runs powers itself off, crashes, stands still, or (None) is gone with its disk."""
-        running = host.guests.running()
+        running = [guest for guest in host.guests.running() if guest not in host.strangers]
         if not running:
             return
         guest = running[int(pick * len(running)) % len(running)]

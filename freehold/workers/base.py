@@ -1,8 +1,9 @@
 """What every worker is handed, and how an owner tells what became durable."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from freehold.bus import subjects, talk
 from freehold.bus.interface import BODY_BYTES_MAX, Bus, Subscription
@@ -34,7 +35,7 @@ from freehold.vocabulary.envelope import (
     Tombstone,
     Tombstones,
 )
-from freehold.vocabulary.errors import BadRequest, StoreFailed, Unavailable
+from freehold.vocabulary.errors import BadRequest, FreeholdError, StoreFailed, Unavailable
 from freehold.vocabulary.shards import ONE_SHARD, Shards
 from freehold.vocabulary.word import Word
 
@@ -94,6 +95,27 @@ class Desk:
         for subscription in self._subscriptions:
             await subscription.close()
         await self.tasks.close()
+
+    async def serve(
+        self,
+        subject: str,
+        questions: Any,
+        handler: Callable[[Any], Awaitable[Word]],
+        group: str,
+        at_once_max: int = talk.AT_ONCE_MAX,
+    ) -> Subscription:
+        """Answers questions with `handler`, as `talk.serve` does. A refusal waits until what it may rest on is on disk:
+        a guest whose end was staged, and is lost again when the disk fails, isn't "not found".
+        """
+
+        async def answer(question: Any) -> Word:
+            try:
+                return await handler(question)
+            except FreeholdError:
+                await self._store.durable()
+                raise
+
+        return await talk.serve(self._means.bus, subject, questions, answer, group, at_once_max)
 
     def done(self, position: Position, key: str = "") -> Done:
         """The answer to a change that is durable at `position`."""

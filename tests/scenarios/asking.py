@@ -16,6 +16,7 @@ from tests.scenarios.person import Person
 from tests.scenarios.stage import Lines, Stage
 
 WAIT_S: Final = 300.0
+BUILT_S: Final = 2.0
 POWERS: Final = {Power.RUNNING: "runs", Power.OFF: "is off", Power.CRASHED: "has crashed", Power.PAUSED: "stands still"}
 PASSING: Final = re.compile(r"^(client|world|host-\d+: guest \S+ is (fetching|making|wiring|launching))|is building,")
 """What the log leaves out: the people's own calls, and states that only lead to others."""
@@ -29,13 +30,20 @@ async def open_cloud(stage: Stage, words: Lines) -> Lines:
 
 async def create(stage: Stage, names: Lines) -> Lines:
     """One after the other, for the first project."""
-    return [await stage.people[0].make(name) for name in names]
+    return [await _made(stage, stage.people[0], name) for name in names]
+
+
+async def _made(stage: Stage, person: Person, name: str) -> str:
+    """What is said of a guest that is asked for; it has its host when the next is asked for."""
+    said = await person.make(name)
+    await stage.world.people_wait(BUILT_S)
+    return said
 
 
 async def create_for(stage: Stage, names: Lines, project: str) -> Lines:
     """The same for a project that is named."""
     person = next(person for person in stage.people if person.project["name"] == project)
-    return [await person.make(name) for name in names]
+    return [await _made(stage, person, name) for name in names]
 
 
 async def create_at_once(stage: Stage, names: Lines) -> Lines:
@@ -155,10 +163,12 @@ async def reason(stage: Stage, name: str) -> Lines:
 
 
 async def log(stage: Stage) -> Lines:
-    """What has happened since the log was last read; what is told twice running is shown once."""
+    """What has happened at each site since the log was last read; what is told twice running is shown once."""
     stage.look_at_epochs()
     told = [stage.named(line) for line in stage.told if not PASSING.search(line)]
     stage.told.clear()
+    places = {name: place for place, name in enumerate(stage.world.sites)}
+    told.sort(key=lambda line: places.get(line.partition(":")[0], len(places)))
     return [line for line, _ in groupby(told)] or ["nothing"]
 
 

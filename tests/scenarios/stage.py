@@ -16,6 +16,8 @@ from tests.scenarios.person import Person
 SIGNED_IN_S: Final = 1500.0
 """After this people sign in again: a token lives an hour."""
 IMAGE_S: Final = 5.0
+RAM_STEP_MIB: Final = 8
+"""What each host has less than the one before: no two are equal to a scheduler, so that chance chooses nothing."""
 
 Lines = list[str]
 
@@ -47,6 +49,8 @@ class Stage:
     async def open(self, *, backed_up: bool) -> None:
         """Begins the cloud, with a person for each project; the image that all boot from is there."""
         self.world.shelf = Shelf() if backed_up else None
+        for number, host in enumerate(self.world.hosts):
+            host.ram_mib -= number * RAM_STEP_MIB
         await self.world.begin()
         await self.world.people_wait(IMAGE_S)
         for site in self.world.sites.values():

@@ -26,8 +26,9 @@ from freehold.vocabulary.envelope import (
     Stands,
     Told,
 )
-from freehold.vocabulary.errors import StoreFailed
+from freehold.vocabulary.errors import NotFound, StoreFailed
 from freehold.vocabulary.tenant import Project
+from freehold.vocabulary.word import Word
 from freehold.workers import base
 from freehold.workers.base import Desk
 from tests.owners import HandClock, kept, means_of, project, store_at, turns, until
@@ -100,6 +101,32 @@ async def test_nothing_is_told_before_it_is_durable(spoken: Spoken) -> None:
     assert not spoken.told and all(beat.position.seq == 0 for beat in spoken.beats)
     spoken.disk.set()
     await until(lambda: spoken.told == [1])
+
+
+async def test_a_refusal_waits_for_what_it_rests_on(spoken: Spoken) -> None:
+    async def refuse(question: Hello) -> Word:
+        raise NotFound(f"there is none, as {question} may see")
+
+    await spoken.desk.serve("refused", Hello, refuse, "g")
+    spoken.disk.clear()
+    spoken.store.stage([put("a", project("a"))], "t")
+    asked = asyncio.create_task(talk.ask(spoken.means.bus, "refused", Hello(), Position))
+    await turns()
+    assert not asked.done()
+    spoken.disk.set()
+    with pytest.raises(NotFound):
+        await asked
+
+
+async def test_a_refusal_that_rests_on_what_the_disk_refused_is_none(spoken: Spoken) -> None:
+    async def refuse(question: Hello) -> Word:
+        raise NotFound(f"there is none, as {question} may see")
+
+    await spoken.desk.serve("refused", Hello, refuse, "g")
+    spoken.store._writer.execute("PRAGMA query_only=1")
+    spoken.store.stage([put("a", project("a"))], "t")
+    with pytest.raises(StoreFailed):
+        await talk.ask(spoken.means.bus, "refused", Hello(), Position)
 
 
 async def test_readers_who_show_at_once_that_the_disk_was_put_back_get_one_new_epoch(spoken: Spoken) -> None:

@@ -83,7 +83,7 @@ class Actors:
         return self.gates[self._shards.of(project)]
 
     def knows_room(self) -> bool:
-        """Whether every shard has said what is here: only then is it known what room there is."""
+        """Whether every shard has said what is here, and its record is: only then is it known what room there is."""
         return all(gate.cleared.is_set() and not gate.lost for gate in self.gates)
 
     def is_lost(self, guest: str) -> bool:

@@ -5,7 +5,7 @@ record was written a moment ago or by a process that was killed. Nothing is dest
 is reported, and taken away only where a refusal on this host's disk says that it was ended here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -44,10 +44,18 @@ class Reconciler:
     """Compares the world with the records."""
 
     def __init__(
-        self, records: Records, hypervisor: Hypervisor, fabric: Fabric, images: ImageCache, clock: HybridClock
+        self,
+        records: Records,
+        hypervisor: Hypervisor,
+        fabric: Fabric,
+        images: ImageCache,
+        clock: HybridClock,
+        knows_all: Callable[[], bool],
     ) -> None:
         self._records, self._hypervisor, self._fabric, self._images = records, hypervisor, fabric, images
         self._clock = clock
+        self._knows_all = knows_all
+        """Whether every record that this host should have is here: then a port that none of them names is nobody's."""
         self._unowned: set[str] = set()
         self._unowned_ports: set[str] = set()
         self._image_used_s: dict[str, float] = {}
@@ -87,7 +95,7 @@ class Reconciler:
         plugged = await self._fabric.plugged()
         guests = self._records.guests()
         kept = kept_ports(guests)
-        spared = runs_unrecorded(powers, guests)
+        spared = runs_unrecorded(powers, guests) and not self._knows_all()
         unowned = set() if spared else {port for port in plugged if port not in kept}
         for port in unowned & self._unowned_ports:
             _log.error("a port is plugged that belongs to no guest; unplugging it", port=port)

@@ -97,7 +97,7 @@ class HostWorker:
         )
         self._actors = Actors(records, effects, hypervisor, clock, self.tasks, means.shards)
         self._clearance = Clearance(self._means, self._records, self._actors)
-        self._reconciler = Reconciler(records, hypervisor, fabric, images, clock)
+        self._reconciler = Reconciler(records, hypervisor, fabric, images, clock, self._actors.knows_room)
         self.follower = Follower(means.bus, ["network"], view, room="host")
         self._desk = Desk(means, store, name)
         self.tasks.watch(self._desk.tasks, self.follower.tasks)
@@ -168,7 +168,7 @@ class HostWorker:
     async def _listen(self) -> None:
         bus, store = self._means.bus, self._store
         self._subscriptions = [
-            await talk.serve(bus, subjects.ask_host(store.id), HostQuestion, self._answer, group="host"),
+            await self._desk.serve(subjects.ask_host(store.id), HostQuestion, self._answer, group="host"),
             await talk.hear(bus, subjects.build_host(store.id), Build, self._take_build, group="host"),
         ]
 

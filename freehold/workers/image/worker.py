@@ -60,8 +60,8 @@ class ImageWorker:
         await self._door.open()
         bus, store = self._means.bus, self._store
         self._subscriptions = [
-            await talk.serve(bus, subjects.ASK_IMAGE, CreateImage, self._answer, GROUP),
-            await talk.serve(bus, subjects.ask_image(store), ImageQuestion, self._answer, GROUP),
+            await self._desk.serve(subjects.ASK_IMAGE, CreateImage, self._answer, GROUP),
+            await self._desk.serve(subjects.ask_image(store), ImageQuestion, self._answer, GROUP),
             await talk.hear(bus, subjects.BUILD_IMAGE, Build, self._take_build, GROUP),
             await talk.hear(bus, subjects.build_image(store), Build, self._take_build, GROUP),
         ]

@@ -50,7 +50,7 @@ class NetworkWorker:
         await self.follower.open()
         bus = self._means.bus
         self._subscriptions = [
-            await talk.serve(bus, subjects.ask_network(self._cluster), NetworkQuestion, self._answer, GROUP),
+            await self._desk.serve(subjects.ask_network(self._cluster), NetworkQuestion, self._answer, GROUP),
             await talk.hear(bus, subjects.build_network(self._cluster), Build, self._take_build, GROUP),
         ]
         look = self._desk.watchdog.watched("reconcile", self._reconcile)

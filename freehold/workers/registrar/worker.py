@@ -5,7 +5,7 @@ from typing import Final
 from argon2 import PasswordHasher
 from msgspec.structs import replace
 
-from freehold.bus import subjects, talk
+from freehold.bus import subjects
 from freehold.bus.interface import Subscription
 from freehold.runtime.chance import new_id, new_urn
 from freehold.runtime.log import logger
@@ -92,9 +92,7 @@ class RegistrarWorker:
         await self.desk.open()
         subject = subjects.ask_shard(self._store.owner.shard)
         self._subscriptions = [
-            await talk.serve(
-                self._means.bus, subject, RegistrarQuestion, self._answer, group="registrar", at_once_max=AT_ONCE_MAX
-            )
+            await self.desk.serve(subject, RegistrarQuestion, self._answer, "registrar", at_once_max=AT_ONCE_MAX)
         ]
         await self.follower.open()
         self._reconciler.wake_all()
@@ -137,6 +135,7 @@ class RegistrarWorker:
                 return await self._drop(kind, key)
 
     async def _answer_host(self, question: Intents | DeedsOf | Lost) -> Word:
+        await self._store.durable()  # hosts act on what they are told
         match question:
             case Intents(guests=guests):
                 return IntentList(intents=tuple(self._intent(guest) for guest in guests))

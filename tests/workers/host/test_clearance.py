@@ -268,6 +268,9 @@ async def test_a_build_that_is_on_its_way_holds_up_no_other(bench: Bench) -> Non
 
 async def test_a_guest_keeps_its_port_while_its_record_is_lost(bench: Bench) -> None:
     await bench.running()
+    build = bench.build()
+    assert build.deed is not None
+    bench.deeds = [build.deed]
     await bench.kill()
     bench.lose_store()
     await bench.open()
@@ -276,6 +279,18 @@ async def test_a_guest_keeps_its_port_while_its_record_is_lost(bench: Bench) -> 
     bench.hypervisor.vanish(GUEST)
     await bench.clock.advance(3 * PERIOD_S)
     assert await bench.fabric.plugged() == frozenset(), "nobody runs here that could own it"
+
+
+async def test_a_port_is_no_strangers_when_all_records_are_here(bench: Bench) -> None:
+    await bench.running()
+    await bench.kill()
+    bench.lose_store()
+    await bench.open()
+    assert await bench.fabric.plugged() == {GUEST}
+    await bench.clock.advance(3 * PERIOD_S)
+    assert await bench.fabric.plugged() == frozenset(), "the registrar knows of no guest here"
+    held = bench.hypervisor.look(GUEST)
+    assert held is not None and held.power is Power.RUNNING, "it is left alone all the same"
 
 
 async def test_a_machine_that_cant_be_looked_at_keeps_its_ports(bench: Bench) -> None:
