@@ -125,9 +125,9 @@ class Checkers:
     def store_changed(self, site: "Site") -> None:
         """A store was put back to an old copy, or deleted: what is written next follows on that."""
         assert site.store is not None
-        self._read[site.name] = site.store.position().seq if site.store.rows_if_any() else 0
+        self._read[site.name] = site.store.position().seq if site.store.rows() else 0
         self._counts_again_s[site.name] = self._world.loop.time() + RECOUNT_S
-        guests = [decode(value, Guest) for kind, _, value in site.store.rows_if_any() if kind == "guest"]
+        guests = [decode(value, Guest) for kind, _, value in site.store.rows() if kind == "guest"]
         self._rooms[site.name] = {guest.id: needed_by(guest.spec.flavor) for guest in guests}
         self.witness.put_back(site.store.id, {guest.id for guest in guests})
 

@@ -139,13 +139,9 @@ class StoreFile:
         return Position(epoch=epoch) if head is None else Position(epoch=epoch, seq=head[0], digest=head[1])
 
     def rows(self) -> list[tuple[str, str, bytes]]:
-        """Every durable public row: (kind, key, value), in order."""
-        return self.connection.execute("SELECT kind, key, value FROM rows ORDER BY kind, key").fetchall()
-
-    def rows_if_any(self) -> list[tuple[str, str, bytes]]:
-        """The same; none in a file that is new."""
+        """Every durable public row: (kind, key, value), in order; none in a file that is new."""
         try:
-            return self.rows()
+            return self.connection.execute("SELECT kind, key, value FROM rows ORDER BY kind, key").fetchall()
         except sqlite3.OperationalError:
             return []
 

@@ -79,6 +79,9 @@ ASKS: Final = {
 SHARDED_EVERY: Final = 3
 """One seed in so many has a registrar of two shards."""
 
+BUSY: Final = (0.1, 0.3, 1.0)
+"""How much is asked and goes wrong in a run, for its length: what happens late needs quiet before it."""
+
 SMALL_SEEDS: Final = 40
 """The first seeds are small runs: what is easy to find is found in a run that is easy to read."""
 
@@ -133,16 +136,15 @@ def planned(seed: int) -> Plan:
         late=random.choice((0.2, 0.25, 0.3)),
         late_s_max=random.choice((0.05, 1.0, 8.0)),
     )
+    busy_s = storm_s * (1.0 if small else random.choice(BUSY))
     asks = tuple(
         Ask(random.uniform(0.0, storm_s), random.randrange(scale.projects), what, random.randrange(1 << 30))
-        for what in random.choices(list(ASKS), list(ASKS.values()), k=random.randrange(20, 40 + int(storm_s)))
+        for what in random.choices(list(ASKS), list(ASKS.values()), k=random.randrange(20, 40 + int(busy_s)))
     )
     names = sites(scale)
     troubles = tuple(
         _trouble(random, kind, names, storm_s)
-        for kind in random.choices(
-            list(TROUBLES), list(TROUBLES.values()), k=random.randrange(0, 10 + int(storm_s / 5))
-        )
+        for kind in random.choices(list(TROUBLES), list(TROUBLES.values()), k=random.randrange(0, 10 + int(busy_s / 5)))
     )
     return Plan(
         seed,

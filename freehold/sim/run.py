@@ -87,6 +87,8 @@ def _play_in(
         world.checkers.violated(str(error))
     except AssertionError as error:
         world.checkers.violated(f"assertion: {error}")
+    except Exception as error:  # noqa: BLE001 - a run that breaks has failed, and the next seed is played all the same
+        world.checkers.violated(f"the run broke: {type(error).__name__}: {error}")
     finally:
         for api in world.apis:
             api.let_go()

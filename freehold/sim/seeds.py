@@ -24,7 +24,7 @@ def play_seed(seed: int) -> Outcome:
 def outcomes(seeds: Iterable[int], processes: int) -> Iterator[Outcome]:
     """The outcomes of seeds, as they come; each process is replaced now and then, so that no garbage piles up."""
     left = iter(seeds)
-    with ProcessPoolExecutor(processes, max_tasks_per_child=50) as pool:
+    with ProcessPoolExecutor(processes, max_tasks_per_child=500) as pool:
         running: set[Future[Outcome]] = {pool.submit(play_seed, seed) for seed in islice(left, 2 * processes)}
         while running:
             done, running = wait(running, return_when=FIRST_COMPLETED)

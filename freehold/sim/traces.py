@@ -148,29 +148,28 @@ class _Play:
     guest: str
     hosts: list[str]
     rules: Rules
+    ways_max: int
     ways: set[State] = field(default_factory=set)
 
     def take(self, event: TraceEvent) -> bool:
-        """Goes on with `event`; False if no way allows it."""
-        wanted, between = self._wanted(event), self._between()
-        ways = {after for state in between for step, after in model.moves(state, self.rules) if wanted(step)}
+        """Goes on with `event`, after any steps that nobody sees; False if no way allows it."""
+        wanted = self._wanted(event)
+        between, ring, ways = set(self.ways), list(self.ways), set[State]()
+        while ring:
+            for step, after in model.moves(ring.pop(), self.rules):
+                if wanted(step):
+                    ways.add(after)
+                elif step.verb not in _SEEN and after not in between:
+                    between.add(after)
+                    ring.append(after)
+            if len(between) > self.ways_max:
+                raise OverflowError(
+                    f"the trace of guest {self.guest} could have gone in more than {self.ways_max} ways"
+                )
         if isinstance(event, PoweredOff):  # another guest may have run there
             ways |= {state for state in between if _is_off(state.hosts[self.hosts.index(event.host)])}
         self.ways = ways
         return bool(ways)
-
-    def _between(self) -> set[State]:
-        """All that the ways lead to by steps that nobody sees."""
-        found, ring = set(self.ways), list(self.ways)
-        while ring:
-            state = ring.pop()
-            for step, after in model.moves(state, self.rules):
-                if step.verb not in _SEEN and after not in found:
-                    found.add(after)
-                    ring.append(after)
-            if len(found) > WAYS_MAX:
-                raise OverflowError(f"the trace of guest {self.guest} could have gone in more than {WAYS_MAX} ways")
-        return found
 
     def _wanted(self, event: TraceEvent) -> Callable[[Step], bool]:
         verbs: Sequence[str] = _VERBS[type(event)]
@@ -185,25 +184,25 @@ def _is_off(host: Host) -> bool:
     return host.life is Life.DOWN and not any(cell.on for cell in host.cells)
 
 
-def check_trace(events: Iterable[TraceEvent]) -> str | None:
+def check_trace(events: Iterable[TraceEvent], ways_max: int = WAYS_MAX) -> str | None:
     """None if the model can do what was seen; else a sentence that says what it can't. Raises OverflowError if a trace
-    leaves too much open.
+    leaves more than `ways_max` ways open at once.
     """
     seen = list(events)
     guests = dict.fromkeys(str(getattr(event, "guest")) for event in seen if hasattr(event, "guest"))  # noqa: B009
     for guest in guests:
-        said = _check(guest, seen)
+        said = _check(guest, seen, ways_max)
         if said:
             return said
     return None
 
 
-def _check(guest: str, seen: list[TraceEvent]) -> str | None:
+def _check(guest: str, seen: list[TraceEvent], ways_max: int) -> str | None:
     own = [event for event in seen if getattr(event, "guest", guest) == guest]
     hosts = list(dict.fromkeys(event.host for event in own if hasattr(event, "guest") and hasattr(event, "host")))
     part = [event for event in own if getattr(event, "host", None) in (None, *hosts)]
     rules = Rules(_limits(part, len(hosts)))
-    play = _Play(guest, hosts, rules, {states.start(rules.limits)})
+    play = _Play(guest, hosts, rules, ways_max, {states.start(rules.limits)})
     for place, event in enumerate(part):
         if not play.take(event):
             before = f"after {part[place - 1]}" if place else "at first"

@@ -28,6 +28,7 @@ from freehold.vocabulary.request import Admission, Stage
 
 EVENTS_MAX: Final = 24
 """A longer trace of one guest leaves the model too much open to be played in every way."""
+WAYS_MAX: Final = 4000
 ROLLBACKS_MAX: Final = 1
 """The model's disks have one earlier copy, which is used up when it is put back."""
 
@@ -97,7 +98,7 @@ class Witness:
         """What the model doesn't allow of what was seen, as a sentence; empty if it allows all."""
         for guest in dict.fromkeys(event.guest for event in self._seen if isinstance(event, Admitted)):
             trace = self.trace(guest)
-            said = check_trace(trace) if fits_the_model(trace) else None
+            said = _played(trace) if fits_the_model(trace) else None
             if said:
                 return said
         return ""
@@ -108,6 +109,13 @@ class Witness:
         own = [event for event in seen if getattr(event, "guest", "") == guest]
         hosts = {getattr(event, "host", "") for event in own}
         return [event for event in seen if getattr(event, "guest", guest) == guest and _host(event) in {"", *hosts}]
+
+
+def _played(trace: list[TraceEvent]) -> str | None:
+    try:
+        return check_trace(trace, WAYS_MAX)
+    except OverflowError:
+        return None  # it leaves so much open that little is shown by playing it
 
 
 def fits_the_model(trace: list[TraceEvent]) -> bool:

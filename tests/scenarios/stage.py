@@ -94,7 +94,7 @@ class Stage:
     def look_at_epochs(self) -> None:
         """Tells of every owner that goes on under another epoch."""
         for site in self.world.sites.values():
-            if site.store is not None and site.store.rows_if_any():
+            if site.store is not None and site.store.rows():
                 self._look_at_epoch(site, site.store)
 
     def _watch_epoch(self, site: Site, store: StoreFile) -> None:
