@@ -137,6 +137,7 @@ _VERBS: Final[dict[type[TraceEvent], tuple[str, ...]]] = {
     Fenced: ("fence",),
 }
 _SEEN: Final = frozenset(verb for verbs in _VERBS.values() for verb in verbs)
+_SEEN_OR_KILL: Final = _SEEN | {"kill the worker"}
 WAYS_MAX: Final = 200_000
 """Ways in which a trace could have gone that are kept in mind at once."""
 
@@ -153,13 +154,13 @@ class _Play:
 
     def take(self, event: TraceEvent) -> bool:
         """Goes on with `event`, after any steps that nobody sees; False if no way allows it."""
-        wanted = self._wanted(event)
+        wanted, hidden = self._wanted(event), _hidden(event)
         between, ring, ways = set(self.ways), list(self.ways), set[State]()
         while ring:
             for step, after in model.moves(ring.pop(), self.rules):
                 if wanted(step):
                     ways.add(after)
-                elif step.verb not in _SEEN and after not in between:
+                elif hidden(step) and after not in between:
                     between.add(after)
                     ring.append(after)
             if len(between) > self.ways_max:
@@ -178,6 +179,14 @@ class _Play:
         host = self.hosts.index(event.host) if hasattr(event, "host") else None
         deed = getattr(event, "deed", None)
         return lambda step: step.verb in verbs and host in (None, step.host) and (deed is None or deed == step.deed)
+
+
+def _hidden(event: TraceEvent) -> Callable[[Step], bool]:
+    """Whether a step that nobody sees may come before `event`. A worker is killed when it is seen that it was: as long
+    as it is up, at least as much is possible.
+    """
+    seen = _SEEN if isinstance(event, HostRestarted | PoweredOff | RolledBack) else _SEEN_OR_KILL
+    return lambda step: step.verb not in seen
 
 
 def _is_off(host: Host) -> bool:
@@ -221,5 +230,4 @@ def _limits(part: list[TraceEvent], hosts: int) -> Limits:
         rollbacks=count(RolledBack),
         fences=count(Fenced),
         conveys=count(Conveyed),
-        kills=count(HostRestarted) + hosts,
     )
