@@ -198,8 +198,9 @@ def _secrets(world: "World") -> None:
 
 
 def _trace(world: "World") -> None:
-    """What was seen is something that the model of deeds, whose every state keeps the promises, can do. To play it costs
-    as much as the run: not every one is.
+    """What was seen is something that the model of deeds, whose every state keeps the promises, can do.
+
+    To play it costs as much as the run: not every one is.
     """
     said = "" if world.seed % TRACED_EVERY else world.checkers.witness.check()
     if said:

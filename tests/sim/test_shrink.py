@@ -17,7 +17,7 @@ def test_what_is_needed_is_left_and_nothing_else(count: int, needed: set[int]) -
 
 
 def test_a_plan_keeps_the_trouble_and_the_ask_that_make_it_fail() -> None:
-    plan = planned(7)
+    plan = planned(9)
     ask, trouble = plan.asks[11], plan.troubles[5]
     small = shrunk(plan, lambda tried: ask in tried.asks and trouble in tried.troubles)
     assert small == replace(plan, asks=(ask,), troubles=(trouble,), weather=FAIR)
