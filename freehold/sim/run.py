@@ -121,7 +121,7 @@ def _put_away(loop: SimLoop, world: World, folder: Path) -> None:
     sys.unraisablehook = lambda _: None
     loop.close()
     asyncio.set_event_loop(None)
-    structlog.reset_defaults()  # what listens to the logs has hold of the world
+    _log_to(_drop)  # what listened to the logs has hold of the world; what is finalized now says nothing
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -178,6 +178,14 @@ def _listen_to_logs(world: World) -> None:
                 world.checkers.violated(f"{event.get('event')}: {error!r} {event.get('task', event.get('path', ''))}")
         raise structlog.DropEvent
 
+    _log_to(look)
+
+
+def _drop(_logger: object, _method: str, _event: structlog.typing.EventDict) -> str:
+    raise structlog.DropEvent
+
+
+def _log_to(look: structlog.typing.Processor) -> None:
     structlog.configure(
         processors=[look],
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
