@@ -82,7 +82,7 @@ SHARDED_EVERY: Final = 3
 BUSY: Final = (0.1, 0.3, 1.0)
 """How much is asked and goes wrong in a run, for its length: what happens late needs quiet before it."""
 
-SMALL_SEEDS: Final = 40
+SMALL_SEEDS: Final = 200
 """The first seeds are small runs: what is easy to find is found in a run that is easy to read."""
 
 TROUBLES: Final = {
