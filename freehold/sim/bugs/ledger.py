@@ -15,10 +15,10 @@ BUGS: Final = (
         "used.get(resource, 0) + amount > limit + 1",
     ),
     Bug(
-        "a deed is given for a guest that is to be deleted",
+        "a guest that is to be deleted is built elsewhere when its host refuses it",
         f"{_REGISTRAR}.lifecycle",
-        "admission is None or admission.delete_urn or admission.stage in ENDED or",
-        "admission is None or admission.stage in ENDED or",
+        "if admission.delete_urn or (refusal.deleted and admission.stage is Stage.ACTIVE):",
+        "if refusal.deleted and admission.stage is Stage.ACTIVE:",
     ),
     Bug(
         "deeds aren't first-wins",
@@ -33,16 +33,16 @@ BUGS: Final = (
         "if deed.number < 0:",
     ),
     Bug(
-        "a refusal counts from any host",
+        "a refusal counts from any host, of any deed",
         f"{_REGISTRAR}.lifecycle",
         "if admission.deed is None or admission.deed.host != host or refusal.deed < admission.deed.number:",
-        "if admission.deed is None or refusal.deed < admission.deed.number:",
+        "if admission.deed is None:",
     ),
     Bug(
         "a refusal's deed is compared the wrong way",
         f"{_REGISTRAR}.lifecycle",
         "or refusal.deed < admission.deed.number:",
-        "or refusal.deed > admission.deed.number:",
+        "or refusal.deed <= admission.deed.number:",
     ),
     Bug(
         "a delete ends without its host",
@@ -69,10 +69,10 @@ BUGS: Final = (
         "return self.deed",
     ),
     Bug(
-        "a guest that is built is taken for active",
+        "a guest that runs isn't taken for active",
         f"{_REGISTRAR}.lifecycle",
         "Stage.ACTIVE if guest.state in _RAN and guest.launched is not None else Stage.BUILDING",
-        "Stage.ACTIVE",
+        "Stage.BUILDING",
     ),
     # --- the ledger's loop
     Bug(
