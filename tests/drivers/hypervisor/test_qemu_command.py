@@ -43,7 +43,7 @@ def test_a_config_drive_is_read_only() -> None:
 
 def test_kvm_gives_the_machines_own_processor_and_tcg_a_small_cache() -> None:
     assert values("-cpu", words(platform=Platform(accelerator="kvm", machine="pc-q35-9.0"))) == ["host"]
-    assert values("-accel", words()) == ["tcg,thread=multi,tb-size=32"]
+    assert values("-accel", words()) == ["tcg,thread=multi,tb-size=128"]
 
 
 def test_the_process_is_closed_in() -> None:
