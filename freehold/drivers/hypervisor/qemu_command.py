@@ -19,8 +19,7 @@ SPARE_PORTS = 4
 """PCIe ports left open for what is plugged in later."""
 TRANSLATION_MIB = 128
 """TCG's cache of translated code. Its default is an eighth of the machine's memory for each guest. Where it is too small
-for a boot, it is thrown away and filled anew: with 32 MiB a small guest's boot took a third more CPU time, with 128 a
-tenth.
+it is emptied and filled anew: with 32 MiB a small guest's boot took a third more CPU time, with 128 a tenth.
 """
 _PORTS_SLOT = 8
 """The first slot of the root complex that holds PCIe ports, eight to a slot."""
