@@ -21,6 +21,7 @@ import aiohttp
 
 from freehold.cli.client import Client
 from freehold.cli.credentials import read_admin
+from freehold.drivers.hypervisor.qemu_command import SPARE_PORTS, accelerator_arguments, pluggable_ports
 
 GUEST_DEADLINE_S = 120.0
 POLL_S = 0.04
@@ -130,14 +131,23 @@ async def started(client: Client, guest: str, deadline: float) -> str:
 
 
 def bare_command(accelerator: str, folder: str, disk: Path, port: int) -> list[str]:
-    """What a person would type to boot the image: same machine, memory and accelerator as the cloud's guest."""
+    """What a person would type to boot the image on the hardware that the cloud's guest has: what is compared is the
+    cloud, and not a machine with more in it.
+    """
     forward = f"user,id=n0,hostname=bare,hostfwd=tcp:127.0.0.1:{port}-:80"
     return [
-        *("qemu-system-x86_64", "-machine", "q35", "-accel", accelerator),
-        *("-cpu", "host" if accelerator == "kvm" else "max", "-m", "128", "-smp", "1"),
+        *("qemu-system-x86_64", "-machine", "q35", *accelerator_arguments(accelerator), "-m", "128", "-smp", "1"),
         *("-nodefaults", "-no-user-config", "-display", "none", "-serial", f"file:{folder}/console.log"),
-        *("-drive", f"file={disk},if=virtio,format=qcow2"),
-        *("-netdev", forward, "-device", "virtio-net-pci,netdev=n0,romfile="),
+        *(
+            "-drive",
+            f"file={disk},if=virtio,format=qcow2",
+            "-device",
+            "virtio-rng-pci",
+            "-device",
+            "virtio-balloon-pci",
+        ),
+        *pluggable_ports(1 + SPARE_PORTS),
+        *("-netdev", forward, "-device", "virtio-net-pci,netdev=n0,bus=port0,romfile="),
     ]
 
 

@@ -18,8 +18,8 @@ SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=de
 SPARE_PORTS = 4
 """PCIe ports left open for what is plugged in later."""
 TRANSLATION_MIB = 128
-"""TCG's cache of translated code. Its default is an eighth of the machine's memory for each guest. Where it is too small
-it is emptied and filled anew: with 32 MiB a small guest's boot took a third more CPU time, with 128 a tenth.
+"""TCG's cache of translated code. Its default is an eighth of the machine's memory for each guest. Where it is too
+small it is emptied and filled anew: with 32 MiB a small guest's boot took a third more CPU time, with 128 a tenth.
 """
 _PORTS_SLOT = 8
 """The first slot of the root complex that holds PCIe ports, eight to a slot."""
@@ -62,7 +62,7 @@ def arguments(platform: Platform, plan: Plan, disk: DiskOrigin, *, config_drive:
         *(_config_drive() if config_drive else []),
         *("-device", "virtio-rng-pci,id=rng,bus=pcie.0,addr=0x4"),
         *("-device", "virtio-balloon-pci,id=balloon,bus=pcie.0,addr=0x5"),
-        *_ports(len(plan.nics) + SPARE_PORTS),
+        *pluggable_ports(len(plan.nics) + SPARE_PORTS),
         *(argument for number, nic in enumerate(plan.nics) for argument in _nic(number, nic)),
     ]
 
@@ -97,8 +97,8 @@ def _config_drive() -> list[str]:
     return ["-blockdev", json.dumps(node), "-device", "virtio-blk-pci,id=config-drive,drive=config,bus=pcie.0,addr=0x3"]
 
 
-def _ports(count: int) -> list[str]:
-    """PCIe ports: only what sits behind one can be plugged and unplugged while the guest runs."""
+def pluggable_ports(count: int) -> list[str]:
+    """PCIe ports, named port0 and on: only what sits behind one can be plugged and unplugged while the guest runs."""
     ports: list[str] = []
     for number in range(count):
         slot, function = _PORTS_SLOT + number // 8, number % 8
