@@ -41,6 +41,9 @@ class Witness:
         self._admissions: dict[str, Admission] = {}
         self._held: set[tuple[str, str]] = set()
 
+    def __len__(self) -> int:
+        return len(self._seen)
+
     def wrote(self, owner: str, entry: Entry) -> None:
         """A line of the log of `owner`, a store's id, is on its disk."""
         if entry.kind == "admission":

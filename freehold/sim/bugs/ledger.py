@@ -23,8 +23,8 @@ BUGS: Final = (
     Bug(
         "deeds aren't first-wins",
         f"{_REGISTRAR}.lifecycle",
-        "if highest is not None and may_hold(admission):",
-        "if highest is not None and highest.number >= deed.number + 9:",
+        "may_hold(admission):\n        return admission\n    if deed.number",
+        "may_hold(admission):\n        return replace(admission, deed=deed)\n    if deed.number",
     ),
     Bug(
         "a deed's number needn't follow",
