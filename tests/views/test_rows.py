@@ -12,7 +12,7 @@ from freehold.views.rows import RowFile
 from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.envelope import Entry, Owner, Position, Row
 from freehold.vocabulary.errors import NotFound
-from freehold.vocabulary.guest import Guest, GuestSpec, Labels
+from freehold.vocabulary.guest import Action, Guest, GuestSpec, Labels
 from freehold.vocabulary.request import Admission
 from freehold.vocabulary.tenant import KeyPair
 from freehold.vocabulary.word import Word
@@ -135,6 +135,25 @@ def test_the_record_under_the_highest_deed_is_shown(rows: RowFile) -> None:
     assert shown(rows, "g") == (B.store, 2) and listed(rows) == ["g"]
     tell.put(A, "guest", "g", None)  # and its end
     assert shown(rows, "g") == (B.store, 2)
+
+
+@pytest.mark.parametrize("first", [A, B])
+def test_of_one_request_on_two_hosts_the_action_under_the_higher_deed_is_shown(rows: RowFile, first: Owner) -> None:
+    tell, deeds = Teller(rows), {A.store: 3, B.store: 2}
+    for owner in (first, B if first is A else A):
+        action = Action(guest="g", project="p", urn="u", action="create", user="u", started=1, deed=deeds[owner.store])
+        tell.put(owner, "action", "g/u", action)
+    assert rows.holder("action", "g/u") == A.store
+
+
+@pytest.mark.parametrize("first", [A, B])
+def test_of_two_records_that_nothing_tells_apart_the_same_is_shown_whatever_came_first(
+    rows: RowFile, first: Owner
+) -> None:
+    tell = Teller(rows)
+    for owner in (first, B if first is A else A):
+        tell.guest(owner, "g", deed=1)
+    assert shown(rows, "g") == (B.store, 1)
 
 
 def test_when_the_highest_goes_the_next_is_shown(rows: RowFile) -> None:
