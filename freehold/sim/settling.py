@@ -114,16 +114,15 @@ def _views(world: "World") -> None:
             for kind, key, value in site.store.rows():
                 held.setdefault((kind, key), []).append((_deed(kind, value), site.store.id, value))
     dead = {host.store.id for host in world.hosts if host.dead and host.store is not None}
-    rows = {place: max(those)[2] for place, those in held.items() if not any(store in dead for _, store, _ in those)}
+    theirs = {place for place, those in held.items() if any(store in dead for _, store, _ in those)}
+    rows = {place: max(those)[2] for place, those in held.items()}
     for api in world.apis:
         assert api.view is not None
         shown = api.view.everything()
-        for kind, key in [place for place in shown if place not in rows] if dead else ():
-            if any(api.view.owner(KINDS[kind], key) == store for store in dead) or (kind, key) in held:
-                del shown[kind, key]
-        if shown != rows:
-            differs = sorted(set(shown.items()) ^ set(rows.items()))[0][0]
-            world.checkers.violated(f"the view of {api.name} differs from the owners: {differs}")
+        unsure = theirs | {(kind, key) for kind, key in shown if dead and api.view.owner(KINDS[kind], key) in dead}
+        differs = [place for place in {**shown, **rows} if shown.get(place) != rows.get(place) and place not in unsure]
+        if differs:
+            world.checkers.violated(f"the view of {api.name} differs from the owners: {min(differs)}")
 
 
 def _fleets(world: "World") -> None:

@@ -223,6 +223,8 @@ class Intent(Word, frozen=True, kw_only=True):
     """The highest deed that its host has refused on disk."""
     has_run: bool = False
     """Its host had said that it runs: a host whose record says less was put back to an old copy."""
+    failed: bool = False
+    """Its request has failed for good: a build of it that comes late isn't taken any more."""
     ended: bool = False
     """It was deleted, and its host had said that nothing is left of it: a host that has it was put back to an old copy.
     """

@@ -67,8 +67,14 @@ BUGS: Final = (
     Bug(
         "a late build is taken for a guest that was deleted",
         f"{_HOST}.clearance",
-        "wanted = not intent.ended and not deleting",
-        "wanted = not deleting",
+        "wanted = not (intent.ended or intent.failed or deleting)",
+        "wanted = not (intent.failed or deleting)",
+    ),
+    Bug(
+        "a late build is taken for a guest whose request has failed",
+        f"{_HOST}.clearance",
+        "wanted = not (intent.ended or intent.failed or deleting)",
+        "wanted = not (intent.ended or deleting)",
     ),
     Bug(
         "what is left of a guest is built over",

@@ -63,7 +63,7 @@ class Clearance:
         (intent,) = answer.intents
         number = 0 if build.deed is None else build.deed.number
         deleting = bool(intent.delete_urn) and not build.restore  # what was lost is restored, and then deleted
-        wanted = not intent.ended and not deleting and intent.refused_deed < number
+        wanted = not (intent.ended or intent.failed or deleting) and intent.refused_deed < number
         if not wanted:
             _log.info("build dropped: the registrar doesn't want it any more", guest=build.guest, urn=build.urn)
         return wanted

@@ -239,6 +239,7 @@ class RegistrarWorker:
             delete_urn=admission.delete_urn,
             refused_deed=admission.refused_deed,
             has_run=admission.stage is Stage.ACTIVE,
+            failed=admission.stage is Stage.FAILED,
         )
 
     async def _lost(self, asked: Lost) -> Done:

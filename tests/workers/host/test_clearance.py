@@ -163,8 +163,9 @@ async def test_a_build_that_failed_is_taken_apart_when_the_registrar_was_heard(b
     assert not bench.refusal().deleted
 
 
-async def test_a_late_build_of_a_guest_that_was_deleted_is_not_taken(bench: Bench) -> None:
-    bench.intents[GUEST] = Intent(guest=GUEST, ended=True)
+@pytest.mark.parametrize("intent", [Intent(guest=GUEST, ended=True), Intent(guest=GUEST, failed=True)], ids=str)
+async def test_a_late_build_of_a_guest_that_is_over_is_not_taken(bench: Bench, intent: Intent) -> None:
+    bench.intents[GUEST] = intent
     await bench.send(bench.build(), told=False)
     await settled()
     assert bench.state() is None

@@ -285,6 +285,15 @@ async def test_intents_say_what_was_decided_while_a_host_was_away(bench: Bench) 
     )
 
 
+async def test_a_host_is_told_that_a_build_has_failed_for_good(bench: Bench) -> None:
+    guest = (await bench.guest()).guest
+    await bench.deed(guest)
+    for failed in (False, True):
+        (intent,) = (await bench.ask(Intents(host="h1", guests=(guest,)), IntentList)).intents
+        assert intent.failed is failed
+        await bench.give_up(guest, 1)
+
+
 async def test_it_is_known_of_a_guest_that_it_was_deleted(bench: Bench) -> None:
     guest = (await bench.guest()).guest
     await bench.deed(guest)
