@@ -436,16 +436,6 @@ async def test_a_repeat_waits_for_the_disk_as_the_first_did(bench: Bench) -> Non
     assert again.position.seq >= first.position.seq
 
 
-async def test_nothing_is_sent_before_the_admission_is_on_disk(bench: Bench) -> None:
-    bench.disk.clear()
-    asking = asyncio.create_task(bench.admit())
-    await turns()
-    assert not bench.sent and not asking.done()
-    bench.disk.set()
-    guests = (await asking).guests
-    await bench.moving(lambda: [build.guest for build in bench.sent] == list(guests))
-
-
 async def test_no_delete_is_carried_before_it_is_on_disk(bench: Bench) -> None:
     guest = (await bench.guest()).guest
     await bench.deed(guest)
