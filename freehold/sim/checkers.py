@@ -50,6 +50,8 @@ class Checkers:
         self._counts_again_s: dict[str, float] = {}
         self._delete_asked_s: dict[str, float] = {}
         """When the registrar had it on disk that a guest is to be deleted."""
+        self._ran: dict[str, tuple[str, int]] = {}
+        """Guests that a client may have been shown as running: the host that had it on disk, and under which deed."""
         self._rooms: dict[str, dict[str, Capacity]] = {}
         """What each guest of a host takes, by the host."""
         self._addresses: dict[tuple[str, str], str] = {}
@@ -129,6 +131,7 @@ class Checkers:
         self._counts_again_s[site.name] = self._world.loop.time() + RECOUNT_S
         guests = [decode(value, Guest) for kind, _, value in site.store.rows() if kind == "guest"]
         self._rooms[site.name] = {guest.id: needed_by(guest.spec.flavor) for guest in guests}
+        self._ran = {guest: ran for guest, ran in self._ran.items() if ran[0] != site.name}
         self.witness.put_back(site.store.id, {guest.id for guest in guests})
 
     def _committed(self, site: "Site") -> None:
@@ -219,6 +222,7 @@ class Checkers:
         """Only the host in the highest deed may run the guest; a host speaks for itself alone."""
         room = self._rooms.setdefault(site.name, {})
         room.pop(entry.key, None)
+        self._check_kept(site, entry)
         if entry.value is None:
             self._world.tell(site.name, f"guest {entry.key[:8]} is gone")
             return
@@ -230,6 +234,19 @@ class Checkers:
             self.violated(
                 f"{site.name} holds deed {guest.deed} of {guest.id}; the registrar gave {admission.deed.number}"
             )
+
+    def _check_kept(self, site: "Site", entry: Entry) -> None:
+        """No guest admitted is lost: one that was shown to run is taken apart for nobody but who deletes it."""
+        guest = None if entry.value is None else decode(entry.value, Guest)
+        goes = guest is None or guest.state in (GuestState.DELETING, GuestState.REFUSING)
+        if not goes and guest is not None and guest.launched is not None:
+            self._ran[guest.id] = (site.name, guest.deed)
+        name, deed = self._ran.get(entry.key, ("", 0))
+        if not goes or name != site.name or entry.key in self.ended or entry.key in self._delete_asked_s:
+            return
+        admission = self._admissions.get(entry.key)
+        if admission is not None and admission.deed is not None and admission.deed.number == deed:
+            self.violated(f"guest {entry.key} ran on {site.name}, nobody deleted it, and it is taken apart")
 
     # --- the bus ---------------------------------------------------------------------------------------------------
 

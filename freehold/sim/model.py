@@ -110,7 +110,7 @@ def _may_move(state: State, rules: Rules, g: int, h: int, ledger: Ledger) -> boo
 def _deed(state: State, g: int, h: int, ledger: Ledger, number: int) -> tuple[Step, State]:
     cell = state.hosts[h].cells[g]
     state = with_cell(state, g, h, cell._replace(builds=cell.builds | 1 << number))
-    after = ledger._replace(stage=Stage.OPEN, deed=number, host=h, refused=False, lost=False)
+    after = ledger._replace(stage=Stage.OPEN, deed=number, host=h, refused=False, lost=False, shown=False)
     return Step("record", g, h, number), with_ledger(state, g, after)
 
 
@@ -121,7 +121,7 @@ def _heard(state: State, rules: Rules, g: int, h: int) -> Moves:
         return
     if cell.held is not Held.NOTHING and cell.deed == ledger.deed:
         ran = cell.held in LIVE and cell.held is not Held.BUILDING
-        active = ran and not ledger.deleting and ledger.stage is Stage.OPEN
+        active = ran and not ledger.deleting and ledger.stage in (Stage.OPEN, Stage.FAILED)
         after = ledger._replace(lost=False, stage=Stage.ACTIVE if active else ledger.stage)
         if after != ledger:
             yield Step("hear of the guest", g, h, ledger.deed), with_ledger(state, g, after)
@@ -164,6 +164,8 @@ def _delivered(state: State, rules: Rules, g: int, h: int) -> Moves:
         if restores >> number & 1 and cell.held is Held.NOTHING and not _is_kept_away(rules, cell, number):
             yield _restored(state, g, h, cell._replace(restores=restores), number)
     to_go = ledger.deleting or ledger.stage in (Stage.FAILED, Stage.GONE)
+    if ledger.stage is Stage.FAILED and not ledger.deleting and rules.fault is not Fault.WITHDRAWN_RUNNING:
+        to_go = cell.held in (Held.NOTHING, Held.BUILDING, Held.REFUSING)
     if to_go and ledger.host == h and not cell.lost and not (cell.deleted and cell.refused >= ledger.deed):
         yield from _delete(state, g, h, ledger.deed)
 
@@ -248,7 +250,7 @@ def _guest(state: State, rules: Rules, g: int, h: int) -> Moves:
 def _launch(state: State, rules: Rules, g: int, h: int, cell: Cell) -> Moves:
     cleared = state.hosts[h].life is Life.CLEARED or rules.fault is Fault.START_UNCLEARED
     if cell.on:
-        yield Step("write that it runs", g, h), with_cell(state, g, h, cell._replace(held=Held.RUNNING))
+        yield _runs(state, g, h, cell)
     elif cleared and (cell.disk or cell.held is Held.BUILDING):
         yield Step("run", g, h, cell.deed), with_cell(state, g, h, cell._replace(on=True, disk=True))
     if cell.held is Held.BUILDING and not cell.disk:
@@ -257,9 +259,16 @@ def _launch(state: State, rules: Rules, g: int, h: int, cell: Cell) -> Moves:
         yield Step("fail to build", g, h), with_cell(state, g, h, cell._replace(held=Held.REFUSING))
 
 
+def _runs(state: State, g: int, h: int, cell: Cell) -> tuple[Step, State]:
+    ledger = state.guests[g]
+    if (ledger.host, ledger.deed) == (h, cell.deed):
+        state = with_ledger(state, g, ledger._replace(shown=True))
+    return Step("write that it runs", g, h), with_cell(state, g, h, cell._replace(held=Held.RUNNING))
+
+
 def _stopped(state: State, rules: Rules, g: int, h: int, cell: Cell) -> Moves:
     if cell.on:
-        yield Step("write that it runs", g, h), with_cell(state, g, h, cell._replace(held=Held.RUNNING))
+        yield _runs(state, g, h, cell)
     elif state.hosts[h].life is Life.CLEARED:
         if rules.limits.power:
             yield Step("start", g, h, cell.deed), with_cell(state, g, h, cell._replace(held=Held.WIRING))
@@ -326,6 +335,10 @@ def _kept(cell: Cell) -> Kept:
 
 
 def _put_back(state: State, h: int, host: Host) -> State:
+    """What the disk had said since the copy is lost."""
+    for g, ledger in enumerate(state.guests):
+        if ledger.host == h:
+            state = with_ledger(state, g, ledger._replace(shown=False))
     cells = tuple(_with_copy(cell) for cell in host.cells)
     return with_host(state, h, Host(Life.DOWN, cells))._replace(rollbacks=state.rollbacks - 1)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from freehold.sim.states import LIVE, Held, Stage, State
+from freehold.sim.states import LIVE, Held, Stage, State, may_hold
 
 
 def run_once(state: State) -> str:
@@ -53,12 +53,23 @@ def never_lost(state: State) -> str:
     return ""
 
 
+def never_taken_apart(state: State) -> str:
+    """No guest admitted is lost: one that was shown to run is taken apart for nobody but who deletes it."""
+    for g, ledger in enumerate(state.guests):
+        if ledger.shown and not ledger.asked and may_hold(ledger):
+            held = state.hosts[ledger.host].cells[g].held
+            if held in (Held.REFUSING, Held.DELETING):
+                return f"guest {g} ran, nobody deleted it, and host {ledger.host} takes it apart"
+    return ""
+
+
 PROMISES: Final[tuple[Callable[[State], str], ...]] = (
     run_once,
     run_by_the_highest_deed,
     one_host_per_number,
     never_resurrected,
     never_lost,
+    never_taken_apart,
 )
 
 

@@ -85,7 +85,7 @@ class Cell(NamedTuple):
 
 
 class Ledger(NamedTuple):
-    """What the registrar has of a guest. `tomb` and `asked` are what outsiders remember: nobody decides by them."""
+    """What the registrar has of a guest. What outsiders remember (`tomb`, `asked`, `shown`), nobody decides by."""
 
     stage: Stage = Stage.NONE
     deed: int = 0
@@ -98,6 +98,8 @@ class Ledger(NamedTuple):
     """A client was told that its delete was taken."""
     tomb: bool = False
     """The tombstone under the highest deed has been durable."""
+    shown: bool = False
+    """The record that it runs under the highest deed has been durable: a client may have been shown that."""
 
 
 class Host(NamedTuple):
@@ -172,6 +174,7 @@ class Fault(StrEnum):
     LEDGER_PUT_BACK = "a registrar that was put back to an old copy goes on without asking its hosts"
     REFUSED_UNTOLD = "a host at its start isn't told that it has refused the deed it holds"
     DELETED_UNASKED = "a refusal ends a guest that nobody deleted"
+    WITHDRAWN_RUNNING = "a request that has failed takes a guest that runs with it"
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,10 +183,12 @@ class Relabel(Command, frozen=True, kw_only=True):
 class Delete(Command, frozen=True, kw_only=True):
     """Removes a guest and everything made for it. `deed`: the highest the registrar has given for it.
 
-    A host that has no such guest writes a refusal up to that deed, so that a late build is refused.
+    A host that has no such guest writes a refusal up to that deed, so that a late build is refused. `unless_run`: a
+    build is withdrawn, and nobody has deleted the guest; one that has run by then stays.
     """
 
     deed: int
+    unless_run: bool = False
 
 
 class ConsoleLog(Message, frozen=True, kw_only=True):

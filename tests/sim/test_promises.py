@@ -6,6 +6,7 @@ from freehold.sim.promises import (
     broken,
     never_lost,
     never_resurrected,
+    never_taken_apart,
     one_host_per_number,
     run_by_the_highest_deed,
     run_once,
@@ -34,6 +35,10 @@ def state(ledger: Ledger, *cells: Cell) -> State:
         (OPEN._replace(deleting=True, tomb=True, asked=True), (RUNS, Cell()), never_resurrected),
         (OPEN._replace(stage=Stage.GONE, asked=True), (Cell(), Cell()), ""),
         (OPEN._replace(stage=Stage.GONE), (Cell(), Cell()), never_lost),
+        (OPEN._replace(shown=True), (RUNS._replace(held=Held.DELETING), Cell()), never_taken_apart),
+        (OPEN._replace(shown=True, asked=True), (RUNS._replace(held=Held.DELETING), Cell()), ""),
+        (OPEN._replace(shown=True, refused=True), (RUNS._replace(held=Held.REFUSING), Cell()), ""),
+        (OPEN, (RUNS._replace(held=Held.REFUSING), Cell()), ""),
     ],
 )
 def test_a_promise_sees_what_breaks_it(ledger: Ledger, cells: tuple[Cell, ...], said: object) -> None:

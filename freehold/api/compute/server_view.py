@@ -120,7 +120,7 @@ def shown(server: Server) -> Shown:
 
 def _stands(server: Server) -> Shown:
     admission, guest = server.admission, server.guest
-    if admission.stage is Stage.FAILED:
+    if admission.stage is Stage.FAILED and (guest is None or guest.launched is None):
         return _FAILED
     if guest is None:
         return Shown("BUILD", "building", _BY_STAGE.get(admission.stage, "spawning"), NO_STATE)

@@ -71,8 +71,20 @@ BUGS: Final = (
     Bug(
         "a guest that runs isn't taken for active",
         f"{_REGISTRAR}.lifecycle",
-        "Stage.ACTIVE if guest.state in _RAN and guest.launched is not None else Stage.BUILDING",
-        "Stage.BUILDING",
+        "    if guest.state in _RAN and guest.launched is not None:\n",
+        "    if False:\n",
+    ),
+    Bug(
+        "a request that has failed takes a guest that runs with it",
+        f"{_REGISTRAR}.effects",
+        "unless_run=not admission.delete_urn,",
+        "unless_run=False,",
+    ),
+    Bug(
+        "a guest that ran too late for its request stays in error",
+        f"{_REGISTRAR}.lifecycle",
+        "if admission.delete_urn or admission.stage is Stage.ACTIVE or not may_hold(admission):",
+        "if admission.delete_urn or admission.stage in ENDED or not may_hold(admission):",
     ),
     # --- the ledger's loop
     Bug(

@@ -267,6 +267,8 @@ def _out_of_date(guest: Guest, message: Message, now: int) -> str:
             return "it waits for something else by now"
         case HigherDeedKnown(deed=deed) if deed.number <= guest.deed:
             return "the deed held is as high"
+        case DeleteAsked(command=command) if command.unless_run and guest.launched is not None:
+            return "the guest has run: nobody but who deletes it takes it apart"
     return ""
 
 
@@ -331,9 +333,8 @@ def _arrived(guest: Guest, state: GuestState, message: Message, now: int) -> Gue
 def _running(guest: Guest, message: Message, now: int) -> Guest:
     if isinstance(message, EffectDone):
         first = now if guest.launched is None else guest.launched
-        boots = guest.boot_count + 1
-        guest = replace(guest, launched=first, boot_count=boots, power=Power.RUNNING, fault=None, stopped=None)
-    elif isinstance(message, PowerSeen):
+        guest = replace(guest, launched=first, boot_count=guest.boot_count + 1, power=Power.RUNNING)
+    if isinstance(message, EffectDone | PowerSeen):
         guest = replace(guest, fault=None, stopped=None)
     return replace(guest, working_for="")
 
@@ -377,9 +378,8 @@ def _how_it_ended(after: Guest, message: Message) -> Fault | None:
     """The fault of the action that ends here; None if it ended well."""
     if after.working_for:
         return Conflict("Another request took its place before it was done.").fault()
-    if isinstance(message, HigherDeedKnown | EffectFailed):
-        return after.fault
-    return after.fault if after.state is S.CRASHED else None
+    badly = isinstance(message, HigherDeedKnown | EffectFailed) or after.state is S.CRASHED
+    return after.fault if badly else None
 
 
 # --- ends --------------------------------------------------------------------------------------------------------

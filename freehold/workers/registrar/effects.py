@@ -158,8 +158,8 @@ async def send_back(means: Means, admission: Admission) -> None:
 
 
 async def carry_delete(means: Means, admission: Admission) -> None:
-    """Asks the host with the deed to remove the guest, or to refuse it for good. Raises NoAnswer if it can't be
-    reached.
+    """Asks the host with the deed to remove the guest or, if nobody has deleted it and its request has failed, to
+    refuse it for good unless it has run. Raises NoAnswer if the host can't be reached.
     """
     assert admission.deed is not None
     delete = Delete(
@@ -168,5 +168,6 @@ async def carry_delete(means: Means, admission: Admission) -> None:
         user=admission.user,
         project=admission.project,
         deed=admission.deed.number,
+        unless_run=not admission.delete_urn,
     )
     await talk.ask(means.bus, subjects.ask_host(admission.deed.host), delete, Done, ASK_HOST_DEADLINE_S)

@@ -8,7 +8,8 @@
     BUILDING
     BUILDING     the host's record says it runs             ACTIVE: the request has ended
     before       GiveUp under the newest deed, or its       FAILED: the request has ended; a host with the deed is
-    ACTIVE       deadline                                   asked to refuse it for good
+    ACTIVE       deadline                                   asked to refuse it for good, unless it has run it
+    FAILED       the host's record says it runs             ACTIVE: it came too late for its request, and is there
     any          DeleteGuest, nobody can have built it      gone
     any          DeleteGuest otherwise                      DELETING: carried to the host until its refusal is seen
     DELETING     the host's refusal of the deed             gone
@@ -99,10 +100,13 @@ def guest_seen(admission: Admission, guest: Guest, now: int) -> Admission:
         return admission
     if admission.lost:
         admission = replace(admission, lost=False, updated=now)
-    if admission.delete_urn or admission.stage in ENDED:
+    if admission.delete_urn or admission.stage is Stage.ACTIVE or not may_hold(admission):
         return admission
-    stage = Stage.ACTIVE if guest.state in _RAN and guest.launched is not None else Stage.BUILDING
-    return admission if stage is admission.stage else replace(admission, stage=stage, updated=now)
+    if guest.state in _RAN and guest.launched is not None:
+        return replace(admission, stage=Stage.ACTIVE, fault=None, updated=now)
+    if admission.stage in (Stage.BUILDING, Stage.FAILED):
+        return admission
+    return replace(admission, stage=Stage.BUILDING, updated=now)
 
 
 def refusal_seen(admission: Admission, refusal: Refusal, host: str, now: int) -> Admission | None:

@@ -210,5 +210,18 @@ def test_a_delete_that_overtakes_ends_what_was_going_on() -> None:
     assert decision.started is not None and decision.started.action == "delete"
 
 
+@pytest.mark.parametrize("state", [state for state in S if state is not S.DELETING])
+def test_a_failed_request_takes_no_guest_with_it_that_has_run(state: GuestState) -> None:
+    withdrawn = DeleteAsked(replace(delete(), unless_run=True))
+    assert decide(a_guest(state), withdrawn, NOW).ignored
+
+
+@pytest.mark.parametrize("state", [S.FETCHING_IMAGE, S.MAKING_DISK, S.WIRING, S.LAUNCHING, S.REFUSING])
+def test_a_failed_request_takes_what_was_built_for_it_with_it(state: GuestState) -> None:
+    withdrawn = DeleteAsked(replace(delete(), unless_run=True))
+    after = decide(replace(a_guest(state), launched=None), withdrawn, NOW).guest
+    assert after is not None and after.state is S.DELETING
+
+
 def test_commands_are_the_only_conflicts() -> None:
     assert {came for _, came, cell in cells() if cell == "!!"} <= COMMANDS

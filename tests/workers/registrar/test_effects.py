@@ -173,12 +173,14 @@ async def _host(means: Means, asked: list[Delete]) -> None:
     await talk.serve(means.bus, subjects.ask_host("h1"), Delete, answer, "host")
 
 
-@pytest.mark.parametrize(("delete_urn", "urn"), [("urn:d", "urn:d"), ("", "urn:b")], ids=["deleted", "given up"])
-async def test_a_delete_goes_to_the_host_with_the_deed(delete_urn: str, urn: str) -> None:
+@pytest.mark.parametrize(
+    ("delete_urn", "urn", "unless_run"), [("urn:d", "urn:d", False), ("", "urn:b", True)], ids=["deleted", "given up"]
+)
+async def test_a_delete_goes_to_the_host_with_the_deed(delete_urn: str, urn: str, unless_run: bool) -> None:
     means, asked = means_of(), list[Delete]()
     await _host(means, asked)
     await effects.carry_delete(means, admission(delete_urn=delete_urn))
-    assert asked == [Delete(urn=urn, guest="g", user="u", project="p", deed=2)]
+    assert asked == [Delete(urn=urn, guest="g", user="u", project="p", deed=2, unless_run=unless_run)]
 
 
 async def test_a_delete_for_a_host_that_isnt_there_says_so() -> None:

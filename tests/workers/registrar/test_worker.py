@@ -206,6 +206,21 @@ async def test_a_host_with_a_deed_is_asked_to_refuse_what_was_given_up(bench: Be
     assert len(bench.deletes) == asked and bench.admission(guest).stage is Stage.FAILED
 
 
+async def test_a_guest_that_ran_too_late_for_its_request_is_there(bench: Bench) -> None:
+    """Its host couldn't be heard until the deadline had passed: who was shown the guest meanwhile goes on with it."""
+    guest = await bench.guest(deadline_s=30)
+    await bench.deed(guest.guest)
+    await bench.moving(lambda: bench.deletes)
+    assert bench.admission(guest.guest).stage is Stage.FAILED and bench.deletes[0].unless_run
+    bench.tell_running(guest.guest)
+    late = bench.admission(guest.guest)
+    assert (late.stage, late.fault) == (Stage.ACTIVE, None)
+    assert bench.request(guest.urn).fault is not None, "what was said of the request stands"
+    asked = len(bench.deletes)
+    await bench.later()
+    assert len(bench.deletes) == asked
+
+
 async def test_a_build_past_its_deadline_has_failed(bench: Bench) -> None:
     guest = await bench.guest(deadline_s=30)
     await bench.moving(lambda: bench.admission(guest.guest).stage is Stage.FAILED)
