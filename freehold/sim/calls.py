@@ -59,7 +59,7 @@ class Caller:
 
         async def serve() -> None:
             reply = await _served(app, scope, content)
-            if network.connected(self._place, api.name):
+            if network.connected(api.name, self._place):
                 self._process.call_later(0.001, arrive, reply)
 
         process.call_later(0.001, lambda: process.start(serve()))

@@ -106,19 +106,25 @@ class Network:
 
     def cut(self, one: str, other: str) -> None:
         """Nothing passes between two places any more."""
-        self._cuts[min(one, other), max(one, other)] = None
+        self.mute(one, other)
+        self.mute(other, one)
+
+    def mute(self, origin: str, to: str) -> None:
+        """Nothing passes from one place to another any more; it still does the other way."""
+        self._cuts[origin, to] = None
 
     def mend(self, one: str, other: str) -> None:
-        """Ends a cut."""
-        self._cuts.pop((min(one, other), max(one, other)), None)
+        """Ends a cut, in both ways."""
+        self._cuts.pop((one, other), None)
+        self._cuts.pop((other, one), None)
 
     def mend_all(self) -> None:
         """Ends all cuts."""
         self._cuts.clear()
 
-    def connected(self, one: str, other: str) -> bool:
-        """Whether messages pass between two places."""
-        return not self._cuts or ((one, other) if one < other else (other, one)) not in self._cuts
+    def connected(self, origin: str, to: str) -> bool:
+        """Whether messages pass from one place to another."""
+        return (origin, to) not in self._cuts
 
     # --- what endpoints do -----------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from freehold.sim.plan import Trouble
 from freehold.sim.site import ApiSite, HostSite, Site
-from freehold.sim.world import World
+from freehold.sim.world import CALLERS_PLACE, World
 from freehold.vocabulary.guest import Power
 
 _POWERS: Final[dict[str, Power | None]] = {
@@ -31,16 +31,44 @@ def happen(world: World, trouble: Trouble) -> None:
         world.delete_view(site)
 
 
+def _isolate(world: World, site: Site, trouble: Trouble) -> None:
+    """A site is cut off from all others, and from people."""
+    world.tell(site.name, f"cut off for {trouble.for_s:g} s")
+    _part(world, "isolated", world.network.cut, site, _others(world, site), trouble.for_s)
+
+
+def _mute(world: World, site: Site, trouble: Trouble) -> None:
+    """A site hears all others, and is heard by nobody."""
+    world.tell(site.name, f"heard by nobody for {trouble.for_s:g} s")
+    _part(world, "muted", world.network.mute, site, _others(world, site), trouble.for_s)
+
+
 def _cut(world: World, site: Site, trouble: Trouble) -> None:
+    """Two sites don't reach each other."""
     if trouble.other != trouble.site:
-        world.cut(site.name, trouble.other, trouble.for_s)
+        world.tell(site.name, f"cut off from {trouble.other} for {trouble.for_s:g} s")
+        _part(world, "cut", world.network.cut, site, [trouble.other], trouble.for_s)
+
+
+def _part(
+    world: World, fault: str, how: Callable[[str, str], None], site: Site, others: list[str], for_s: float
+) -> None:
+    world.faults[fault] += 1
+    for other in others:
+        how(site.name, other)
+        world.later(for_s, world.network.mend, site.name, other)
+
+
+def _others(world: World, site: Site) -> list[str]:
+    return [place for place in (*world.sites, CALLERS_PLACE) if place != site.name]
 
 
 _SITE: Final[dict[str, Callable[[World, Site, Trouble], None]]] = {
     "kill": lambda world, site, trouble: world.kill(site, trouble.for_s),
     "kill at a commit": lambda world, site, trouble: world.kill_at_commit(site, trouble.for_s, trouble.amount),
     "pause": lambda world, site, trouble: world.pause(site, trouble.for_s),
-    "isolate": lambda world, site, trouble: world.isolate(site, trouble.for_s),
+    "isolate": _isolate,
+    "mute": _mute,
     "cut": _cut,
     "clock": lambda world, site, trouble: world.move_clock(site, trouble.amount),
     "disk": lambda world, site, trouble: world.fail_disk(site, trouble.for_s, trouble.amount),

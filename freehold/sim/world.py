@@ -257,22 +257,6 @@ class World:
         shutil.rmtree(api.path, ignore_errors=True)
         self.later(0.5, api.start)
 
-    def isolate(self, site: Site, for_s: float) -> None:
-        """A site is cut off from all others, and from people."""
-        self.faults["isolated"] += 1
-        self.tell(site.name, f"cut off for {for_s:g} s")
-        for other in (*self.sites, CALLERS_PLACE):
-            if other != site.name:
-                self.network.cut(site.name, other)
-                self.later(for_s, self.network.mend, site.name, other)
-
-    def cut(self, one: str, other: str, for_s: float) -> None:
-        """Two sites don't reach each other."""
-        self.faults["cut"] += 1
-        self.tell(one, f"cut off from {other} for {for_s:g} s")
-        self.network.cut(one, other)
-        self.later(for_s, self.network.mend, one, other)
-
     def fail_disk(self, site: Site, for_s: float, share: float) -> None:
         """Commits of a site fail."""
         assert site.store is not None
