@@ -18,7 +18,7 @@ from freehold.vocabulary.request import Build, DeedPage, DeedsOf, Intent, Intent
 from freehold.vocabulary.word import Message
 from freehold.workers.base import Means
 from freehold.workers.host.actors import Actors
-from freehold.workers.host.messages import DeleteAsked, HasRun, HigherDeedKnown
+from freehold.workers.host.messages import DeedRefused, DeleteAsked, HasRun, HigherDeedKnown
 from freehold.workers.host.records import Records
 
 A = TypeVar("A")
@@ -152,6 +152,9 @@ class Clearance:
         elif intent.deed.number > guest.deed and guest.state is not GuestState.QUARANTINED:
             _log.warning("a guest has a higher deed", guest=guest.id, held=guest.deed, deed=intent.deed.number)
             self._actors.take(guest.id, HigherDeedKnown(intent.deed), "intents")
+        elif intent.refused_deed >= guest.deed and guest.state is not GuestState.QUARANTINED:
+            _log.error("a guest's deed was refused, and this disk was put back to before that", guest=guest.id)
+            self._actors.take(guest.id, DeedRefused(intent.refused_deed), "intents")
         elif intent.has_run and guest.launched is None:
             _log.error("a guest has run, and this disk was put back to before that; it is kept", guest=guest.id)
             self._actors.take(guest.id, HasRun(), "intents")

@@ -15,11 +15,13 @@ from freehold.vocabulary.errors import Broken, Conflict, Fault
 from freehold.vocabulary.guest import Action, Guest, GuestState, Power, Refusal
 from freehold.vocabulary.units import clock_time, unix_ms
 from freehold.workers.host.messages import (
+    ACTION_OF,
     COMMANDS,
     DELETED,
     Came,
     CommandAsked,
     DeadlinePassed,
+    DeedRefused,
     DeleteAsked,
     Effect,
     EffectDone,
@@ -56,7 +58,7 @@ S, C = GuestState, Came
 _BUILDING: Final[dict[Came, GuestState | End]] = {
     C.FAILED: S.REFUSING,
     C.FAILED_BUILD: S.REFUSING,
-    C.HIGHER_DEED: S.REFUSING,
+    C.DEED_VOID: S.REFUSING,
     C.HAS_RUN: S.STOPPED,
     C.DELETE: S.DELETING,
 }
@@ -69,7 +71,7 @@ MOVES: Final[dict[GuestState, dict[Came, GuestState | End]]] = {
         C.DONE: S.LAUNCHING,
         C.FAILED_BUILD: S.REFUSING,
         C.FAILED: S.STOPPED,
-        C.HIGHER_DEED: S.QUARANTINED,
+        C.DEED_VOID: S.QUARANTINED,
         C.HAS_RUN: S.WIRING,
         C.RELABEL: S.WIRING,
         C.DELETE: S.DELETING,
@@ -78,7 +80,7 @@ MOVES: Final[dict[GuestState, dict[Came, GuestState | End]]] = {
         C.DONE: S.RUNNING,
         C.FAILED_BUILD: S.REFUSING,
         C.FAILED: S.STOPPED,
-        C.HIGHER_DEED: S.QUARANTINED,
+        C.DEED_VOID: S.QUARANTINED,
         C.HAS_RUN: S.LAUNCHING,
         C.RELABEL: S.LAUNCHING,
         C.DELETE: S.DELETING,
@@ -89,7 +91,7 @@ MOVES: Final[dict[GuestState, dict[Came, GuestState | End]]] = {
         C.POWER_CRASHED: S.STOPPING,
         C.POWER_ABSENT: S.STOPPED,
         C.DEADLINE: S.STOPPING,
-        C.HIGHER_DEED: S.QUARANTINED,
+        C.DEED_VOID: S.QUARANTINED,
         C.STOP_NOW: S.STOPPING,
         C.RELABEL: S.SHUTTING_DOWN,
         C.DELETE: S.DELETING,
@@ -97,7 +99,7 @@ MOVES: Final[dict[GuestState, dict[Came, GuestState | End]]] = {
     S.STOPPING: {
         C.DONE: S.STOPPED,
         C.FAILED: S.STOPPING,
-        C.HIGHER_DEED: S.QUARANTINED,
+        C.DEED_VOID: S.QUARANTINED,
         C.RELABEL: S.STOPPING,
         C.DELETE: S.DELETING,
     },
@@ -107,7 +109,7 @@ MOVES: Final[dict[GuestState, dict[Came, GuestState | End]]] = {
         C.POWER_CRASHED: S.REBOOTING_HARD,
         C.POWER_ABSENT: S.REBOOTING_HARD,
         C.DEADLINE: S.REBOOTING_HARD,
-        C.HIGHER_DEED: S.QUARANTINED,
+        C.DEED_VOID: S.QUARANTINED,
         C.REBOOT_HARD: S.REBOOTING_HARD,
         C.RELABEL: S.REBOOTING_SOFT,
         C.DELETE: S.DELETING,
@@ -115,7 +117,7 @@ MOVES: Final[dict[GuestState, dict[Came, GuestState | End]]] = {
     S.REBOOTING_HARD: {
         C.DONE: S.WIRING,
         C.FAILED: S.RUNNING,
-        C.HIGHER_DEED: S.QUARANTINED,
+        C.DEED_VOID: S.QUARANTINED,
         C.RELABEL: S.REBOOTING_HARD,
         C.DELETE: S.DELETING,
     },
@@ -135,7 +137,7 @@ MOVES: Final[dict[GuestState, dict[Came, GuestState | End]]] = {
         C.POWER_CRASHED: S.CRASHED,
         C.POWER_ABSENT: S.CRASHED,
         C.RESTARTED: S.WIRING,
-        C.HIGHER_DEED: S.QUARANTINED,
+        C.DEED_VOID: S.QUARANTINED,
         C.STOP: S.SHUTTING_DOWN,
         C.STOP_NOW: S.STOPPING,
         C.REBOOT_SOFT: S.REBOOTING_SOFT,
@@ -150,7 +152,7 @@ MOVES: Final[dict[GuestState, dict[Came, GuestState | End]]] = {
         C.POWER_CRASHED: S.CRASHED,
         C.POWER_ABSENT: S.CRASHED,
         C.RESTARTED: S.WIRING,
-        C.HIGHER_DEED: S.QUARANTINED,
+        C.DEED_VOID: S.QUARANTINED,
         # A paused guest can't answer a power button.
         C.STOP: S.STOPPING,
         C.STOP_NOW: S.STOPPING,
@@ -164,7 +166,7 @@ MOVES: Final[dict[GuestState, dict[Came, GuestState | End]]] = {
         C.POWER_PAUSED: S.PAUSED,
         C.POWER_OFF: S.STOPPED,
         C.POWER_ABSENT: S.CRASHED,
-        C.HIGHER_DEED: S.QUARANTINED,
+        C.DEED_VOID: S.QUARANTINED,
         C.START: S.WIRING,
         C.REBOOT_HARD: S.REBOOTING_HARD,
         C.RELABEL: S.STOPPED,
@@ -176,7 +178,7 @@ MOVES: Final[dict[GuestState, dict[Came, GuestState | End]]] = {
         C.POWER_OFF: S.CRASHED,
         C.POWER_CRASHED: S.CRASHED,
         C.POWER_ABSENT: S.CRASHED,
-        C.HIGHER_DEED: S.QUARANTINED,
+        C.DEED_VOID: S.QUARANTINED,
         # What is left of the crashed one ends first.
         C.START: S.REBOOTING_HARD,
         C.STOP: S.STOPPING,
@@ -267,6 +269,8 @@ def _out_of_date(guest: Guest, message: Message, now: int) -> str:
             return "it waits for something else by now"
         case HigherDeedKnown(deed=deed) if deed.number <= guest.deed:
             return "the deed held is as high"
+        case DeedRefused(number=number) if number < guest.deed:
+            return "the deed held is a higher one"
         case DeleteAsked(command=command) if command.unless_run and guest.launched is not None:
             return "the guest has run: nobody but who deletes it takes it apart"
     return ""
@@ -299,6 +303,8 @@ def _with_what_came(guest: Guest, message: Message) -> Guest:
             return replace(guest, launched=guest.launched or guest.created)
         case HigherDeedKnown(deed=deed):
             return replace(guest, fault=_lost_to(guest, deed.number))
+        case DeedRefused():
+            return replace(guest, fault=Conflict(f"This host has refused deed {guest.deed}; it is void.").fault())
         case DeleteAsked(command=command):
             higher = max(guest.deed, guest.delete_deed, command.deed)
             urn = guest.working_for if guest.state is S.DELETING else command.urn
@@ -357,19 +363,11 @@ def _crash(message: Message) -> Fault:
     return Broken("The guest crashed. Its console log may say why; start it again.").fault()
 
 
-_ACTION_OF: Final[dict[type[CommandAsked], str]] = {
-    StartAsked: "start",
-    StopAsked: "stop",
-    RebootAsked: "reboot",
-    DeleteAsked: "delete",
-}
-
-
 def _action(guest: Guest, message: Message, now: int) -> Action | None:
     """The action that a command begins; None for news, and for new labels, which are done at once."""
-    if not isinstance(message, CommandAsked) or type(message) not in _ACTION_OF:
+    if not isinstance(message, CommandAsked) or type(message) not in ACTION_OF:
         return None
-    command, name = message.command, _ACTION_OF[type(message)]
+    command, name = message.command, ACTION_OF[type(message)]
     done = Action(guest=guest.id, project=guest.project, urn=command.urn, action=name, user=command.user, started=now)
     return replace(done, deed=guest.deed)
 
@@ -378,7 +376,7 @@ def _how_it_ended(after: Guest, message: Message) -> Fault | None:
     """The fault of the action that ends here; None if it ended well."""
     if after.working_for:
         return Conflict("Another request took its place before it was done.").fault()
-    badly = isinstance(message, HigherDeedKnown | EffectFailed) or after.state is S.CRASHED
+    badly = isinstance(message, HigherDeedKnown | DeedRefused | EffectFailed) or after.state is S.CRASHED
     return after.fault if badly else None
 
 

@@ -67,6 +67,15 @@ class HigherDeedKnown:
 
 
 @dataclass(frozen=True, slots=True)
+class DeedRefused:
+    """The registrar was told by this host that it refuses all deeds up to `number`: a disk that holds one of them was
+    put back to an old copy.
+    """
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class HasRun:
     """The registrar was told by this host that the guest runs: a disk that says less was put back to an old copy."""
 
@@ -108,8 +117,23 @@ class DeleteAsked:
 
 CommandAsked = StartAsked | StopAsked | RebootAsked | RelabelAsked | DeleteAsked
 Message = (
-    CommandAsked | EffectDone | EffectFailed | PowerSeen | DeadlinePassed | MachineRestarted | HigherDeedKnown | HasRun
+    CommandAsked
+    | EffectDone
+    | EffectFailed
+    | PowerSeen
+    | DeadlinePassed
+    | MachineRestarted
+    | HigherDeedKnown
+    | DeedRefused
+    | HasRun
 )
+ACTION_OF: Final[dict[type[CommandAsked], str]] = {
+    StartAsked: "start",
+    StopAsked: "stop",
+    RebootAsked: "reboot",
+    DeleteAsked: "delete",
+}
+"""The action that a command begins, by the API's names. New labels are done at once, and none."""
 
 
 class Came(StrEnum):
@@ -126,7 +150,7 @@ class Came(StrEnum):
     POWER_ABSENT = "power_absent"
     DEADLINE = "deadline"
     RESTARTED = "restarted"
-    HIGHER_DEED = "higher_deed"
+    DEED_VOID = "deed_void"
     HAS_RUN = "has_run"
     START = "start"
     STOP = "stop"
@@ -156,8 +180,8 @@ def came_of(guest: Guest, message: Message) -> Came:
             return Came.DEADLINE
         case MachineRestarted():
             return Came.RESTARTED
-        case HigherDeedKnown():
-            return Came.HIGHER_DEED
+        case HigherDeedKnown() | DeedRefused():
+            return Came.DEED_VOID
         case HasRun():
             return Came.HAS_RUN
         case _:

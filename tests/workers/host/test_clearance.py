@@ -146,6 +146,25 @@ async def test_a_guest_that_has_run_is_kept_by_a_host_put_back_to_its_build(benc
     assert bench.guest().launched is not None
 
 
+@pytest.mark.parametrize("verb", ["make_disk", "launch"])
+async def test_a_guest_whose_deed_was_refused_isnt_run_by_a_host_put_back_to_before_that(
+    bench: Bench, verb: str
+) -> None:
+    """Its addresses may be another's by now."""
+    bench.hold(verb)
+    await bench.send(bench.build())
+    await bench.kill()
+    deed = bench.build().deed
+    assert deed is not None
+    bench.intents[GUEST] = Intent(guest=GUEST, deed=deed, refused_deed=deed.number, failed=True)
+    await bench.open()
+    await bench.clock.advance(60)
+    assert bench.state() is S.QUARANTINED
+    held = bench.hypervisor.look(GUEST)
+    assert held is None or held.boots == 0
+    assert not await bench.fabric.plugged()
+
+
 async def test_a_build_that_failed_is_taken_apart_when_the_registrar_was_heard(bench: Bench) -> None:
     bench.hold("make_disk")
     await bench.send(bench.build())

@@ -14,6 +14,7 @@ from freehold.workers.host.messages import (
     COMMANDS,
     Came,
     DeadlinePassed,
+    DeedRefused,
     DeleteAsked,
     Effect,
     EffectDone,
@@ -66,7 +67,7 @@ power_crashed    .. .. .. .. st .. rh .. .. .. CR .. CR CR QU
 power_absent     .. .. .. .. ST .. rh .. .. .. CR CR CR CR QU
 deadline         .. .. .. .. st .. rh .. .. .. .. .. .. .. ..
 restarted        .. .. .. .. .. .. .. .. .. .. wi .. wi .. ..
-higher_deed      re re QU QU QU QU QU QU .. .. QU QU QU QU ..
+deed_void        re re QU QU QU QU QU QU .. .. QU QU QU QU ..
 has_run          ST ST wi la .. .. .. .. .. ST .. .. .. .. ..
 start            !! !! !! !! !! !! !! !! !! !! !! wi !! rh !!
 stop             !! !! !! !! !! !! !! !! !! !! sd !! st st !!
@@ -122,6 +123,7 @@ MESSAGES: list[Message] = [
     DeadlinePassed(NOW),
     MachineRestarted(),
     HasRun(),
+    DeedRefused(9),
     HigherDeedKnown(Deed(guest=GUEST, project=PROJECT, number=9, host="another", cluster="c", urn="u")),
     StartAsked(start()),
     StopAsked(stop()),
@@ -183,6 +185,12 @@ def test_a_lower_deed_means_nothing_and_one_that_names_us_is_adopted() -> None:
     ours = HigherDeedKnown(replace(deed, number=4, host=guest.host))
     after = decide(guest, ours, NOW).guest
     assert after is not None and (after.state, after.deed) == (S.RUNNING, 4)
+
+
+def test_a_refusal_of_a_lower_deed_changes_nothing() -> None:
+    assert decide(a_guest(S.STOPPED, deed=3), DeedRefused(2), NOW).ignored
+    after = decide(a_guest(S.STOPPED, deed=3), DeedRefused(3), NOW).guest
+    assert after is not None and after.state is S.QUARANTINED and after.fault is not None
 
 
 def test_a_tombstone_covers_the_highest_deed_known() -> None:
