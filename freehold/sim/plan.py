@@ -93,7 +93,7 @@ TROUBLES: Final = {
     "pause": 8,
     "power cut": 6,
     "isolate": 10,
-    "mute": 3,
+    "mute": 6,
     "cut": 14,
     "clock": 8,
     "disk": 8,
@@ -184,7 +184,7 @@ def _trouble(random: Random, kind: str, names: list[str], storm_s: float) -> Tro
     elif kind == "clock":
         amount = random.choice((-3600.0, -60.0, -1.0, 1.0, 50.0, 3600.0)) * random.uniform(0.2, 1.0)
     elif kind == "mute":
-        for_s = random.choice((0.5, 20.0, 90.0, 400.0))
+        for_s = random.choice((0.5, 90.0, 400.0))
     elif kind == "pause":
         for_s = random.choice((0.5, 5.0, 60.0, 240.0))
     return Trouble(at_s, kind, site, other, for_s, amount)
