@@ -11,6 +11,7 @@ Where there are several of a role, those after the first have a number: registra
 
 import asyncio
 import re
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -22,8 +23,9 @@ from freehold.api.admission import Lane, Limits
 from freehold.api.cloud import Cloud
 from freehold.api.listen import Listener
 from freehold.api.server import application
+from freehold.bus.interface import Bus
 from freehold.bus.local import LocalBus
-from freehold.config import Settings, backup_folder
+from freehold.config import Settings, backup_folder, bus_servers
 from freehold.drivers.backup.folder import FolderBackups
 from freehold.drivers.backup.interface import Backups
 from freehold.drivers.fabric.interface import Fabric
@@ -59,6 +61,8 @@ from freehold.workers.scheduler.worker import SchedulerWorker
 OFFLOAD_THREADS: Final = 8
 BYTES_THREADS: Final = 2
 """For hashing and writing images, and for backups, so that commits never wait behind them."""
+BUS_WAIT_S: Final = 5.0
+"""How long a start waits for the bus before it goes on without: a host is its own master."""
 CALL_WAIT_S: Final = 1.0
 """How long a call to the API waits for others to end, before it is sent away."""
 REAL_LAUNCHES_AT_ONCE: Final = 2
@@ -99,12 +103,30 @@ class Running:
         offload, self._bytes_offload = ThreadOffload(OFFLOAD_THREADS), ThreadOffload(BYTES_THREADS, "bytes")
         self._stack.callback(offload.close)
         self._stack.callback(self._bytes_offload.close)
-        bus = LocalBus()
-        self._stack.push_async_callback(bus.close)
+        bus = await self._opened_bus()
         shards = Shards(self._settings.registrar_shards)
         self._means = Means(bus, HybridClock(SystemClock()), SystemChance(), offload, shards)
         for role in self._settings.roles:
             await self._open_role(role)
+
+    async def _opened_bus(self) -> Bus:
+        servers = bus_servers(self._settings.bus)
+        if not servers:
+            local = LocalBus()
+            self._stack.push_async_callback(local.close)
+            return local
+        from freehold.bus.nats import NatsBus, NatsPlace  # a third of a second, which most commands needn't wait for
+
+        bus = NatsBus(NatsPlace(servers, host_name(), _bus_tls(self._settings)), SystemClock(), SystemChance())
+        bus.open()
+        self._stack.push_async_callback(bus.close)
+        try:
+            async with asyncio.timeout(BUS_WAIT_S):
+                await bus.connected()
+            self._say(f"bus: connected to {bus.server}")
+        except TimeoutError:
+            self._say(f"bus: no connection to {', '.join(servers)} yet; trying on")
+        return bus
 
     async def _open_role(self, role: str) -> None:
         openers: dict[str, Callable[[], Awaitable[None]]] = {
@@ -178,7 +200,12 @@ class Running:
         for number in range(self._settings.image_workers):
             images = FolderImageStore(self._settings.state / _numbered("images", number), self._bytes_offload)
             store = await self._store(f"{_numbered('image', number)}.db", "image")
-            await self._start(ImageWorker(self._means, store, images, DoorAddress("127.0.0.1", 0)))
+            await self._start(ImageWorker(self._means, store, images, self._image_door(number)))
+
+    def _image_door(self, number: int) -> DoorAddress:
+        settings = self._settings
+        port = settings.image_port + number if settings.image_port else 0
+        return DoorAddress(settings.image_listen, port, settings.image_url)
 
     async def _open_schedulers(self) -> None:
         for _ in range(self._settings.schedulers):
@@ -272,6 +299,22 @@ def _limits(settings: Settings) -> Limits:
 def _numbered(name: str, number: int) -> str:
     """The name of one of several: the first has no number."""
     return f"{name}-{number}" if number else name
+
+
+def _bus_tls(settings: Settings) -> ssl.SSLContext | None:
+    """What a connection to the bus is secured with; None where the servers ask for nothing. Raises BadRequest for files
+    that can't be read.
+    """
+    if not any(server.startswith("tls://") for server in bus_servers(settings.bus)):
+        return None
+    try:
+        context = ssl.create_default_context(cafile=settings.bus_ca)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        if settings.bus_certificate is not None:
+            context.load_cert_chain(settings.bus_certificate, settings.bus_key)
+    except (OSError, ssl.SSLError) as error:
+        raise BadRequest(f"bus_ca, bus_certificate or bus_key can't be read: {error}") from error
+    return context
 
 
 def _backups(place: str, offload: Offload) -> Backups | None:

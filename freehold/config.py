@@ -3,6 +3,7 @@
 import tomllib
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -44,6 +45,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     schedulers: int = 1
     apis: int = 1
     """How many API processes there are; those after the first listen on the ports that follow (or on free ones)."""
+    bus: str = "local"
+    """``local``: within this process; or the NATS servers to connect to: ``nats://HOST:PORT``, ``tls://HOST:PORT``, by
+    commas.
+    """
+    bus_ca: Path | None = None
+    """Certificates (PEM) of those who vouch for the bus's servers; not set: the system's."""
+    bus_certificate: Path | None = None
+    """The certificate (PEM) that this machine is known by on the bus."""
+    bus_key: Path | None = None
+    """Its private key (PEM)."""
+    image_listen: str = "127.0.0.1"
+    """The address at which an image worker takes and gives image bytes. Hosts on other machines must reach it."""
+    image_port: int = 0
+    """Its port; 0: one that is free. Further image workers in the process have the ports that follow."""
+    image_url: str = ""
+    """Where others reach it, if not at http://IMAGE_LISTEN:IMAGE_PORT."""
     roles: tuple[str, ...] = ROLES
     demo_image: Path | None = None
     """An image file that a new cloud starts with, as a public image."""
@@ -87,6 +104,7 @@ def checked(settings: Settings) -> Settings:
         raise BadRequest(f"roles has {', '.join(sorted(unknown))}; there are {', '.join(ROLES)}")
     if not 0 <= settings.port <= 65535 - settings.apis + 1:
         raise BadRequest(f"port is {settings.port}; it can be 0 to {65535 - settings.apis + 1}")
+    _check_bus(settings)
     if not settings.cluster.replace("-", "").isalnum():
         raise BadRequest(f"cluster is {settings.cluster!r}; it can have letters, digits and dashes")
     if settings.log_level not in ("debug", "info", "warning", "error"):
@@ -103,6 +121,32 @@ def backup_folder(place: str) -> Path | None:
     if kind != "folder" or not Path(path).is_absolute():
         raise BadRequest(f"the place for backups is {place!r}; it can be folder:/PATH, with the whole path")
     return Path(path)
+
+
+def bus_servers(place: str) -> tuple[str, ...]:
+    """The NATS servers that `place` names; none if it is ``local``. Raises BadRequest for anything else."""
+    if place == "local":
+        return ()
+    servers = tuple(server.strip() for server in place.split(","))
+    for server in servers:
+        parts = urlsplit(server)
+        plain = not (parts.path or parts.query or parts.fragment or parts.username)
+        if parts.scheme not in ("nats", "tls") or not parts.hostname or not plain:
+            raise BadRequest(f"bus has {server!r}; it can be local, or nats://HOST:PORT or tls://HOST:PORT, by commas")
+    if len({urlsplit(server).scheme for server in servers}) > 1:
+        raise BadRequest("bus has servers with TLS and others without: a connection that falls back tells everything")
+    return servers
+
+
+def _check_bus(settings: Settings) -> None:
+    servers = bus_servers(settings.bus)
+    secured = any(server.startswith("tls://") for server in servers)
+    if not secured and (settings.bus_ca or settings.bus_certificate or settings.bus_key):
+        raise BadRequest("bus_ca, bus_certificate and bus_key are for servers at tls://HOST:PORT; bus names none")
+    if bool(settings.bus_certificate) is not bool(settings.bus_key):
+        raise BadRequest("bus_certificate and bus_key are set together or not at all")
+    if not 0 <= settings.image_port <= 65535 - settings.image_workers + 1:
+        raise BadRequest(f"image_port is {settings.image_port}; it can be 0 to {65535 - settings.image_workers + 1}")
 
 
 def _check_counts(settings: Settings) -> None:

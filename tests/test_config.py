@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from freehold.config import ROLES, Settings, read
+from freehold.config import ROLES, Settings, bus_servers, read
 from freehold.vocabulary.errors import BadRequest
 
 
@@ -38,6 +38,18 @@ def test_what_is_given_goes_over_the_file(tmp_path: Path) -> None:
     assert (settings.state, settings.port, settings.region) == (Path("/srv/other"), 2, "North")
 
 
+def test_a_bus_names_its_servers() -> None:
+    assert bus_servers("local") == ()
+    assert bus_servers("tls://a:4222, tls://b:4222") == ("tls://a:4222", "tls://b:4222")
+
+
+def test_a_certificate_comes_with_its_key() -> None:
+    given = {"state": Path("/srv"), "bus": "tls://a:4222", "bus_certificate": Path("/c.pem")}
+    with pytest.raises(BadRequest, match="bus_key"):
+        read(None, **given)
+    assert read(None, **given, bus_key=Path("/k.pem")).bus_key == Path("/k.pem")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -54,6 +66,13 @@ def test_what_is_given_goes_over_the_file(tmp_path: Path) -> None:
         ("cluster", "a.b"),
         ("cluster", "*"),
         ("cluster", "a b"),
+        ("bus", "rabbit"),
+        ("bus", "nats://"),
+        ("bus", "nats://a:4222/x"),
+        ("bus", "nats://user@a:4222"),
+        ("bus", "nats://a:4222,tls://b:4222"),
+        ("bus_ca", "/etc/ca.pem"),
+        ("image_port", 65536),
         ("log_level", "loud"),
         ("colour", "green"),
         ("state", 5),

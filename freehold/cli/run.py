@@ -124,20 +124,24 @@ async def _closed(cloud: assemble.Running) -> None:
 
 async def _open(cloud: assemble.Running, settings: Settings) -> None:
     await cloud.open()
-    if not cloud.url or "registrar" not in settings.roles:
+    if "registrar" not in settings.roles:
         return
     password = cloud.new_password or read_admin(settings.state).password
-    admin = Admin(cloud.url, password, settings.region)
+    admin = Admin(cloud.url or _url(settings), password, settings.region)
     write_admin(settings.state, admin)
-    if cloud.new_password is not None:
+    if cloud.url and cloud.new_password is not None:
         await first_start.furnish(admin, settings, say)
 
 
 async def _bootstrap(settings: Settings) -> None:
     password = await assemble.new_admin_password(settings)
-    url = settings.public_url or f"http://{settings.listen}:{settings.port}"
-    write_admin(settings.state, Admin(url, password, settings.region))
+    write_admin(settings.state, Admin(_url(settings), password, settings.region))
     say(f"the admin has a new password; it is in {settings.state / 'openrc'}")
+
+
+def _url(settings: Settings) -> str:
+    """Where the API is said to be, by a process that doesn't run it."""
+    return settings.public_url or f"http://{settings.listen}:{settings.port}"
 
 
 async def _wipe(settings: Settings) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from freehold.bus import local, subjects
+from freehold.bus import ears, subjects
 from freehold.bus.local import LocalBus
 from freehold.store.database import put
 from freehold.views.follower import Follower
@@ -15,7 +15,7 @@ from tests.owners import Folded, means_of, project, store_at, turns, until
 
 
 async def test_what_a_slow_listener_loses_is_the_oldest_and_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "BACKLOG_MAX", 3)
+    monkeypatch.setattr(ears, "BACKLOG_MAX", 3)
     bus, heard, gate = LocalBus(), list[bytes](), asyncio.Event()
 
     async def slow(_subject: str, body: bytes) -> None:
@@ -29,13 +29,13 @@ async def test_what_a_slow_listener_loses_is_the_oldest_and_is_counted(monkeypat
     gate.set()
     await until(lambda: len(heard) == 3)
     assert heard == [b"5", b"6", b"7"]
-    assert bus.lost == 5
+    assert bus.losses.count == 5
     assert [log["lost"] for log in logs] == [1, 2, 4]  # not a line for each
     await bus.close()
 
 
 async def test_a_reader_heals_what_its_backlog_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "BACKLOG_MAX", 2)
+    monkeypatch.setattr(ears, "BACKLOG_MAX", 2)
     bus = LocalBus()
     means, sink = means_of(bus), Folded()
     store = await store_at(tmp_path / "s.db", means)
@@ -56,7 +56,7 @@ async def test_a_reader_heals_what_its_backlog_lost(tmp_path: Path, monkeypatch:
     for number in range(1, 9):
         await store.commit([put(f"p{number}", project(f"p{number}"))], "test")
         await turns()
-    await until(lambda: bus.lost > 0)
+    await until(lambda: bus.losses.count > 0)
     gate.set()
     await until(lambda: follower.stands().get(store.id) == store.position())
     assert follower.resyncs <= 1  # the gap was asked for, not the whole state

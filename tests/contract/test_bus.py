@@ -2,29 +2,47 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
+from freehold.bus.ears import BACKLOG_MAX
 from freehold.bus.interface import BODY_BYTES_MAX, Bus
-from freehold.bus.local import BACKLOG_MAX, LocalBus
+from freehold.bus.local import LocalBus
+from freehold.bus.nats import NatsBus, NatsPlace
+from freehold.runtime.chance import SystemChance
+from freehold.runtime.clock import SystemClock
 from freehold.vocabulary.errors import Broken, NoAnswer, TooLarge
+from tests.nats_server import nats_server
 from tests.owners import turns, until
 
 Listener = Callable[[str, bytes], Awaitable[None]]
 
 
-async def local() -> Bus:
-    return LocalBus()
+@asynccontextmanager
+async def local() -> AsyncIterator[Bus]:
+    bus = LocalBus()
+    yield bus
+    await bus.close()
 
 
-MEMBERS: list[Callable[[], Awaitable[Bus]]] = [local]
+@asynccontextmanager
+async def nats() -> AsyncIterator[Bus]:
+    async with nats_server() as server:
+        bus = NatsBus(NatsPlace((server.url,)), SystemClock(), SystemChance())
+        bus.open()
+        await bus.connected()
+        yield bus
+        await bus.close()
+
+
+MEMBERS: list[Callable[[], AbstractAsyncContextManager[Bus]]] = [local, nats]
 
 
 @pytest.fixture(params=MEMBERS, ids=lambda member: member.__name__)
 async def bus(request: pytest.FixtureRequest) -> AsyncIterator[Bus]:
-    made = await request.param()
-    yield made
-    await made.close()
+    async with request.param() as made:
+        yield made
 
 
 def into(heard: list[tuple[str, bytes]]) -> Listener:
@@ -145,10 +163,14 @@ async def test_a_subscriber_that_falls_behind_loses_its_oldest(bus: Bus) -> None
         heard.append(body)
 
     await bus.subscribe("a", slow)
+    came: list[tuple[str, bytes]] = []
+    await bus.subscribe("a", into(came))
     await bus.publish("a", b"first")
-    await turns()
+    await until(lambda: came)
     for number in range(BACKLOG_MAX + 100):
         await bus.publish("a", b"%d" % number)
+        await turns(1)
+    await until(lambda: came[-1][1] == b"%d" % (BACKLOG_MAX + 99))
     go.set()
     await until(lambda: heard and heard[-1] == b"%d" % (BACKLOG_MAX + 99))
     assert len(heard) <= BACKLOG_MAX + 1

@@ -1,0 +1,161 @@
+"""The bus over a real nats-server that is killed, paused, left behind and found again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from freehold.bus import nats
+from freehold.bus.interface import BODY_BYTES_MAX
+from freehold.bus.nats import NatsBus, NatsPlace
+from freehold.runtime.chance import SystemChance
+from freehold.runtime.clock import SystemClock
+from freehold.vocabulary.errors import Broken, NoAnswer
+from tests.nats_server import NatsServer, free_port, nats_server
+from tests.owners import until
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[NatsServer]:
+    async with nats_server() as running:
+        yield running
+
+
+@asynccontextmanager
+async def bus_at(*urls: str) -> AsyncIterator[NatsBus]:
+    bus = NatsBus(NatsPlace(urls), SystemClock(), SystemChance())
+    bus.open()
+    yield bus
+    await bus.close()
+
+
+async def echo(_subject: str, body: bytes) -> bytes:
+    return body
+
+
+async def test_what_is_subscribed_is_heard_again_after_the_server_was_killed(server: NatsServer) -> None:
+    heard: list[bytes] = []
+
+    async def listener(_subject: str, body: bytes) -> None:
+        heard.append(body)
+
+    async with bus_at(server.url) as bus, bus_at(server.url) as other:
+        await bus.subscribe("a.*", listener)  # before there is a connection, perhaps
+        await bus.answer("q", echo, group="g")
+        await bus.connected()
+        await other.connected()
+        assert await other.ask("q", b"1", 5) == b"1"
+        await server.kill()
+        await until(lambda: not (bus.is_connected or other.is_connected))
+        await server.start()
+        await until(lambda: bus.is_connected and other.is_connected)
+        await other.publish("a.b", b"again")
+        await until(lambda: heard == [b"again"])
+        assert await other.ask("q", b"2", 5) == b"2"
+        assert bus.connections == 2
+
+
+async def test_a_question_in_progress_ends_with_its_connection(server: NatsServer) -> None:
+    asked = asyncio.Event()
+
+    async def never(_subject: str, _body: bytes) -> bytes:
+        asked.set()
+        await asyncio.Event().wait()
+        return b""
+
+    async with bus_at(server.url) as bus, bus_at(server.url) as other:
+        await bus.answer("q", never, group="g")
+        await bus.connected()
+        asking = asyncio.create_task(other.ask("q", b"", 3600))
+        await asyncio.wait_for(asked.wait(), 10)
+        await server.kill()
+        with pytest.raises(NoAnswer, match="ended before"):
+            await asyncio.wait_for(asking, 10)
+
+
+async def test_what_is_published_without_a_connection_is_lost_and_nobody_waits(server: NatsServer) -> None:
+    async with bus_at(server.url) as bus:
+        await bus.connected()
+        await server.kill()
+        await until(lambda: not bus.is_connected)
+        for _ in range(1000):
+            await bus.publish("a", bytes(100_000))
+        assert bus.unsent == 1000
+
+
+async def test_a_question_waits_for_the_connection_until_its_deadline(server: NatsServer) -> None:
+    async with bus_at(server.url) as bus, bus_at(server.url) as other:
+        await other.answer("q", echo, group="g")
+        await bus.connected()
+        await server.kill()
+        await until(lambda: not (bus.is_connected or other.is_connected))
+        with pytest.raises(NoAnswer, match="within"):
+            await bus.ask("q", b"", 0.05)
+        await server.start()
+        await other.connected()
+        assert await bus.ask("q", b"1", 20) == b"1"
+
+
+async def test_a_server_that_hangs_is_left_for_another(server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nats, "PING_S", 0.1)
+    async with nats_server() as second:
+        async with bus_at(server.url, second.url) as bus:
+            await bus.connected()
+            hanging = server if bus.server.endswith(str(server.port)) else second
+            hanging.pause()
+            await until(lambda: bus.connections == 2 and bus.is_connected, 30)
+            assert not bus.server.endswith(str(hanging.port))
+        hanging.go_on()
+
+
+async def test_a_bus_that_was_never_connected_can_be_closed() -> None:
+    async with bus_at(f"nats://127.0.0.1:{free_port()}") as bus:
+        await bus.subscribe("a", lambda subject, body: asyncio.sleep(0))
+        asking = asyncio.create_task(bus.ask("q", b"", 3600))
+        await asyncio.sleep(0)
+    with pytest.raises(NoAnswer, match="closed"):
+        await asyncio.wait_for(asking, 5)
+
+
+async def test_pauses_between_tries_grow_to_a_bound_and_are_drawn() -> None:
+    longest: list[float] = []
+
+    class Drawn(SystemChance):
+        def uniform(self, low: float, high: float) -> float:
+            longest.append(high)
+            return 0.0
+
+    bus = NatsBus(NatsPlace((f"nats://127.0.0.1:{free_port()}",)), SystemClock(), Drawn())
+    bus.open()
+    await until(lambda: len(longest) >= 8)
+    await bus.close()
+    assert longest[:8] == sorted(longest[:8]) and longest[0] < 1.0
+    assert max(longest) == nats.PAUSE_S_MAX
+
+
+async def test_an_answer_that_is_too_large_is_told_as_broken(server: NatsServer) -> None:
+    async def large(_subject: str, _body: bytes) -> bytes:
+        return bytes(BODY_BYTES_MAX + 1)
+
+    async with bus_at(server.url) as bus:
+        await bus.answer("q", large, group="g")
+        await bus.connected()
+        with pytest.raises(Broken):
+            await bus.ask("q", b"", 10)
+        assert bus.is_connected, "the server was sent nothing that it refuses"
+
+
+async def test_a_question_can_be_broken_off(server: NatsServer) -> None:
+    async def never(_subject: str, _body: bytes) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    async with bus_at(server.url) as bus:
+        await bus.answer("q", never, group="g")
+        await bus.connected()
+        asking = asyncio.create_task(bus.ask("q", b"", 3600))
+        await asyncio.sleep(0)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
