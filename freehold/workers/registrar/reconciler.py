@@ -95,6 +95,9 @@ class Reconciler:
             return
         self._schedule(guest, self._pause(guest))
         await self._records.store.durable()  # nobody acts on what isn't on disk: a build, or a delete
+        admission = self._records.admission(guest)
+        if admission is None or not self._unfinished(admission):  # it has moved meanwhile
+            return
         if admission.lost:
             await effects.send_back(self._means, admission)
         elif admission.delete_urn or admission.stage in lifecycle.ENDED:

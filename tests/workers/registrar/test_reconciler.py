@@ -221,6 +221,26 @@ async def test_a_deadline_ends_a_build_and_its_host_is_told(pursuit: Pursuit) ->
     assert all(when <= 20 for when, _ in pursuit.builds)
 
 
+async def test_what_is_seen_to_run_while_the_disk_is_waited_for_has_not_failed(
+    pursuit: Pursuit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pursuit.admit("g", deadline_s=-1, deed=a_deed("g", 1, "h1"), stage=Stage.BUILDING)
+    waits, disk, durable = asyncio.Event(), asyncio.Event(), pursuit.store.durable
+
+    async def slow(position: Position | None = None) -> None:
+        waits.set()
+        await disk.wait()
+        await durable(position)
+
+    monkeypatch.setattr(pursuit.store, "durable", slow)
+    pursuing = asyncio.create_task(pursuit.reconciler.pursue("g"))
+    await waits.wait()
+    pursuit.change("g", stage=Stage.ACTIVE)
+    disk.set()
+    await pursuing
+    assert pursuit.admission("g").stage is Stage.ACTIVE
+
+
 async def test_after_a_start_everything_is_looked_at(pursuit: Pursuit) -> None:
     pursuit.admit("g")
     pursuit.doomed("d")
