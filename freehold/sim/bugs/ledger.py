@@ -57,10 +57,10 @@ BUGS: Final = (
         "pass  # nobody",
     ),
     Bug(
-        "a stage that is out of date may give up",
+        "a stage that is out of date fails a guest that runs",
         f"{_REGISTRAR}.lifecycle",
-        "admission.delete_urn or deed < newest:",
-        "admission.delete_urn:",
+        "if admission.stage in ENDED or admission.delete_urn or deed < newest:",
+        "if admission.stage is Stage.FAILED or admission.delete_urn:",
     ),
     Bug(
         "a refusal has no effect",
