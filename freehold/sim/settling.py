@@ -162,7 +162,8 @@ def _orphans(world: "World") -> None:
 def _leased_to_nobody(world: "World", stranded: frozenset[str]) -> str:
     """A lease ends by evidence, and then it does end."""
     assert world.networks.store is not None
-    there = {guest.id: guest for host in world.hosts for guest in _guests(host)}
+    copies = sorted((guest for host in world.hosts for guest in _guests(host)), key=lambda guest: guest.deed)
+    there = {guest.id: guest for guest in copies}  # of several, the one under the highest deed is the guest
     for kind, key, value in world.networks.store.rows():
         if kind != "port":
             continue
