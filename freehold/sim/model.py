@@ -240,7 +240,7 @@ def _guest(state: State, rules: Rules, g: int, h: int) -> Moves:
     elif held is Held.QUARANTINED and cell.on:
         yield Step("isolate", g, h), with_cell(state, g, h, cell._replace(on=False))
     elif held is Held.QUARANTINED and cleared and state.guests[g].stage is Stage.GONE:
-        yield Step("take the delete", g, h), with_cell(state, g, h, _deleting(cell, state.guests[g].deed))
+        yield Step("take the delete", g, h), with_cell(state, g, h, _deleting(cell, cell.deed))
     elif held is Held.QUARANTINED and rules.fault is Fault.QUARANTINE_OPENED and cleared:
         yield Step("start", g, h, cell.deed), with_cell(state, g, h, cell._replace(held=Held.WIRING))
     if rules.fault is Fault.TOMBSTONE_DROPPED and cell.deleted:
@@ -371,7 +371,8 @@ def _told(rules: Rules, cell: Cell, ledger: Ledger, h: int) -> Cell:
         higher = ledger.deed < cell.deed
     if ledger.deleting or ledger.stage is Stage.GONE:
         if rules.fault is not Fault.ENDED_FORGOTTEN or ledger.stage is not Stage.GONE:
-            return _deleting(cell, ledger.deed)
+            # of a guest that has ended, the registrar knows no deed any more
+            return _deleting(cell, ledger.deed if ledger.deleting and ledger.stage is not Stage.GONE else cell.deed)
     elif higher and ledger.host == h and may_hold(ledger):
         return cell._replace(deed=ledger.deed)
     elif (higher or refused) and cell.held is Held.BUILDING:
