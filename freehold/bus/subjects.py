@@ -4,7 +4,11 @@ freehold.event.CLUSTER.ROLE.STORE       frames of an owner                      
 freehold.heartbeat.CLUSTER.ROLE.STORE   where an owner's log stands                owner -> every reader
 freehold.hello                          a reader has come: owners answer by a heartbeat   reader -> every owner
 freehold.owner.STORE                    questions to an owner about its log        reader -> owner
-freehold.ask.registrar.SHARD            RegistrarQuestion                          API, scheduler, host -> registrar
+freehold.ask.registrar.SHARD            RegistrarQuestion                          API, registrar -> registrar
+freehold.ask.ledger.SHARD.scheduler     SchedulerNotice                            scheduler -> registrar
+freehold.ask.ledger.SHARD.image         GiveUp                                     image worker -> registrar
+freehold.ask.ledger.SHARD.network       NetworkNotice                              network worker -> registrar
+freehold.ask.ledger.SHARD.host.STORE    HostNotice, about STORE                    host -> registrar
 freehold.ask.image                      CreateImage                                API -> one of the image workers
 freehold.ask.image.STORE                ImageQuestion                              API -> the image's owner
 freehold.ask.network.CLUSTER            NetworkQuestion                            API -> network worker
@@ -64,6 +68,16 @@ def ask_registrar(project: str, shards: Shards = ONE_SHARD) -> str:
 def ask_shard(shard: int) -> str:
     """Where a registrar shard answers."""
     return f"freehold.ask.registrar.{shard}"
+
+
+def ask_ledger(shard: int, role: str) -> str:
+    """Where a registrar shard answers the workers of a role."""
+    return f"freehold.ask.ledger.{shard}.{role}"
+
+
+def ask_ledger_as_host(shard: int, store: str) -> str:
+    """Where a registrar shard answers one host; ``*`` for every host."""
+    return f"freehold.ask.ledger.{shard}.host.{store}"
 
 
 def ask_image(store: str) -> str:

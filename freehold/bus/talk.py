@@ -8,7 +8,7 @@ import msgspec
 from freehold.bus.interface import Bus, Subscription
 from freehold.runtime.log import logger
 from freehold.vocabulary.codec import decode, decoder, encode
-from freehold.vocabulary.errors import Broken, Busy, Fault, FreeholdError, raised_from
+from freehold.vocabulary.errors import Broken, Busy, Fault, Forbidden, FreeholdError, raised_from
 from freehold.vocabulary.word import Word
 
 A = TypeVar("A")
@@ -46,9 +46,13 @@ async def serve(
     handler: Callable[[Any], Awaitable[Word]],
     group: str,
     at_once_max: int = AT_ONCE_MAX,
+    asker: Callable[[Any], str] | None = None,
 ) -> Subscription:
     """Answers questions of the union `questions` with `handler`. What it raises is sent as a fault; a bug is sent as
     Broken and logged. Past `at_once_max` questions in progress, the next is answered with Busy at once.
+
+    `asker`: who a question says that it comes from. On a subject that ends in ``*`` that must be the last token, which
+    the bus lets nobody else use: who speaks for another is answered with Forbidden.
     """
     in_progress, read = 0, decoder(questions)
 
@@ -64,7 +68,10 @@ async def serve(
 
     async def answer(subject_asked: str, body: bytes) -> bytes:
         try:
-            return encode(_Answer(body=encode(await handler(read(body)))))
+            question = read(body)
+            if asker is not None and asker(question) != subject_asked.rpartition(".")[2]:
+                raise Forbidden("A question was asked in another's name.")
+            return encode(_Answer(body=encode(await handler(question))))
         except FreeholdError as error:
             return encode(_Answer(fault=error.fault()))
         except (msgspec.ValidationError, msgspec.DecodeError) as error:

@@ -1,5 +1,6 @@
 """Clients: each project has one, which asks, remembers what it was promised, and says when a promise is broken."""
 
+import asyncio
 import base64
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 SERVERS: Final = "/compute/v2.1/servers"
 PAGE: Final = 2
+WHILE_S_MAX: Final = 20
 TOKEN_MS: Final = 50 * 60_000
 """A clock that is ahead by more takes a token for expired."""
 
@@ -78,6 +80,8 @@ class Client:
         match ask.what:
             case "create":
                 await self._create(api, 1, ask.pick)
+            case "create for a while":
+                await self._create_for_a_while(api, ask.pick)
             case "create several":
                 await self._create(api, 3, ask.pick)
             case "list":
@@ -107,7 +111,16 @@ class Client:
 
     # --- creating and deleting -------------------------------------------------------------------------------------
 
-    async def _create(self, api: "ApiSite", count: int, pick: int) -> None:
+    async def _create_for_a_while(self, api: "ApiSite", pick: int) -> None:
+        """A guest that is deleted while its build may still be on its way, or not long after."""
+        key = await self._create(api, 1, pick)
+        known = self.guests.get(self.keys.get(key, ""))
+        await asyncio.sleep(pick % WHILE_S_MAX)
+        if known is not None:
+            await self.delete(api, known)
+
+    async def _create(self, api: "ApiSite", count: int, pick: int) -> str:
+        """Gives the idempotency key."""
         key = f"key-{self.number}-{self.asked}"
         body: dict[str, Any] = {
             "name": f"vm-{self.number}-{self.asked}",
@@ -124,6 +137,7 @@ class Client:
         except Unanswered:
             self.unsure.append((key, body))
             raise
+        return key
 
     async def create(self, api: "ApiSite", key: str, body: dict[str, Any]) -> bool:
         """Creates with an idempotency key. False if it was refused for now: the key may be asked with again."""

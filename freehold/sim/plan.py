@@ -61,7 +61,8 @@ class Plan:
 
 
 ASKS: Final = {
-    "create": 30,
+    "create": 24,
+    "create for a while": 8,
     "create several": 3,
     "delete": 22,
     "get": 10,
@@ -93,7 +94,7 @@ TROUBLES: Final = {
     "pause": 8,
     "power cut": 6,
     "isolate": 10,
-    "mute": 6,
+    "mute": 10,
     "cut": 14,
     "clock": 8,
     "disk": 8,
@@ -105,8 +106,9 @@ TROUBLES: Final = {
     "guest vanishes": 1,
     "guest appears": 1,
     "guest hangs": 2,
-    "put back": 4,
-    "store deleted": 2,
+    "put back": 8,
+    "put back at a delete": 4,
+    "store deleted": 3,
     "host dies": 1,
     "start twice": 2,
     "view deleted": 2,
@@ -137,7 +139,7 @@ def planned(seed: int) -> Plan:
         lost=random.choice((0.02, 0.2, 0.35)),
         doubled=random.choice((0.25, 0.3, 0.35)),
         late=random.choice((0.2, 0.25, 0.3)),
-        late_s_max=random.choice((0.05, 1.0, 8.0)),
+        late_s_max=random.choice((0.05, 1.0, 8.0, 90.0)),
     )
     busy_s = storm_s * (1.0 if small else random.choice(BUSY))
     asks = tuple(
@@ -167,6 +169,7 @@ def _trouble(random: Random, kind: str, names: list[str], storm_s: float) -> Tro
         "driver fails",
         "driver hangs",
         "put back",
+        "put back at a delete",
         "store deleted",
         "image can't be fetched",
         "guest powers off",
@@ -184,7 +187,7 @@ def _trouble(random: Random, kind: str, names: list[str], storm_s: float) -> Tro
     elif kind == "clock":
         amount = random.choice((-3600.0, -60.0, -1.0, 1.0, 50.0, 3600.0)) * random.uniform(0.2, 1.0)
     elif kind == "mute":
-        for_s = random.choice((0.5, 90.0, 400.0))
+        for_s = random.choice((90.0, 400.0))
     elif kind == "pause":
         for_s = random.choice((0.5, 5.0, 60.0, 240.0))
     return Trouble(at_s, kind, site, other, for_s, amount)

@@ -32,6 +32,7 @@ MESSAGES_PER_OWNER: Final = 40
 
 async def settle(world: "World", clients: list["Client"]) -> None:
     """Waits until all has settled, and looks at what there is. Violations go to the world's checkers."""
+    await asyncio.sleep(max(0.0, world.all_came_s - world.loop.time()))
     until = world.loop.time() + SETTLED_S
     why = "it was never looked at"
     while world.loop.time() < until and not world.checkers.found:
@@ -154,6 +155,8 @@ def _orphans(world: "World") -> None:
             kept = guest.state is GuestState.QUARANTINED and deed is not None and deed.number > guest.deed
             if not kept and (deed is None or deed.host != guest.host):
                 world.checkers.violated(f"guest {guest.id} is on {host.name} without a deed")
+            elif admission is not None and not may_hold(admission) and guest.state is not GuestState.QUARANTINED:
+                world.checkers.violated(f"guest {guest.id} is on {host.name}, and its deed is taken for refused")
             missing = [w.port for w in guest.ports if w.port not in host.ports.ports]
             if guest.state is GuestState.RUNNING and missing:
                 world.checkers.violated(f"guest {guest.id} runs on {host.name} without its port {missing[0]}")

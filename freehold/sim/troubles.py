@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from freehold.sim.plan import Trouble
+from freehold.sim.process import Process
 from freehold.sim.site import ApiSite, HostSite, Site
 from freehold.sim.world import CALLERS_PLACE, World
 from freehold.vocabulary.guest import Power
@@ -59,6 +60,28 @@ def _part(
         world.later(for_s, world.network.mend, site.name, other)
 
 
+def _put_back_at_delete(world: World, host: HostSite) -> None:
+    """As soon as a guest that comes from now on is gone from a host's disk, the disk is as it is now."""
+    store = host.store
+    assert store is not None
+    store.copy()
+    copy, held, came = store.copies[-1], set(store.keys("guest")), set[str]()
+
+    def at_commit(moment: str, process: Process) -> bool:
+        if moment != "after" or process is not host.process:
+            return False
+        there = set(store.keys("guest"))
+        came.update(there - held)
+        if came <= there:
+            return False
+        store.at_commit = None
+        host.kill()
+        world.later(0.0, world.put_back_to, host, copy, "before a guest came that was deleted")
+        return True
+
+    store.at_commit = at_commit
+
+
 def _others(world: World, site: Site) -> list[str]:
     return [place for place in (*world.sites, CALLERS_PLACE) if place != site.name]
 
@@ -78,6 +101,7 @@ _SITE: Final[dict[str, Callable[[World, Site, Trouble], None]]] = {
 _HOST: Final[dict[str, Callable[[World, HostSite, Trouble], None]]] = {
     "power cut": lambda world, host, trouble: world.cut_power(host, trouble.for_s),
     "put back": lambda world, host, trouble: world.put_back(host, trouble.amount),
+    "put back at a delete": lambda world, host, _trouble: _put_back_at_delete(world, host),
     "store deleted": lambda world, host, _trouble: world.delete_store(host),
     "host dies": lambda world, host, _trouble: world.die(host),
     "guest appears": lambda world, host, _trouble: world.put_stranger(host),

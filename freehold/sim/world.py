@@ -67,6 +67,8 @@ class World:
         self.people = Process("people")
         self._context = copy_context()
         self.calm = False
+        self.all_came_s = 0.0
+        """When the last of the messages that are late has come."""
         self.around_verb: Callable[[Site, str, str, int], bool] | None = None
         """Asked before, in and after each call of a host's driver whether its process has been killed there."""
         self.asked_by: Callable[[], object] | None = None
@@ -298,14 +300,18 @@ class World:
 
     def put_back(self, host: HostSite, pick: float) -> None:
         """A host's disk shows an old copy of its store, as after a snapshot was restored; its guests run on."""
-        store = host.store
-        assert store is not None
-        if not store.copies:
-            return
+        assert host.store is not None
+        copies = host.store.copies
+        if copies:
+            copy = int(pick * len(copies)) % len(copies)
+            self.put_back_to(host, copies[copy], f"copy {copy} of {len(copies)}")
+
+    def put_back_to(self, host: HostSite, copy: bytes, told: str) -> None:
+        """The same, of a copy that is at hand; `told` says of when."""
+        assert host.store is not None
         host.kill()
-        copy = int(pick * len(store.copies)) % len(store.copies)
-        self.tell(host.name, f"its store is put back to copy {copy} of {len(store.copies)}")
-        store.put_back(store.copies[copy])
+        self.tell(host.name, f"its store is put back to {told}")
+        host.store.put_back(copy)
         self.checkers.store_changed(host)
         self.later(RESTORE_S, host.start)
 
@@ -360,6 +366,7 @@ class World:
     def heal(self) -> None:
         """Nothing goes wrong any more: everything runs and reaches everything, clocks are right."""
         self.calm = True
+        self.all_came_s = self.loop.time() + self.network.weather.late_s_max
         self.tell("world", "nothing goes wrong any more")
         self.network.weather = Weather()
         self.network.mend_all()

@@ -375,14 +375,16 @@ class DropTenant(Message, frozen=True, kw_only=True):
     key: str
 
 
+SchedulerNotice = RecordDeed | GiveUp
+"""What a scheduler asks a shard of the registrar."""
+NetworkNotice = GiveUp | Intents
+"""What a network worker asks it."""
+HostNotice = Intents | DeedsOf | Lost
+"""What a host asks it, about itself."""
+LedgerNotice = SchedulerNotice | NetworkNotice | HostNotice
 RegistrarQuestion = (
     Admit
-    | RecordDeed
-    | GiveUp
     | DeleteGuest
-    | Intents
-    | DeedsOf
-    | Lost
     | CloseProject
     | SignIn
     | SignInByCredential
@@ -392,3 +394,4 @@ RegistrarQuestion = (
     | ChangePassword
     | DropTenant
 )
+"""What the API asks it; and CloseProject, one shard another."""

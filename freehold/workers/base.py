@@ -103,6 +103,7 @@ class Desk:
         handler: Callable[[Any], Awaitable[Word]],
         group: str,
         at_once_max: int = talk.AT_ONCE_MAX,
+        asker: Callable[[Any], str] | None = None,
     ) -> Subscription:
         """Answers questions with `handler`, as `talk.serve` does. A refusal waits until what it may rest on is on disk:
         a guest whose end was staged, and is lost again when the disk fails, isn't "not found".
@@ -115,7 +116,7 @@ class Desk:
                 await self._store.durable()
                 raise
 
-        return await talk.serve(self._means.bus, subject, questions, answer, group, at_once_max)
+        return await talk.serve(self._means.bus, subject, questions, answer, group, at_once_max, asker)
 
     def done(self, position: Position, key: str = "") -> Done:
         """The answer to a change that is durable at `position`."""

@@ -8,7 +8,8 @@ from freehold.bus import talk
 from freehold.bus.local import LocalBus
 from freehold.vocabulary.codec import encode
 from freehold.vocabulary.envelope import Done, Hello, Position, Since, Stands
-from freehold.vocabulary.errors import BadRequest, Broken, Busy, Conflict, QuotaExceeded
+from freehold.vocabulary.errors import BadRequest, Broken, Busy, Conflict, Forbidden, QuotaExceeded
+from freehold.vocabulary.request import Lost
 from tests.owners import project, turns, until
 
 WHERE = Position(epoch="e", seq=3)
@@ -54,6 +55,19 @@ async def test_a_question_that_is_none_is_refused() -> None:
     await answering(bus)
     with pytest.raises(BadRequest):
         await talk.ask(bus, "q", Hello(), Position)
+    await bus.close()
+
+
+async def test_who_asks_in_anothers_name_is_refused() -> None:
+    bus = LocalBus()
+
+    async def handler(question: Lost) -> Position:
+        return WHERE
+
+    await talk.serve(bus, "ask.*", Lost, handler, "g", asker=lambda question: str(question.host))
+    assert await talk.ask(bus, "ask.me", Lost(host="me", guests=()), Position) == WHERE
+    with pytest.raises(Forbidden):
+        await talk.ask(bus, "ask.me", Lost(host="another", guests=()), Position)
     await bus.close()
 
 

@@ -16,7 +16,7 @@ from freehold.vocabulary.envelope import Frame, Heartbeat, OwnerQuestion, Page, 
 from freehold.vocabulary.guest import HostQuestion
 from freehold.vocabulary.image import ImageQuestion
 from freehold.vocabulary.network import NetworkQuestion
-from freehold.vocabulary.request import Build, RegistrarQuestion, Token
+from freehold.vocabulary.request import Build, LedgerNotice, RegistrarQuestion, Token
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.tenant import Project, Quota, User
 from freehold.vocabulary.word import Word
@@ -27,6 +27,7 @@ QUESTIONS = {
     "image": ImageQuestion,
     "network": NetworkQuestion,
     "registrar": RegistrarQuestion,
+    "ledger": LedgerNotice,
 }
 PLAIN: dict[type, st.SearchStrategy[Any]] = {
     inspect.StrType: st.text(max_size=8),

@@ -86,7 +86,7 @@ class Server:
 def joined(call: Call, admission: Admission) -> Server:
     """The server of an admission."""
     guest = call.cloud.view.get(Guest, admission.guest)
-    deed = admission.deed
+    deed = admission.live_deed()  # what a host tells under a deed that it has refused is of an old copy of its disk
     ours = guest is not None and deed is not None and (guest.deed, guest.host) == (deed.number, deed.host)
     if guest is None or not ours:
         return Server(admission, None)

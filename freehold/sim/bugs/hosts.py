@@ -67,14 +67,14 @@ BUGS: Final = (
     Bug(
         "a late build is taken for a guest that was deleted",
         f"{_HOST}.clearance",
-        "wanted = not (intent.ended or intent.failed or deleting)",
-        "wanted = not (intent.failed or deleting)",
+        "given = intent.deed == build.deed and intent.refused_deed < number",
+        "given = intent.refused_deed < number",
     ),
     Bug(
         "a late build is taken for a guest whose request has failed",
         f"{_HOST}.clearance",
-        "wanted = not (intent.ended or intent.failed or deleting)",
-        "wanted = not (intent.ended or deleting)",
+        "wanted = given and not (intent.failed or deleting)",
+        "wanted = given and not deleting",
     ),
     Bug(
         "what is left of a guest is built over",

@@ -48,22 +48,24 @@ class Clearance:
         await asyncio.gather(*(self._look_again(shard) for shard in self._means.shards.all()))
 
     async def stands(self, build: Build) -> bool:
-        """Whether the registrar wants a build that came for a guest unheard of here: if this disk was put back to an
-        old copy, the build may be a late one of a guest that was deleted, and of which nothing is known here any more.
+        """Whether the registrar wants a build that came for a guest unheard of here, and has recorded its deed: whoever
+        sent it can't make one up. If this disk was put back to an old copy, the build may be a late one of a guest that
+        was deleted, and of which nothing is known here any more.
 
         False as well if it can't be asked: the build comes again.
         """
         question = Intents(host=self._records.store.id, guests=(build.guest,))
         shard = self._means.shards.of(build.project)
         try:
-            answer = await talk.ask(self._means.bus, subjects.ask_shard(shard), question, IntentList)
+            answer = await talk.ask(self._means.bus, self._ledger(shard), question, IntentList)
         except FreeholdError as error:
             _log.info("build not taken yet", guest=build.guest, urn=build.urn, error=error.message)
             return False
         (intent,) = answer.intents
         number = 0 if build.deed is None else build.deed.number
         deleting = bool(intent.delete_urn) and not build.restore  # what was lost is restored, and then deleted
-        wanted = not (intent.ended or intent.failed or deleting) and intent.refused_deed < number
+        given = intent.deed == build.deed and intent.refused_deed < number
+        wanted = given and not (intent.failed or deleting)
         if not wanted:
             _log.info("build dropped: the registrar doesn't want it any more", guest=build.guest, urn=build.urn)
         return wanted
@@ -122,7 +124,7 @@ class Clearance:
         pause_s = RETRY_S
         while True:
             try:
-                return await talk.ask(self._means.bus, subjects.ask_shard(shard), question, answer)
+                return await talk.ask(self._means.bus, self._ledger(shard), question, answer)
             except FreeholdError as error:
                 _log.warning(
                     "the registrar can't be asked; none of its guests is started until then",
@@ -131,6 +133,9 @@ class Clearance:
                 )
                 await self._means.clock.clock.sleep(pause_s * self._means.chance.uniform(0.5, 1.0))
                 pause_s = min(2 * pause_s, RETRY_S_MAX)
+
+    def _ledger(self, shard: int) -> str:
+        return subjects.ask_ledger_as_host(shard, self._records.store.id)
 
     def _heed(self, answer: IntentList) -> None:
         for intent in answer.intents:

@@ -69,6 +69,6 @@ class Effects:
         deed = build.deed.number if build.deed else 0
         notice = GiveUp(urn=build.urn, guest=build.guest, deed=deed, fault=fault)
         try:
-            await talk.ask(self._bus, subjects.ask_registrar(build.project, self._shards), notice, Done)
+            await talk.ask(self._bus, subjects.ask_ledger(self._shards.of(build.project), "image"), notice, Done)
         except FreeholdError as error:
             _log.warning("the registrar wasn't told; it asks again", urn=build.urn, error=error.message)

@@ -31,13 +31,13 @@ class Effects:
     async def intents(self, shard: int, guests: list[str]) -> tuple[Intent, ...]:
         """What a shard of the registrar knows of guests; of another's it knows nothing. Raises NoAnswer."""
         question = Intents(host="", guests=tuple(guests))
-        return (await talk.ask(self._bus, subjects.ask_shard(shard), question, IntentList)).intents
+        return (await talk.ask(self._bus, subjects.ask_ledger(shard, "network"), question, IntentList)).intents
 
     async def _give_up(self, build: Build, decision: Impossible) -> None:
         notice = GiveUp(urn=build.urn, guest=build.guest, deed=decision.deed, fault=decision.fault)
         _log.info("a build can't be addressed", urn=build.urn, guest=build.guest, reason=decision.fault.message)
         try:
-            await talk.ask(self._bus, subjects.ask_registrar(build.project, self._shards), notice, Done)
+            await talk.ask(self._bus, subjects.ask_ledger(self._shards.of(build.project), "network"), notice, Done)
         except FreeholdError as error:
             _log.warning("the registrar wasn't told; it asks again", urn=build.urn, error=error.message)
 

@@ -14,6 +14,7 @@ from freehold.vocabulary.request import (
     DropTenant,
     GiveUp,
     Intents,
+    LedgerNotice,
     Lost,
     RecordDeed,
     RegistrarQuestion,
@@ -50,7 +51,7 @@ async def take_place(means: Means, store: Store) -> None:
         await store.commit([keep_private("place", "shard", encode(was))], "bootstrap")
 
 
-def check_mine(means: Means, store: Store, question: RegistrarQuestion) -> None:
+def check_mine(means: Means, store: Store, question: RegistrarQuestion | LedgerNotice) -> None:
     """Raises Broken for a question that another shard must answer: asker and registrar don't count shards alike."""
     shard = _shard_of(means.shards, question)
     if shard not in (None, store.owner.shard):
@@ -60,7 +61,7 @@ def check_mine(means: Means, store: Store, question: RegistrarQuestion) -> None:
         )
 
 
-def _shard_of(shards: Shards, question: RegistrarQuestion) -> int | None:
+def _shard_of(shards: Shards, question: RegistrarQuestion | LedgerNotice) -> int | None:
     """The shard that a question is for; None if it names guests only, which their own shard alone knows."""
     match question:
         case Admit(builds=builds):

@@ -1,6 +1,7 @@
 """The registrar's loop: questions and hosts' news in, rules, store, and what follows."""
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from argon2 import PasswordHasher
 from msgspec.structs import replace
@@ -26,15 +27,19 @@ from freehold.vocabulary.request import (
     DeleteGuest,
     DropTenant,
     GiveUp,
+    HostNotice,
     Idempotency,
     Intent,
     IntentList,
     Intents,
+    LedgerNotice,
     Lost,
+    NetworkNotice,
     RecordDeed,
     RegistrarQuestion,
     Revoke,
     SaveTenant,
+    SchedulerNotice,
     SignIn,
     SignInAgain,
     SignInByCredential,
@@ -90,14 +95,25 @@ class RegistrarWorker:
         if self._store.owner.shard == IDENTITY_SHARD:
             self._signer = await self._opened_signer()
         await self.desk.open()
-        subject = subjects.ask_shard(self._store.owner.shard)
-        self._subscriptions = [
-            await self.desk.serve(subject, RegistrarQuestion, self._answer, "registrar", at_once_max=AT_ONCE_MAX)
-        ]
+        await self._listen()
         await self.follower.open()
         self._reconciler.wake_all()
         self.tasks.start("reconciler", self._reconciler.run())
         self.tasks.start("tidy", periodically(self._means.clock.clock.sleep, TIDY_PERIOD_S, self._tidy))
+
+    async def _listen(self) -> None:
+        shard = self._store.owner.shard
+        served: list[tuple[str, Any, Callable[[Any], str] | None]] = [
+            (subjects.ask_shard(shard), RegistrarQuestion, None),
+            (subjects.ask_ledger(shard, "scheduler"), SchedulerNotice, None),
+            (subjects.ask_ledger(shard, "image"), GiveUp, None),
+            (subjects.ask_ledger(shard, "network"), NetworkNotice, None),
+            (subjects.ask_ledger_as_host(shard, "*"), HostNotice, lambda question: str(question.host)),
+        ]
+        self._subscriptions = [
+            await self.desk.serve(subject, questions, self._answer, "registrar", AT_ONCE_MAX, asker)
+            for subject, questions, asker in served
+        ]
 
     async def close(self) -> None:
         """Stops; what was staged is durable when the store is closed."""
@@ -108,7 +124,7 @@ class RegistrarWorker:
         await self.desk.close()
 
     # --- questions ---
-    async def _answer(self, question: RegistrarQuestion) -> Word:
+    async def _answer(self, question: RegistrarQuestion | LedgerNotice) -> Word:
         check_mine(self._means, self._store, question)
         match question:
             case Admit():

@@ -12,7 +12,7 @@ async def record_deed(means: Means, deed: Deed) -> Deed:
     """The deed that holds, which may name another host. Raises NoAnswer; Conflict if the guest gets none, with the
     hosts of its server group as `names` if that is why.
     """
-    return await talk.ask(means.bus, subjects.ask_registrar(deed.project, means.shards), RecordDeed(deed=deed), Deed)
+    return await talk.ask(means.bus, _ledger(means, deed.project), RecordDeed(deed=deed), Deed)
 
 
 async def pass_on(means: Means, build: Build) -> None:
@@ -25,4 +25,8 @@ async def give_up(means: Means, build: Build, fault: Fault) -> None:
     """Tells the registrar that no host can take it."""
     deed = 0 if build.deed is None else build.deed.number
     question = GiveUp(urn=build.urn, guest=build.guest, deed=max(deed, len(build.refused)), fault=fault)
-    await talk.ask(means.bus, subjects.ask_registrar(build.project, means.shards), question, Done)
+    await talk.ask(means.bus, _ledger(means, build.project), question, Done)
+
+
+def _ledger(means: Means, project: str) -> str:
+    return subjects.ask_ledger(means.shards.of(project), "scheduler")

@@ -38,7 +38,7 @@ from freehold.vocabulary.guest import (
 from freehold.vocabulary.host import NOTHING, Capacity, Host, needed_by
 from freehold.vocabulary.image import ImageOffer
 from freehold.vocabulary.network import Direction, FixedAddress, Port, PortWiring, Rule, SecurityGroup
-from freehold.vocabulary.request import Build, DeedPage, DeedsOf, Intent, IntentList, Intents, Lost, RegistrarQuestion
+from freehold.vocabulary.request import Build, DeedPage, DeedsOf, Intent, IntentList, Intents, LedgerNotice, Lost
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.shards import ONE_SHARD, Shards
 from freehold.vocabulary.tenant import Flavor
@@ -120,6 +120,8 @@ class Bench:
         self.others: list[Subscription] = []
         """The registrar's other shards."""
         self.gates: dict[str, asyncio.Event] = {}
+        self.given: dict[str, Deed | None] = {}
+        """The deeds that the registrar has recorded for guests of which `intents` says nothing."""
 
     async def begin(self) -> None:
         """The network worker's voice, and the registrar."""
@@ -138,13 +140,15 @@ class Bench:
                 self.lost += question.guests
                 return Done(store="", position=Position(epoch=""))
             assert isinstance(question, Intents)
-            known = [self.intents.get(guest, Intent(guest=guest)) for guest in question.guests]
-            return IntentList(intents=tuple(known))
+            return IntentList(intents=tuple(self._intent(guest) for guest in question.guests))
 
         self.registrar, *self.others = [
-            await talk.serve(self.bus, subjects.ask_shard(shard), RegistrarQuestion, answer, "registrar")
+            await talk.serve(self.bus, subjects.ask_ledger_as_host(shard, "*"), LedgerNotice, answer, "registrar")
             for shard in self.means.shards.all()
         ]
+
+    def _intent(self, guest: str) -> Intent:
+        return self.intents.get(guest) or Intent(guest=guest, deed=self.given.get(guest))
 
     async def _store(self, role: str) -> Store:
         means = self.means
@@ -231,7 +235,8 @@ class Bench:
             path.unlink()
 
     async def send(self, build: Build, *, told: bool = True) -> None:
-        """Sends a build, after the network worker has told of its ports."""
+        """Sends a build, after the registrar has recorded its deed and the network worker has told of its ports."""
+        self.given.setdefault(build.guest, build.deed)
         if told:
             await self.network.commit([put(wiring.port, a_port(wiring)) for wiring in build.ports], "test")
         if self.registrar is not None:

@@ -191,6 +191,15 @@ async def test_a_late_build_of_a_guest_that_is_over_is_not_taken(bench: Bench, i
     assert bench.hypervisor.look(GUEST) is None
 
 
+async def test_a_build_under_a_deed_that_the_registrar_hasnt_recorded_is_not_taken(bench: Bench) -> None:
+    """Whoever can send to a host can't make up a guest."""
+    bench.intents[GUEST] = Intent(guest=GUEST)
+    await bench.send(bench.build(), told=False)
+    bench.intents[GUEST] = Intent(guest=GUEST, deed=replace(bench.build().deed, host="another"))
+    await bench.send(bench.build(), told=False)
+    assert bench.state() is None and bench.hypervisor.look(GUEST) is None
+
+
 async def test_a_build_isnt_taken_while_the_registrar_cant_be_asked(bench: Bench) -> None:
     assert bench.registrar is not None
     await bench.registrar.close()

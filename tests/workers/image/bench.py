@@ -16,7 +16,7 @@ from freehold.store.database import Store
 from freehold.vocabulary.envelope import Done, Position
 from freehold.vocabulary.guest import GuestSpec, Labels
 from freehold.vocabulary.image import CreateImage, Image, ImageQuestion
-from freehold.vocabulary.request import Build, GiveUp, RegistrarQuestion
+from freehold.vocabulary.request import Build, GiveUp, LedgerNotice
 from freehold.vocabulary.tenant import Flavor
 from freehold.vocabulary.units import clock_time
 from freehold.vocabulary.word import Word
@@ -74,7 +74,7 @@ class Bench:
             return Done(store="registrar", position=Position(epoch="e"))
 
         await talk.hear(self.bus, subjects.BUILD_SCHEDULER, Build, scheduler)
-        await talk.serve(self.bus, subjects.ask_registrar(PROJECT), RegistrarQuestion, registrar, "registrar")
+        await talk.serve(self.bus, subjects.ask_ledger(0, "image"), LedgerNotice, registrar, "registrar")
 
     async def close(self) -> None:
         await self.worker.close()

@@ -88,7 +88,7 @@ class House:
             return Done(store="registrar", position=(await self._somewhere()).position)
 
         await talk.hear(self.means.bus, subjects.build_host(host), Build, hear)
-        await talk.serve(self.means.bus, subjects.ask_registrar("p"), GiveUp, take, "registrar")
+        await talk.serve(self.means.bus, subjects.ask_ledger(0, "network"), GiveUp, take, "registrar")
 
     async def _somewhere(self) -> Done:
         return await self.ask(SaveNetwork(network=Network(id="", name="x", project="x", cluster=""), new=True))

@@ -19,8 +19,11 @@ from freehold.vocabulary.request import (
     Admit,
     Admitted,
     Build,
+    DeedsOf,
     DeleteGuest,
     GiveUp,
+    Intents,
+    Lost,
     RecordDeed,
     Request,
     SaveTenant,
@@ -93,7 +96,7 @@ class Bench:
         await self.bus.close()
 
     async def ask(self, question: Word, answer: type[A]) -> A:
-        return await talk.ask(self.bus, subjects.ask_registrar("p"), question, answer, 30)
+        return await talk.ask(self.bus, _subject(question), question, answer, 30)
 
     async def admit(self, count: int = 1, deadline_s: float = 600, **how: Any) -> Admitted:
         builds = (a_build(urn="", project=how.pop("project", "p")),) * count
@@ -176,3 +179,14 @@ class Bench:
         names = who or {"user_name": "admin", "domain": "default"}
         asked = SignIn(password=password, scope=scope or Scope(project_name="admin", domain="default"), **names)
         return await self.ask(asked, Token)
+
+
+def _subject(question: Word) -> str:
+    """Where each is asked: API, scheduler and hosts have subjects of their own."""
+    match question:
+        case Intents(host=host) | DeedsOf(host=host) | Lost(host=host):
+            return subjects.ask_ledger_as_host(0, host)
+        case RecordDeed() | GiveUp():
+            return subjects.ask_ledger(0, "scheduler")
+        case _:
+            return subjects.ask_registrar("p")

@@ -28,7 +28,7 @@ async def registrar(means: Means, answer: Any) -> list[Word]:
         assert isinstance(answer, Word)
         return answer
 
-    await talk.serve(means.bus, subjects.ask_registrar("p"), RecordDeed | GiveUp, answered, "registrar")
+    await talk.serve(means.bus, subjects.ask_ledger(0, "scheduler"), RecordDeed | GiveUp, answered, "registrar")
     return asked
 
 

@@ -48,7 +48,9 @@ class Around:
             self.sent.append(build)
 
         await talk.hear(self.bus, subjects.build_network("c"), Build, network)
-        await talk.serve(self.bus, subjects.ask_registrar("p"), RecordDeed | GiveUp, self._registrar, "registrar")
+        await talk.serve(
+            self.bus, subjects.ask_ledger(0, "scheduler"), RecordDeed | GiveUp, self._registrar, "registrar"
+        )
         for host in ("h1", "h2"):
             await talk.serve(self.bus, subjects.ask_host(host), HostQuestion, self._host(host), "host")
         await self.worker.open()
