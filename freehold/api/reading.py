@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 from freehold.api.call import Call
 from freehold.vocabulary.codec import KIND_OF
+from freehold.vocabulary.envelope import Owner
 from freehold.vocabulary.errors import NotFound, Unavailable
 from freehold.vocabulary.shards import IDENTITY_SHARD
 from freehold.vocabulary.tenant import Quota
@@ -42,15 +43,15 @@ def shards(call: Call, shape: type[Word], project: str | None = None) -> Iterabl
     return call.cloud.shards.all()
 
 
-def registrars(call: Call, shape: type[Word], project: str | None = None) -> list[str]:
-    """The stores of those shards. Raises Unavailable for one that isn't known yet: its part would be missing."""
+def registrars(call: Call, shape: type[Word], project: str | None = None) -> list[Owner]:
+    """The owners of those shards. Raises Unavailable for one that isn't known yet: its part would be missing."""
     known = [seen.owner for seen in call.cloud.view.owners() if seen.owner.role == "registrar"]
-    found: list[str] = []
+    found: list[Owner] = []
     for shard in shards(call, shape, project):
-        stores = [owner.store for owner in known if owner.shard == shard]
-        if not stores:
+        owners = [owner for owner in known if owner.shard == shard]
+        if not owners:
             raise Unavailable(f"Registrar shard {shard} hasn't been heard since this API process started. Try again.")
-        found += stores
+        found += owners
     return found
 
 

@@ -3,7 +3,7 @@
 freehold.event.CLUSTER.ROLE.STORE       frames of an owner                         owner -> every reader
 freehold.heartbeat.CLUSTER.ROLE.STORE   where an owner's log stands                owner -> every reader
 freehold.hello                          a reader has come: owners answer by a heartbeat   reader -> every owner
-freehold.owner.STORE                    questions to an owner about its log        reader -> owner
+freehold.owner.CLUSTER.ROLE.STORE       questions to an owner about its log        reader -> owner
 freehold.ask.registrar.SHARD            RegistrarQuestion                          API, registrar -> registrar
 freehold.ask.ledger.SHARD.scheduler     SchedulerNotice                            scheduler -> registrar
 freehold.ask.ledger.SHARD.image         GiveUp                                     image worker -> registrar
@@ -55,9 +55,9 @@ def heartbeats_of(role: str) -> str:
     return f"freehold.heartbeat.*.{role}.*"
 
 
-def owner(store: str) -> str:
+def owner(owner: Owner) -> str:
     """Where an owner answers questions about its log."""
-    return f"freehold.owner.{store}"
+    return f"freehold.owner.{owner.cluster}.{owner.role}.{owner.store}"
 
 
 def ask_registrar(project: str, shards: Shards = ONE_SHARD) -> str:

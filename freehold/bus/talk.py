@@ -46,13 +46,13 @@ async def serve(
     handler: Callable[[Any], Awaitable[Word]],
     group: str,
     at_once_max: int = AT_ONCE_MAX,
-    asker: Callable[[Any], str] | None = None,
+    subject_of: Callable[[Any], str] | None = None,
 ) -> Subscription:
     """Answers questions of the union `questions` with `handler`. What it raises is sent as a fault; a bug is sent as
     Broken and logged. Past `at_once_max` questions in progress, the next is answered with Busy at once.
 
-    `asker`: who a question says that it comes from. On a subject that ends in ``*`` that must be the last token, which
-    the bus lets nobody else use: who speaks for another is answered with Forbidden.
+    `subject_of`: where a question must have been asked, for who it says it comes from. The bus lets everybody use only
+    what is theirs: who asks in another's name is answered with Forbidden.
     """
     in_progress, read = 0, decoder(questions)
 
@@ -69,7 +69,7 @@ async def serve(
     async def answer(subject_asked: str, body: bytes) -> bytes:
         try:
             question = read(body)
-            if asker is not None and asker(question) != subject_asked.rpartition(".")[2]:
+            if subject_of is not None and subject_of(question) != subject_asked:
                 raise Forbidden("A question was asked in another's name.")
             return encode(_Answer(body=encode(await handler(question))))
         except FreeholdError as error:
@@ -90,10 +90,15 @@ def _busy(subject: str, in_progress: int) -> Fault:
 
 
 async def hear(
-    bus: Bus, subject: str, shape: type[A], handler: Callable[[A], Awaitable[None]], group: str = ""
+    bus: Bus,
+    subject: str,
+    shape: type[A],
+    handler: Callable[[A], Awaitable[None]],
+    group: str = "",
+    subject_of: Callable[[A], str] | None = None,
 ) -> Subscription:
     """Hears publications of one shape. One that can't be read, or that breaks the handler, is logged and dropped:
-    senders send again.
+    senders send again. So is one that didn't come where `subject_of` says: it speaks in another's name.
     """
 
     async def listener(subject_heard: str, body: bytes) -> None:
@@ -101,6 +106,9 @@ async def hear(
             word = decode(body, shape)
         except (msgspec.ValidationError, msgspec.DecodeError) as error:
             _log.warning("message can't be read", subject=subject_heard, error=str(error))
+            return
+        if subject_of is not None and subject_of(word) != subject_heard:
+            _log.error("a message spoke in another's name; it was dropped", subject=subject_heard)
             return
         try:
             await handler(word)

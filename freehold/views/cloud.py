@@ -177,7 +177,7 @@ class CloudView:
     async def _caught_up(self, store: str) -> None:
         shared = self._questions.get(store)
         if shared is None:
-            shared = self._questions[store] = _Shared(self._bus, store)
+            shared = self._questions[store] = _Shared(self._bus, self._owners[store])
         try:
             asked = self._clock.now()
             position = await shared.stands()
@@ -247,8 +247,8 @@ class _Shared:
     asked after they came.
     """
 
-    def __init__(self, bus: Bus, store: str) -> None:
-        self._bus, self._store = bus, store
+    def __init__(self, bus: Bus, owner: Owner) -> None:
+        self._bus, self._owner = bus, owner
         self._running: asyncio.Task[Position] | None = None
         self._next: asyncio.Task[Position] | None = None
 
@@ -269,7 +269,7 @@ class _Shared:
     async def _ask(self) -> Position:
         for left in range(STANDS_TRIES - 1, -1, -1):
             try:
-                return await talk.ask(self._bus, subjects.owner(self._store), Stands(), Position, STANDS_DEADLINE_S)
+                return await talk.ask(self._bus, subjects.owner(self._owner), Stands(), Position, STANDS_DEADLINE_S)
             except NoAnswer:
                 if not left:
                     raise

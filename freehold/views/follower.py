@@ -81,8 +81,10 @@ class Follower:
         self._positions = dict(self._sink.positions())
         for role in self._roles:
             self._subscriptions += [
-                await talk.hear(self._bus, subjects.events_of(role), Frame, self._on_frame),
-                await talk.hear(self._bus, subjects.heartbeats_of(role), Heartbeat, self._on_heartbeat),
+                await talk.hear(self._bus, subjects.events_of(role), Frame, self._on_frame, subject_of=_told_at),
+                await talk.hear(
+                    self._bus, subjects.heartbeats_of(role), Heartbeat, self._on_heartbeat, subject_of=_beaten_at
+                ),
             ]
         await talk.say(self._bus, subjects.HELLO, Hello())
 
@@ -180,7 +182,7 @@ class Follower:
         first: Position | None = None
         after, more = ("", ""), True
         while more:
-            page = await talk.ask(self._bus, subjects.owner(owner.store), Complete(after=after), Page, ASK_DEADLINE_S)
+            page = await talk.ask(self._bus, subjects.owner(owner), Complete(after=after), Page, ASK_DEADLINE_S)
             first = first or page.position
             rows.update({(row.kind, row.key): row for row in page.rows})
             more = page.more
@@ -209,7 +211,7 @@ class Follower:
                 return stands
 
     async def _since(self, owner: Owner, position: Position) -> Entries:
-        return await talk.ask(self._bus, subjects.owner(owner.store), Since(position=position), Entries, ASK_DEADLINE_S)
+        return await talk.ask(self._bus, subjects.owner(owner), Since(position=position), Entries, ASK_DEADLINE_S)
 
 
 def _continues(stands: Position, answer: Entries) -> bool:
@@ -238,3 +240,11 @@ def _chains(stands: Position, entries: Sequence[Entry]) -> bool:
         if e.seq != seq or e.digest != digest:
             return False
     return True
+
+
+def _told_at(frame: Frame) -> str:
+    return subjects.events(frame.owner)
+
+
+def _beaten_at(heartbeat: Heartbeat) -> str:
+    return subjects.heartbeats(heartbeat.owner)

@@ -9,7 +9,7 @@ from freehold.bus import subjects, talk
 from freehold.bus.interface import Bus
 from freehold.views.interface import OwnerSeen
 from freehold.vocabulary.codec import KIND_OF, KINDS, UNDER_DEED, decode_kind
-from freehold.vocabulary.envelope import AsOf, Done, Past, Position, Row
+from freehold.vocabulary.envelope import AsOf, Done, Owner, Past, Position, Row
 from freehold.vocabulary.errors import BadRequest, FreeholdError, NoAnswer, NotFound, TooOld, Unavailable
 from freehold.vocabulary.request import Admitted
 from freehold.vocabulary.shards import IDENTITY_SHARD
@@ -42,7 +42,7 @@ class Wanted:
     `name`: the owner's, for people.
     """
 
-    store: str
+    owner: Owner
     name: str
     kinds: tuple[str, ...]
     prefix: str = ""
@@ -150,14 +150,14 @@ class PastReader:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def time_at(self, store: str, name: str, seq: int) -> int:
+    async def time_at(self, owner: Owner, name: str, seq: int) -> int:
         """The clock time of an entry of an owner's log. Raises as `read` does, and BadRequest if there is none."""
-        nothing = Wanted(store, name, ("-",))
+        nothing = Wanted(owner, name, ("-",))
         return (await self._ask(nothing, AsOf(at=Position(epoch="", seq=seq), kinds=nothing.kinds))).time
 
     async def _pages(self, wanted: Wanted) -> list[Row]:
         rows: list[Row] = []
-        at = Position(epoch="", seq=self._moment.seq) if wanted.store == self._moment.store else None
+        at = Position(epoch="", seq=self._moment.seq) if wanted.owner.store == self._moment.store else None
         after, more = ("", ""), True
         async with self._gate:
             while more:
@@ -179,7 +179,7 @@ class PastReader:
 
     async def _ask(self, wanted: Wanted, question: AsOf) -> Past:
         try:
-            answer = await self._insist(wanted.store, question)
+            answer = await self._insist(wanted.owner, question)
         except BadRequest:
             raise
         except FreeholdError as error:
@@ -191,10 +191,10 @@ class PastReader:
             raise too_old(wanted.name, answer.horizon)
         return answer
 
-    async def _insist(self, store: str, question: AsOf) -> Past:
+    async def _insist(self, owner: Owner, question: AsOf) -> Past:
         for left in range(TRIES - 1, -1, -1):
             try:
-                return await talk.ask(self._bus, subjects.owner(store), question, Past, ASK_DEADLINE_S)
+                return await talk.ask(self._bus, subjects.owner(owner), question, Past, ASK_DEADLINE_S)
             except NoAnswer:
                 if not left:
                     raise

@@ -82,7 +82,7 @@ class Desk:
         bus, store = self._means.bus, self._store
         self._told = store.position()
         self._subscriptions = [
-            await talk.serve(bus, subjects.owner(store.id), OwnerQuestion, self._answer, group="owner"),
+            await talk.serve(bus, subjects.owner(store.owner), OwnerQuestion, self._answer, group="owner"),
             await talk.hear(bus, subjects.HELLO, Hello, self._greet),
         ]
         self.tasks.start("watchdog", self.watchdog.run())
@@ -103,7 +103,7 @@ class Desk:
         handler: Callable[[Any], Awaitable[Word]],
         group: str,
         at_once_max: int = talk.AT_ONCE_MAX,
-        asker: Callable[[Any], str] | None = None,
+        subject_of: Callable[[Any], str] | None = None,
     ) -> Subscription:
         """Answers questions with `handler`, as `talk.serve` does. A refusal waits until what it may rest on is on disk:
         a guest whose end was staged, and is lost again when the disk fails, isn't "not found".
@@ -116,7 +116,7 @@ class Desk:
                 await self._store.durable()
                 raise
 
-        return await talk.serve(self._means.bus, subject, questions, answer, group, at_once_max, asker)
+        return await talk.serve(self._means.bus, subject, questions, answer, group, at_once_max, subject_of)
 
     def done(self, position: Position, key: str = "") -> Done:
         """The answer to a change that is durable at `position`."""

@@ -30,7 +30,7 @@ class Around:
     async def open(self) -> None:
         self.store: Store = await store_at(self.folder / "s.db", self.means)
         self.view = CloudView(self.means.bus, self.means.clock, self.folder / "view", "boot")
-        await talk.serve(self.means.bus, subjects.owner(self.store.id), OwnerQuestion, self._answer, "owner")
+        await talk.serve(self.means.bus, subjects.owner(self.store.owner), OwnerQuestion, self._answer, "owner")
         await self.view.open()
         await self.beat()
 

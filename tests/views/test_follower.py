@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from freehold.bus import subjects, talk
 from freehold.bus.local import LocalBus
@@ -45,7 +46,7 @@ class Around:
 
     async def open(self) -> None:
         self.store = await store_at(self.folder / "s.db", self.means)
-        await talk.serve(self.bus, subjects.owner(self.store.id), OwnerQuestion, self._answer, "owner")
+        await talk.serve(self.bus, subjects.owner(self.store.owner), OwnerQuestion, self._answer, "owner")
         await self.follower.open()
 
     async def _answer(self, question: Any) -> Word:
@@ -126,6 +127,19 @@ async def test_a_frame_that_overlaps_is_taken_from_where_it_is_new(around: Aroun
     assert around.sink.applied == [2, 3]
 
 
+async def test_who_speaks_in_anothers_name_isnt_heard(around: Around) -> None:
+    """A host that has fallen may say what it likes on its own subjects, about itself."""
+    stood, another = dict(around.sink.stands), replace(around.store.owner, store="another")
+    frame = await around.put("a")
+    beat = Heartbeat(owner=around.store.owner, position=around.store.position(), time=1)
+    await talk.say(around.bus, subjects.events(another), frame)
+    await talk.say(around.bus, subjects.heartbeats(another), beat)
+    await turns()
+    assert around.sink.stands == stood
+    await around.tell(frame)
+    await around.same()
+
+
 async def test_a_gap_is_asked_for(around: Around) -> None:
     await around.put("lost")
     await around.tell(await around.put("b"))
@@ -166,7 +180,7 @@ async def test_a_heartbeat_that_comes_while_the_owner_is_asked_counts(around: Ar
 
     answering = around._answer
     around._answer = answer_then_lose_a_frame  # type: ignore[method-assign]
-    await talk.serve(around.bus, subjects.owner(around.store.id), OwnerQuestion, around._answer, "owner")
+    await talk.serve(around.bus, subjects.owner(around.store.owner), OwnerQuestion, around._answer, "owner")
     around.bus._mouths.pop(0)
     around.bus._answered_by.clear()
     await around.put("lost")

@@ -8,7 +8,7 @@ import pytest
 from freehold.store.database import put
 from freehold.views.past import Moment, PastReader, PastView, Wanted
 from freehold.vocabulary.codec import encode
-from freehold.vocabulary.envelope import Row
+from freehold.vocabulary.envelope import Owner, Row
 from freehold.vocabulary.errors import BadRequest, NotFound, TooOld, Unavailable
 from freehold.vocabulary.guest import Guest
 from freehold.vocabulary.tenant import Project
@@ -57,20 +57,20 @@ async def test_a_long_state_comes_in_pages_of_one_moment(tmp_path: Path) -> None
     moment = Moment(clock_time(clock.unix_ms(), 0xFFFF))
     clock.move(1)
     reader = PastReader(means.bus, moment)
-    reading = asyncio.create_task(reader.read([Wanted(store.id, "box", ("project",))]))
+    reading = asyncio.create_task(reader.read([Wanted(store.owner, "box", ("project",))]))
     await store.commit([put(f"{n}", Project(id=f"{n}", name="now")) for n in range(9)], "t")
     view = PastView()
     view.add(await reading)
     assert [project.name for project in view.list(Project)] == ["then"] * 7
 
-    nowhere = Wanted("0" * 36, "host gone", ("guest",))
+    nowhere = Wanted(Owner(store="0" * 36, role="host", cluster="c"), "host gone", ("guest",))
     with pytest.raises(Unavailable, match="host gone can't be asked"):
-        await reader.read([Wanted(store.id, "box", ("project",)), nowhere])
+        await reader.read([Wanted(store.owner, "box", ("project",)), nowhere])
     with pytest.raises(BadRequest, match="no such position"):
-        await reader.time_at(store.id, "box", 1000)
+        await reader.time_at(store.owner, "box", 1000)
     await store.compact(tail=1)
     with pytest.raises(TooOld, match="The box doesn't know any more"):
-        await reader.read([Wanted(store.id, "box", ("project",))])
+        await reader.read([Wanted(store.owner, "box", ("project",))])
     await desk.close()
     await store.close()
     await means.bus.close()
@@ -81,7 +81,7 @@ async def test_an_owner_whose_clock_is_far_behind_says_so(tmp_path: Path) -> Non
     store = await store_at(tmp_path / "s.db", means)
     desk = Desk(means, store, "box")
     await desk.open()
-    wanted = [Wanted(store.id, "box", ("project",))]
+    wanted = [Wanted(store.owner, "box", ("project",))]
     now_ms = means.clock.clock.unix_ms()
     with pytest.raises(Unavailable, match="clock of the registrar box is behind"):
         await PastReader(means.bus, Moment(clock_time(now_ms + 3_600_000))).read(wanted)

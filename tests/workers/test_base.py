@@ -69,7 +69,7 @@ class Spoken:
         return [entry.seq for frame in self.frames for entry in frame.entries]
 
     async def ask(self, question: Since | Complete | Stands | Told, answer: type[T]) -> T:
-        return await talk.ask(self.means.bus, subjects.owner(self.store.id), question, answer)
+        return await talk.ask(self.means.bus, subjects.owner(self.store.owner), question, answer)
 
     async def close(self) -> None:
         self.disk.set()

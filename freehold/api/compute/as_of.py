@@ -17,6 +17,7 @@ from freehold.api.reading import registrars
 from freehold.api.times import milliseconds
 from freehold.views.interface import OwnerSeen
 from freehold.views.past import Moment, PastReader, PastView, Wanted, too_old
+from freehold.vocabulary.envelope import Owner
 from freehold.vocabulary.errors import BadRequest
 from freehold.vocabulary.request import Admission
 from freehold.vocabulary.units import COUNTER_BITS, clock_time, iso_millis
@@ -49,7 +50,8 @@ async def _moment(call: Call, owners: Mapping[str, OwnerSeen], asked: str) -> Mo
         if form is None or form[1] not in owners:
             raise BadRequest("Freehold-As-Of must be a time or 'position STORE:SEQ', as /freehold/v1/owners has them")
         store, seq = form[1], int(form[2])
-        time = await PastReader(call.cloud.bus, Moment(0)).time_at(store, _name(owners, store), seq)
+        owner = owners[store].owner
+        time = await PastReader(call.cloud.bus, Moment(0)).time_at(owner, _name(owners, owner), seq)
         return Moment(time, store, seq)
     ms = milliseconds("Freehold-As-Of", asked)
     if not 0 <= ms <= call.cloud.clock.clock.unix_ms():
@@ -58,34 +60,35 @@ async def _moment(call: Call, owners: Mapping[str, OwnerSeen], asked: str) -> Mo
 
 
 async def _filled(
-    reader: PastReader, owners: Mapping[str, OwnerSeen], ledgers: list[str], moment: Moment, project: str, guest: str
+    reader: PastReader, owners: Mapping[str, OwnerSeen], ledgers: list[Owner], moment: Moment, project: str, guest: str
 ) -> PastView:
     """What the registrars had admitted then, and what the hosts and network workers had of it."""
     view = PastView()
-    networks = sorted(store for store, seen in owners.items() if seen.owner.role == "network")
+    networks = [owners[store].owner for store in sorted(owners) if owners[store].owner.role == "network"]
     _check_horizons(owners, [*ledgers, *networks], moment)
-    asks = [Wanted(store, _name(owners, store), ("admission",), guest, project) for store in ledgers]
+    asks = [Wanted(owner, _name(owners, owner), ("admission",), guest, project) for owner in ledgers]
     view.add(await reader.read(asks))
     admissions = list(view.list(Admission, project or None))
-    hosts = sorted({admission.deed.host for admission in admissions if admission.deed is not None})
+    clusters = {admission.deed.host: admission.deed.cluster for admission in admissions if admission.deed is not None}
+    hosts = [Owner(store=store, role="host", cluster=clusters[store]) for store in sorted(clusters)]
     _check_horizons(owners, hosts, moment)
-    asks = [Wanted(store, _name(owners, store), ("guest", "action"), guest, project) for store in hosts]
-    asks += [Wanted(store, _name(owners, store), ("host",)) for store in hosts]
+    asks = [Wanted(owner, _name(owners, owner), ("guest", "action"), guest, project) for owner in hosts]
+    asks += [Wanted(owner, _name(owners, owner), ("host",)) for owner in hosts]
     among = admissions[0].project if guest and admissions else project
     if admissions:
-        asks += [Wanted(store, _name(owners, store), ("port", "security_group"), "", among) for store in networks]
+        asks += [Wanted(owner, _name(owners, owner), ("port", "security_group"), "", among) for owner in networks]
     view.add(await reader.read(asks))
     return view
 
 
-def _check_horizons(owners: Mapping[str, OwnerSeen], stores: list[str], moment: Moment) -> None:
+def _check_horizons(owners: Mapping[str, OwnerSeen], asked: list[Owner], moment: Moment) -> None:
     """Refuses at once what the latest of the horizons that were told lies after, so that nobody has to try twice."""
-    told = [owners[store] for store in stores if store in owners and store != moment.store]
+    told = [owners[owner.store] for owner in asked if owner.store in owners and owner.store != moment.store]
     latest = max(told, key=lambda seen: (seen.horizon, seen.owner.store), default=None)
     if latest is not None and latest.horizon > moment.time:
-        raise too_old(_name(owners, latest.owner.store), latest.horizon)
+        raise too_old(_name(owners, latest.owner), latest.horizon)
 
 
-def _name(owners: Mapping[str, OwnerSeen], store: str) -> str:
-    seen = owners.get(store)
-    return f"host {store}" if seen is None else f"{seen.owner.role} {seen.name or store}"
+def _name(owners: Mapping[str, OwnerSeen], owner: Owner) -> str:
+    seen = owners.get(owner.store)
+    return f"{owner.role} {owner.store if seen is None else seen.name or owner.store}"

@@ -17,7 +17,7 @@ from freehold.api.reading import registrars
 from freehold.api.times import milliseconds
 from freehold.bus import subjects, talk
 from freehold.vocabulary.codec import decode
-from freehold.vocabulary.envelope import DeletedSince, Tombstone, Tombstones
+from freehold.vocabulary.envelope import DeletedSince, Owner, Tombstone, Tombstones
 from freehold.vocabulary.errors import BadRequest, FreeholdError, NoAnswer, NotFound, Unavailable
 from freehold.vocabulary.request import Admission
 from freehold.vocabulary.units import clock_time, iso_millis, unix_ms
@@ -68,17 +68,17 @@ async def gone(call: Call, project: str | None) -> list[Server]:
     if not wanted:
         return []
     first = milliseconds(SINCE, call.query.one(SINCE) or "1970-01-01") - MARGIN_MS
-    stores = registrars(call, Admission, project)
-    parts = await asyncio.gather(*(_deleted_by(call, store, max(0, first), project or "") for store in stores))
+    owners = registrars(call, Admission, project)
+    parts = await asyncio.gather(*(_deleted_by(call, owner, max(0, first), project or "") for owner in owners))
     return [Server(decode(one.value, Admission), None, deleted=one.time) for part in parts for one in part if one.value]
 
 
-async def _deleted_by(call: Call, store: str, first_ms: int, project: str) -> list[Tombstone]:
+async def _deleted_by(call: Call, owner: Owner, first_ms: int, project: str) -> list[Tombstone]:
     found: list[Tombstone] = []
     after, more = 0, True
     while more:
         question = DeletedSince(kind="admission", time=clock_time(first_ms), project=project, after=after)
-        answer = await _insist(call, store, question)
+        answer = await _insist(call, owner, question)
         found += answer.deleted
         if len(found) > GONE_MAX:
             raise BadRequest(f"more than {GONE_MAX} servers were deleted since then; ask for a later time")
@@ -86,10 +86,10 @@ async def _deleted_by(call: Call, store: str, first_ms: int, project: str) -> li
     return found
 
 
-async def _insist(call: Call, store: str, question: DeletedSince) -> Tombstones:
+async def _insist(call: Call, owner: Owner, question: DeletedSince) -> Tombstones:
     for left in range(TRIES - 1, -1, -1):
         try:
-            return await talk.ask(call.cloud.bus, subjects.owner(store), question, Tombstones, ASK_DEADLINE_S)
+            return await talk.ask(call.cloud.bus, subjects.owner(owner), question, Tombstones, ASK_DEADLINE_S)
         except NoAnswer:
             if not left:
                 raise

@@ -63,9 +63,7 @@ async def show(call: Call) -> Answer:
 
 async def _ask(call: Call, seen: OwnerSeen, about: str) -> tuple[Owner, tuple[Entry, ...]]:
     try:
-        answer = await talk.ask(
-            call.cloud.bus, subjects.owner(seen.owner.store), Told(about=about), Entries, DEADLINE_S
-        )
+        answer = await talk.ask(call.cloud.bus, subjects.owner(seen.owner), Told(about=about), Entries, DEADLINE_S)
     except FreeholdError:
         return seen.owner, ()  # an owner that can't be reached has nothing to say now; status shows that it is silent
     return seen.owner, answer.entries

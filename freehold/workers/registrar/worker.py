@@ -108,11 +108,15 @@ class RegistrarWorker:
             (subjects.ask_ledger(shard, "scheduler"), SchedulerNotice, None),
             (subjects.ask_ledger(shard, "image"), GiveUp, None),
             (subjects.ask_ledger(shard, "network"), NetworkNotice, None),
-            (subjects.ask_ledger_as_host(shard, "*"), HostNotice, lambda question: str(question.host)),
+            (
+                subjects.ask_ledger_as_host(shard, "*"),
+                HostNotice,
+                lambda question: subjects.ask_ledger_as_host(shard, question.host),
+            ),
         ]
         self._subscriptions = [
-            await self.desk.serve(subject, questions, self._answer, "registrar", AT_ONCE_MAX, asker)
-            for subject, questions, asker in served
+            await self.desk.serve(subject, questions, self._answer, "registrar", AT_ONCE_MAX, subject_of)
+            for subject, questions, subject_of in served
         ]
 
     async def close(self) -> None:

@@ -8,7 +8,7 @@ from freehold.bus import subjects, talk
 from freehold.runtime.chance import SeededChance, new_id
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Done, Owner, Position, Row
-from freehold.vocabulary.errors import BadRequest, Conflict, NotFound, QuotaExceeded
+from freehold.vocabulary.errors import BadRequest, Conflict, Forbidden, NotFound, QuotaExceeded
 from freehold.vocabulary.guest import GuestState
 from freehold.vocabulary.request import (
     Admission,
@@ -17,6 +17,7 @@ from freehold.vocabulary.request import (
     Build,
     DeedPage,
     DeedsOf,
+    DeleteGuest,
     Intent,
     IntentList,
     Intents,
@@ -229,6 +230,15 @@ async def test_a_build_past_its_deadline_has_failed(bench: Bench) -> None:
     sent = len(bench.sent)
     await bench.later()
     assert guest.guest not in {build.guest for build in bench.sent[sent:]}
+
+
+async def test_a_host_asks_about_itself_alone(bench: Bench) -> None:
+    theirs = subjects.ask_ledger_as_host(0, "h1")
+    assert await talk.ask(bench.bus, theirs, DeedsOf(host="h1"), DeedPage) == DeedPage(deeds=())
+    with pytest.raises(Forbidden):
+        await talk.ask(bench.bus, theirs, DeedsOf(host="h2"), DeedPage)
+    with pytest.raises(BadRequest):
+        await talk.ask(bench.bus, theirs, DeleteGuest(guest="g", project="", user="u"), Done)
 
 
 # --- deleting --------------------------------------------------------------------------------------------------------
