@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -12,16 +12,20 @@ from argon2 import PasswordHasher
 
 from freehold.api.cloud import Cloud
 from freehold.api.server import application
+from freehold.bus.interface import CARRIED_BYTES_MAX
 from freehold.bus.local import LocalBus
+from freehold.bus.signed import Identity, SignedBus, sealed_passport
 from freehold.drivers.fabric.simulated import SimulatedFabric
 from freehold.drivers.hypervisor.simulated import SimulatedHypervisor
 from freehold.drivers.imagefetch.simulated import SimulatedImageCache
 from freehold.drivers.imagestore.memory import MemoryImageStore
-from freehold.runtime.chance import SeededChance
+from freehold.runtime.chance import SeededChance, new_id
 from freehold.runtime.clock import HybridClock, SystemClock
+from freehold.runtime.keys import SigningKey
 from freehold.runtime.tasks import Tasks, ThreadOffload
 from freehold.store.database import Store
 from freehold.views.cloud import CloudView
+from freehold.vocabulary.machine import Passport
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.shards import Shards
 from freehold.vocabulary.word import Word
@@ -68,6 +72,9 @@ class Several:
     means: Means
     folder: Path
     stack: AsyncExitStack
+    authority: SigningKey | None = None
+    """Where everybody signs what he says: who vouches for them."""
+    buses: list[SignedBus] = field(default_factory=list)
     registrars: list[RegistrarWorker] = field(default_factory=list)
     images: list[ImageWorker] = field(default_factory=list)
     schedulers: list[SchedulerWorker] = field(default_factory=list)
@@ -101,19 +108,41 @@ class Several:
         await role.open()
         self.stack.push_async_callback(role.close)
 
+    def means_of(self, role: str, *stores: Store) -> Means:
+        """What a role is handed: the bus that all share, or one of its own over that."""
+        if self.authority is None:
+            return self.means
+        key, chance, clock = SigningKey.made(self.means.chance), self.means.chance, self.means.clock.clock
+        now_ms, machine = clock.unix_ms(), new_id(chance)
+        passport = Passport(
+            machine=machine,
+            name=role,
+            roles=(role,),
+            cluster="default",
+            stores=tuple(store.id for store in stores),
+            key=key.public,
+            issued_ms=now_ms,
+            expires_ms=now_ms + 3_600_000,
+        )
+        identity = Identity(sealed_passport(passport, self.authority), key)
+        self.buses.append(SignedBus(self.means.bus, identity, self.authority.public, clock, chance))
+        return replace(self.means, bus=self.buses[-1])
+
     async def open_registrar(self, shard: int) -> None:
-        registrar = RegistrarWorker(self.means, await self.store("registrar", shard, shard), f"r{shard}", CHEAP)
+        store = await self.store("registrar", shard, shard)
+        registrar = RegistrarWorker(self.means_of("registrar", store), store, f"r{shard}", CHEAP)
         if shard == 0:
             await registrar.bootstrap(Secret(PASSWORD))
         self.registrars.append(registrar)
         await self.start(registrar)
 
     async def open_image_worker(self, number: int) -> None:
-        self.images.append(ImageWorker(self.means, await self.store("image", number), MemoryImageStore()))
+        store = await self.store("image", number)
+        self.images.append(ImageWorker(self.means_of("image", store), store, MemoryImageStore()))
         await self.start(self.images[-1])
 
     async def open_scheduler(self) -> None:
-        self.schedulers.append(SchedulerWorker(self.means))
+        self.schedulers.append(SchedulerWorker(self.means_of("scheduler")))
         await self.start(self.schedulers[-1])
 
     async def open_host(self, number: int, ram_mib: int) -> None:
@@ -121,11 +150,16 @@ class Several:
         hypervisor = SimulatedHypervisor(None, clock, ram_mib=ram_mib)
         store = await self.store("host", number)
         fabric, images = SimulatedFabric(), SimulatedImageCache(clock)
-        self.hosts.append(HostWorker(self.means, store, f"host-{number}", hypervisor, fabric, images, 64))
+        means = self.means_of("host", store)
+        self.hosts.append(HostWorker(means, store, f"host-{number}", hypervisor, fabric, images, 64))
         await self.start(self.hosts[-1])
 
+    async def open_network(self) -> None:
+        store = await self.store("network")
+        await self.start(NetworkWorker(self.means_of("network", store), store))
+
     async def open_api(self, number: int) -> None:
-        means = self.means
+        means = self.means_of("api")
         view = CloudView(means.bus, means.clock, self.folder / f"view-{number}", "boot")
         self.stack.push_async_callback(view.close)
         await view.open()
@@ -209,19 +243,20 @@ async def several(
     apis: int = 2,
     hosts: int = 3,
     ram_mib: int = 64 * 1024,
+    signed: bool = False,
 ) -> AsyncIterator[Several]:
-    """A cloud that is up, with an image and a network that everybody may use."""
+    """A cloud that is up, with an image and a network that everybody may use. `signed`: nobody trusts the bus."""
     async with AsyncExitStack() as stack:
-        bus, offload = LocalBus(), ThreadOffload(4)
+        bus, offload = LocalBus(CARRIED_BYTES_MAX), ThreadOffload(4)
         stack.callback(offload.close)
         stack.push_async_callback(bus.close)
         means = Means(bus, HybridClock(SystemClock()), SeededChance(1), offload, Shards(shards))
-        cloud = Several(means, folder, stack)
+        cloud = Several(means, folder, stack, SigningKey.made(means.chance) if signed else None)
         for shard in means.shards.all():
             await cloud.open_registrar(shard)
         for number in range(image_workers):
             await cloud.open_image_worker(number)
-        await cloud.start(NetworkWorker(means, await cloud.store("network")))
+        await cloud.open_network()
         for _ in range(schedulers):
             await cloud.open_scheduler()
         for number in range(hosts):

@@ -109,7 +109,7 @@ class Mouth:
             await asyncio.wait(running)
 
 
-def bounded(subject: str, body: bytes) -> None:
+def bounded(subject: str, body: bytes, bytes_max: int = BODY_BYTES_MAX) -> None:
     """Raises TooLarge for what no bus carries."""
-    if len(body) > BODY_BYTES_MAX:
-        raise TooLarge(f"a message on {subject} has {len(body)} bytes; at most {BODY_BYTES_MAX} can be sent")
+    if len(body) > bytes_max:
+        raise TooLarge(f"a message on {subject} has {len(body)} bytes; at most {bytes_max} can be sent")

@@ -16,8 +16,10 @@ Promises of every member, checked by `tests/contract/test_bus.py`:
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
-BODY_BYTES_MAX: Final = 1024 * 1024
-"""The largest message: NATS' default."""
+CARRIED_BYTES_MAX: Final = 1024 * 1024
+"""The most that is carried in one message: NATS' default."""
+BODY_BYTES_MAX: Final = CARRIED_BYTES_MAX - 16 * 1024
+"""The largest message: what is left when it is sealed."""
 
 Listener = Callable[[str, bytes], Awaitable[None]]
 """(subject, body) of a publication."""

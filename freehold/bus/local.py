@@ -3,7 +3,7 @@
 import asyncio
 
 from freehold.bus.ears import Ear, Losses, Mouth, bounded
-from freehold.bus.interface import Answerer, Listener
+from freehold.bus.interface import BODY_BYTES_MAX, Answerer, Listener
 from freehold.runtime.tasks import Tasks
 from freehold.vocabulary.errors import NoAnswer
 
@@ -44,7 +44,8 @@ class _Mouth(Mouth):
 class LocalBus:
     """See freehold.bus.interface.Bus."""
 
-    def __init__(self) -> None:
+    def __init__(self, bytes_max: int = BODY_BYTES_MAX) -> None:
+        self._bytes_max = bytes_max
         self.tasks = Tasks("bus")
         self._ears: list[_Ear] = []
         self._mouths: list[_Mouth] = []
@@ -55,7 +56,7 @@ class LocalBus:
 
     async def publish(self, subject: str, body: bytes) -> None:
         """See Bus."""
-        bounded(subject, body)
+        bounded(subject, body, self._bytes_max)
         ears = self._heard_by.get(subject)
         if ears is None:
             ears = self._heard_by[subject] = [ear for ear in self._ears if matches(ear.pattern, subject)]
@@ -70,7 +71,7 @@ class LocalBus:
 
     async def ask(self, subject: str, body: bytes, deadline_s: float) -> bytes:
         """See Bus."""
-        bounded(subject, body)
+        bounded(subject, body, self._bytes_max)
         mouths = self._answered_by.get(subject)
         if mouths is None:
             mouths = self._answered_by[subject] = [m for m in self._mouths if matches(m.pattern, subject)]

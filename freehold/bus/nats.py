@@ -84,7 +84,7 @@ class _Mouth(Mouth):
             body, headers = await self.answered(message.subject, message.data), None
         except Broken:
             body, headers = b"", {BROKEN_HEADER: "1"}
-        if len(body) > BODY_BYTES_MAX:
+        if len(body) > self._bus.bytes_max:
             _log.error("an answer is too large to be sent", subject=message.subject, bytes=len(body))
             body, headers = b"", {BROKEN_HEADER: "1"}
         await self._bus.send(message.reply, body, headers)
@@ -119,8 +119,9 @@ class _Connection:
 class NatsBus:
     """See the module and freehold.bus.interface.Bus."""
 
-    def __init__(self, place: NatsPlace, clock: Clock, chance: Chance) -> None:
+    def __init__(self, place: NatsPlace, clock: Clock, chance: Chance, bytes_max: int = BODY_BYTES_MAX) -> None:
         self._place, self._clock, self._chance = place, clock, chance
+        self.bytes_max = bytes_max
         self.tasks = Tasks("bus")
         self.losses = Losses()
         self.unsent = 0
@@ -245,7 +246,7 @@ class NatsBus:
 
     async def publish(self, subject: str, body: bytes) -> None:
         """See Bus."""
-        bounded(subject, body)
+        bounded(subject, body, self.bytes_max)
         await self.send(subject, body)
 
     async def send(self, subject: str, body: bytes, headers: dict[str, str] | None = None) -> None:
@@ -266,7 +267,7 @@ class NatsBus:
 
     async def ask(self, subject: str, body: bytes, deadline_s: float) -> bytes:
         """See Bus."""
-        bounded(subject, body)
+        bounded(subject, body, self.bytes_max)
         try:
             async with asyncio.timeout(deadline_s):
                 message = await self._asked(subject, body)

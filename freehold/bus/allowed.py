@@ -1,0 +1,134 @@
+"""Which subjects a machine may speak on, by its roles: one table, held by the broker and by everybody who hears.
+
+A host speaks of itself alone and hears its own commands and what its cluster's network workers tell. ``{store}`` stands
+for each store of the machine, ``{cluster}`` for its cluster. What one may be asked is in `subjects`.
+"""
+
+from functools import lru_cache
+from typing import Final
+
+from freehold.bus.local import matches
+from freehold.vocabulary.machine import Passport
+
+_OWN: Final = (
+    "freehold.event.{cluster}.ROLE.{store}",
+    "freehold.heartbeat.{cluster}.ROLE.{store}",
+)
+_READ: Final = "freehold.owner.*.ROLE.*"
+
+
+def _owner(role: str) -> tuple[str, ...]:
+    return tuple(pattern.replace("ROLE", role) for pattern in _OWN)
+
+
+def _reader(*roles: str) -> tuple[str, ...]:
+    return ("freehold.hello", *(_READ.replace("ROLE", role) for role in roles))
+
+
+SPEAKS: Final[dict[str, tuple[str, ...]]] = {
+    "registrar": (
+        *_owner("registrar"),
+        *_reader("host"),
+        "freehold.ask.registrar.*",
+        "freehold.ask.host.*",
+        "freehold.build.image",
+        "freehold.build.image.*",
+        "freehold.build.network.*",
+    ),
+    "image": (*_owner("image"), "freehold.ask.ledger.*.image", "freehold.build.scheduler"),
+    "scheduler": (
+        *_reader("host", "registrar"),
+        "freehold.ask.ledger.*.scheduler",
+        "freehold.ask.host.*",
+        "freehold.build.network.*",
+    ),
+    "network": (
+        *_owner("network"),
+        *_reader("host"),
+        "freehold.ask.ledger.*.network",
+        "freehold.build.host.*",
+    ),
+    "host": (
+        *_owner("host"),
+        "freehold.hello",
+        "freehold.owner.{cluster}.network.*",
+        "freehold.ask.ledger.*.host.{store}",
+    ),
+    "api": (
+        *_reader("registrar", "image", "network", "host"),
+        "freehold.ask.registrar.*",
+        "freehold.ask.image",
+        "freehold.ask.image.*",
+        "freehold.ask.network.*",
+        "freehold.ask.scheduler",
+    ),
+}
+"""What a machine with a role says: publications and questions."""
+
+
+HEARS: Final[dict[str, tuple[str, ...]]] = {
+    "registrar": (
+        "freehold.owner.{cluster}.registrar.{store}",
+        "freehold.ask.registrar.*",
+        "freehold.ask.ledger.>",
+        "freehold.event.*.host.*",
+        "freehold.heartbeat.*.host.*",
+    ),
+    "image": (
+        "freehold.owner.{cluster}.image.{store}",
+        "freehold.ask.image",
+        "freehold.ask.image.{store}",
+        "freehold.build.image",
+        "freehold.build.image.{store}",
+    ),
+    "scheduler": (
+        "freehold.ask.scheduler",
+        "freehold.build.scheduler",
+        *(f"freehold.{what}.*.{role}.*" for what in ("event", "heartbeat") for role in ("host", "registrar")),
+    ),
+    "network": (
+        "freehold.owner.{cluster}.network.{store}",
+        "freehold.ask.network.{cluster}",
+        "freehold.build.network.{cluster}",
+        "freehold.event.*.host.*",
+        "freehold.heartbeat.*.host.*",
+    ),
+    "host": (
+        "freehold.owner.{cluster}.host.{store}",
+        "freehold.ask.host.{store}",
+        "freehold.build.host.{store}",
+        "freehold.event.{cluster}.network.*",
+        "freehold.heartbeat.{cluster}.network.*",
+    ),
+    "api": ("freehold.event.>", "freehold.heartbeat.>"),
+}
+"""What a machine with a role hears, and which questions it answers. All owners hear `subjects.HELLO` as well."""
+
+
+def may_speak(passport: Passport, subject: str) -> bool:
+    """Whether the machine may say something on `subject`."""
+    return _covers(SPEAKS, passport, subject)
+
+
+def may_answer(passport: Passport, subject: str) -> bool:
+    """Whether the machine is one of those who answer questions on `subject`."""
+    return _covers(HEARS, passport, subject)
+
+
+def _covers(table: dict[str, tuple[str, ...]], passport: Passport, subject: str) -> bool:
+    return any(matches(pattern, subject) for pattern in patterns(table, passport))
+
+
+def patterns(table: dict[str, tuple[str, ...]], passport: Passport) -> tuple[str, ...]:
+    """What a table says of a machine; nothing for a role that it doesn't know."""
+    return _patterns(table is SPEAKS, passport.roles, passport.cluster, passport.stores)
+
+
+@lru_cache(maxsize=8192)
+def _patterns(speaks: bool, roles: tuple[str, ...], cluster: str, stores: tuple[str, ...]) -> tuple[str, ...]:
+    table, found = SPEAKS if speaks else HEARS, dict[str, None]()
+    for role in roles:
+        for pattern in table.get(role, ()):
+            names = stores if "{store}" in pattern else ("",)
+            found |= dict.fromkeys(pattern.format(cluster=cluster, store=name) for name in names)
+    return tuple(found)
