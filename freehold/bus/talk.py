@@ -19,7 +19,9 @@ AT_ONCE_MAX: Final = 4096
 _log = logger("talk")
 
 
-class _Answer(Word, frozen=True, kw_only=True):
+class Answer(Word, frozen=True, kw_only=True):
+    """An answer as it travels: the word that was asked for, encoded, or why there is none."""
+
     body: bytes = b""
     fault: Fault | None = None
 
@@ -31,7 +33,7 @@ async def ask(bus: Bus, subject: str, question: Word, answer: type[A], deadline_
     """
     raw = await bus.ask(subject, encode(question), deadline_s)
     try:
-        reply = decode(raw, _Answer)
+        reply = decode(raw, Answer)
         if reply.fault is not None:
             raise raised_from(reply.fault)
         return decode(reply.body, answer)
@@ -59,7 +61,7 @@ async def serve(
     async def answerer(subject_asked: str, body: bytes) -> bytes:
         nonlocal in_progress
         if in_progress >= at_once_max:
-            return encode(_Answer(fault=_busy(subject_asked, in_progress)))
+            return encode(Answer(fault=_busy(subject_asked, in_progress)))
         in_progress += 1
         try:
             return await answer(subject_asked, body)
@@ -71,15 +73,15 @@ async def serve(
             question = read(body)
             if subject_of is not None and subject_of(question) != subject_asked:
                 raise Forbidden("A question was asked in another's name.")
-            return encode(_Answer(body=encode(await handler(question))))
+            return encode(Answer(body=encode(await handler(question))))
         except FreeholdError as error:
-            return encode(_Answer(fault=error.fault()))
+            return encode(Answer(fault=error.fault()))
         except (msgspec.ValidationError, msgspec.DecodeError) as error:
             _log.warning("question can't be read", subject=subject_asked, error=str(error))
-            return encode(_Answer(fault=Fault(code="BadRequest", message=f"the question can't be read: {error}")))
+            return encode(Answer(fault=Fault(code="BadRequest", message=f"the question can't be read: {error}")))
         except Exception as error:  # noqa: BLE001 - a bug in an answer is told to the asker
             _log.error("answering failed", subject=subject_asked, exc_info=error)
-            return encode(_Answer(fault=Fault(code="Broken", message="an internal error happened; it is in the log")))
+            return encode(Answer(fault=Fault(code="Broken", message="an internal error happened; it is in the log")))
 
     return await bus.answer(subject, answerer, group)
 

@@ -3,15 +3,19 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
+from freehold.bus.talk import Answer
 from freehold.drivers.fabric.records import PortRecord
 from freehold.drivers.hypervisor.simulated import SimulatedGuest
 from freehold.sim.process import Process
 from freehold.sim.witness import Witness
 from freehold.views.cloud import CloudView
 from freehold.vocabulary.codec import decode
+from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Entry, Frame, Owner, Position, Row
 from freehold.vocabulary.errors import StoreFailed
-from freehold.vocabulary.guest import Guest, GuestState, Power
+from freehold.vocabulary.guest import Guest, GuestState, Power, Refusal
 from freehold.vocabulary.host import Capacity, Host, needed_by
 from freehold.vocabulary.network import Port
 from freehold.vocabulary.request import Admission
@@ -52,6 +56,8 @@ class Checkers:
         """When the registrar had it on disk that a guest is to be deleted."""
         self._ran: dict[str, tuple[str, int]] = {}
         """Guests that a client may have been shown as running: the host that had it on disk, and under which deed."""
+        self._refused: dict[tuple[str, str], int] = {}
+        """The highest deed that a host has ever had a refusal of on its disk, by its store and the guest."""
         self._rooms: dict[str, dict[str, Capacity]] = {}
         """What each guest of a host takes, by the host."""
         self._addresses: dict[tuple[str, str], str] = {}
@@ -163,6 +169,8 @@ class Checkers:
         elif entry.kind == "guest":
             self._guest(site, entry)
         elif entry.kind == "refusal" and entry.value is not None:
+            refused, place = decode(entry.value, Refusal), (site.store.id, entry.key)
+            self._refused[place] = max(self._refused.get(place, 0), refused.deed)
             self._world.tell(site.name, f"guest {entry.key[:8]} is refused for good")
 
     def _check_room(self, site: "Site", host: Host) -> None:
@@ -194,6 +202,9 @@ class Checkers:
                 self.violated(f"the deed of {entry.key} went back from {before.deed.number} to {after.deed.number}")
             if after.deed.number == before.deed.number and after.deed.host != before.deed.host:
                 self.violated(f"deed {after.deed.number} of {entry.key} changed its host")
+        ended = after.deed is not None and after.refused_deed == after.deed.number
+        if ended and after.deed and self._refused.get((after.deed.host, entry.key), 0) < after.deed.number:
+            self.violated(f"deed {after.deed.number} of {entry.key} ended, and its host hasn't refused it")
         self._admissions[entry.key] = after
         if after.delete_urn:
             self._delete_asked_s.setdefault(entry.key, self._world.loop.time())
@@ -261,6 +272,25 @@ class Checkers:
         stands = site.store.position()
         if frame.epoch == stands.epoch and frame.entries[-1].seq > stands.seq:
             self.violated(f"{process.name} told of entry {frame.entries[-1].seq} when {stands.seq} was durable")
+
+    def answered(self, process: Process, raw: bytes) -> None:
+        """What is answered to be done is durable: the owner says at which position."""
+        site = self._world.sites.get(process.name)
+        answer = decode(raw, Answer)
+        if site is None or site.store is None or not answer.body:
+            return
+        self.checks += 1
+        said = msgspec.msgpack.decode(answer.body)
+        stands = site.store.position()
+        if said.get("store") == site.store.id and isinstance(said.get("position"), dict):
+            position = msgspec.convert(said["position"], Position)
+            if position.epoch == stands.epoch and position.seq > stands.seq:
+                self.violated(f"{process.name} answered with entry {position.seq} when {stands.seq} was durable")
+        elif said.keys() >= {"guest", "number", "host"} and site.role == "registrar":
+            deed, kept = msgspec.convert(said, Deed), site.store.row("admission", said["guest"])
+            known = None if kept is None else decode(kept, Admission).deed
+            if known is None or (known.number <= deed.number and known != deed):
+                self.violated(f"{process.name} told of deed {deed.number} of {deed.guest} before it was durable")
 
     # --- views -----------------------------------------------------------------------------------------------------
 

@@ -100,6 +100,8 @@ class Network:
         self._answered_by: dict[str, list[_Mouth]] = {}
         self.watchers: list[Callable[[Process, str, bytes], None]] = []
         """Told of every publication as it is sent."""
+        self.answer_watchers: list[Callable[[Process, bytes], None]] = []
+        """Told of every answer as it is sent."""
         self.sent = 0
 
     # --- cuts ------------------------------------------------------------------------------------------------------
@@ -170,6 +172,8 @@ class Network:
         except Exception as error:  # noqa: BLE001 - told to the world, which judges it
             self.broken(f"an answerer of {mouth.endpoint.process.name} on {subject}", error)
             return
+        for watcher in self.answer_watchers:
+            watcher(mouth.endpoint.process, raw)
         self._carry(mouth.endpoint.place, asker, reply, raw)
 
     def _carry(self, origin: str, to: "Endpoint", arrive: Callable[..., None], *args: Any) -> None:

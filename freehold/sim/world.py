@@ -82,6 +82,7 @@ class World:
             if site.store is not None:
                 self.checkers.watch_store(site)
         self.network.watchers.append(self.checkers.published)
+        self.network.answer_watchers.append(self.checkers.answered)
 
     def seeded(self, name: str) -> int:
         """A seed of its own for something in this world."""
