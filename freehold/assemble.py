@@ -11,20 +11,22 @@ Where there are several of a role, those after the first have a number: registra
 
 import asyncio
 import re
-import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final, Protocol
 
+from msgspec.structs import replace
 from starlette.types import ASGIApp
 
-from freehold.api.admission import Lane, Limits
+from freehold.api.admission import limits_of
 from freehold.api.cloud import Cloud
 from freehold.api.listen import Listener
 from freehold.api.server import application
 from freehold.bus.interface import Bus
 from freehold.bus.local import LocalBus
+from freehold.bus.membership import Membership
+from freehold.bus.passports import Identity
 from freehold.config import Settings, backup_folder, bus_servers
 from freehold.drivers.backup.folder import FolderBackups
 from freehold.drivers.backup.interface import Backups
@@ -38,18 +40,22 @@ from freehold.drivers.imagefetch.http import HttpImageCache
 from freehold.drivers.imagefetch.interface import ImageCache
 from freehold.drivers.imagefetch.simulated import SimulatedImageCache
 from freehold.drivers.imagestore.folder import FolderImageStore
-from freehold.runtime.chance import SystemChance, new_id
+from freehold.runtime.chance import Chance, SystemChance, new_id
 from freehold.runtime.clock import HybridClock, SystemClock
+from freehold.runtime.keys import SigningKey
 from freehold.runtime.local_socket import LocalSocket
 from freehold.runtime.machine import boot_id, host_name
 from freehold.runtime.tasks import Offload, Tasks, ThreadOffload, offload_inline
 from freehold.store.database import Store
+from freehold.store.identity import keep_identity, own_stores, read_identity
 from freehold.views.cloud import CloudView
 from freehold.vocabulary.errors import BadRequest, Broken
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.shards import IDENTITY_SHARD, Shards
 from freehold.workers.backup import Backup
 from freehold.workers.base import Means
+from freehold.workers.directory.first import let_self_in
+from freehold.workers.directory.worker import DirectoryWorker
 from freehold.workers.host.worker import HostWorker
 from freehold.workers.image.door import DoorAddress
 from freehold.workers.image.worker import ImageWorker
@@ -61,10 +67,6 @@ from freehold.workers.scheduler.worker import SchedulerWorker
 OFFLOAD_THREADS: Final = 8
 BYTES_THREADS: Final = 2
 """For hashing and writing images, and for backups, so that commits never wait behind them."""
-BUS_WAIT_S: Final = 5.0
-"""How long a start waits for the bus before it goes on without: a host is its own master."""
-CALL_WAIT_S: Final = 1.0
-"""How long a call to the API waits for others to end, before it is sent away."""
 REAL_LAUNCHES_AT_ONCE: Final = 2
 SIMULATED_LAUNCHES_AT_ONCE: Final = 64
 
@@ -92,6 +94,7 @@ class Running:
         self._settings, self._say = settings, say
         self._stack = AsyncExitStack()
         self._roles: list[_Role] = []
+        self._directory: tuple[Store, SigningKey] | None = None
         self.url = ""
         """Where the API answers, once it does; empty where there is none in this process."""
         self.new_password: Secret | None = None
@@ -103,33 +106,59 @@ class Running:
         offload, self._bytes_offload = ThreadOffload(OFFLOAD_THREADS), ThreadOffload(BYTES_THREADS, "bytes")
         self._stack.callback(offload.close)
         self._stack.callback(self._bytes_offload.close)
-        bus = await self._opened_bus()
-        shards = Shards(self._settings.registrar_shards)
-        self._means = Means(bus, HybridClock(SystemClock()), SystemChance(), offload, shards)
+        clock, chance = HybridClock(SystemClock()), SystemChance()
+        bus = await self._opened_bus(clock, chance, offload)
+        self._means = Means(bus, clock, chance, offload, Shards(self._settings.registrar_shards))
         for role in self._settings.roles:
             await self._open_role(role)
 
-    async def _opened_bus(self) -> Bus:
-        servers = bus_servers(self._settings.bus)
-        if not servers:
+    async def _opened_bus(self, clock: HybridClock, chance: Chance, offload: Offload) -> Bus:
+        """The bus within this process; or the one over servers, signed where this machine has a passport."""
+        settings = self._settings
+        if not bus_servers(settings.bus):
             local = LocalBus()
             self._stack.push_async_callback(local.close)
             return local
-        from freehold.bus.nats import NatsBus, NatsPlace  # a third of a second, which most commands needn't wait for
+        from freehold.bus.connect import connected  # a third of a second, which most commands needn't wait for
 
-        bus = NatsBus(NatsPlace(servers, host_name(), _bus_tls(self._settings)), SystemClock(), SystemChance())
-        bus.open()
+        if "directory" in settings.roles:
+            await self._let_self_in(clock, chance, offload)
+        kept = read_identity(settings.state)
+        bus = await connected(settings, host_name(), clock.clock, chance, self._say, signed=kept is not None)
         self._stack.push_async_callback(bus.close)
-        try:
-            async with asyncio.timeout(BUS_WAIT_S):
-                await bus.connected()
-            self._say(f"bus: connected to {bus.server}")
-        except TimeoutError:
-            self._say(f"bus: no connection to {', '.join(servers)} yet; trying on")
-        return bus
+        if kept is None:
+            return bus
+
+        def keep(key: bytes, passport: bytes) -> None:
+            keep_identity(settings.state, replace(kept, key=Secret(key.hex()), passport=passport))
+
+        identity = Identity(kept.passport, SigningKey(bytes.fromhex(kept.key.reveal())))
+        membership = Membership(bus, identity, kept.authority, clock.clock, chance, keep)
+        await self._start(membership)
+        return membership.bus
+
+    async def _let_self_in(self, clock: HybridClock, chance: Chance, offload: Offload) -> None:
+        settings = self._settings
+        path, stores = settings.state / "directory.db", own_stores(settings, chance)
+        store = await Store.open(
+            path, role="directory", cluster=settings.cluster, clock=clock, chance=chance, offload=offload
+        )
+        self._stack.push_async_callback(store.close)
+        place = (host_name(), settings.roles, settings.cluster, stores)
+        identity, authority = await let_self_in(store, place, clock, chance)
+        keep_identity(settings.state, identity)
+        self._directory = store, authority
+
+    async def _open_directory(self) -> None:
+        if self._directory is None:
+            raise BadRequest("a cloud whose bus is local needs no directory: nobody else can speak on it")
+        store, authority = self._directory
+        await self._back_up(store, "directory.db")
+        await self._start(DirectoryWorker(self._means, store, authority))
 
     async def _open_role(self, role: str) -> None:
         openers: dict[str, Callable[[], Awaitable[None]]] = {
+            "directory": self._open_directory,
             "registrar": self._open_registrars,
             "image": self._open_images,
             "scheduler": self._open_schedulers,
@@ -278,7 +307,7 @@ class Running:
 
         def app(port: int) -> ASGIApp:
             where = (url(port), settings.region, settings.cluster)
-            rest = (means.shards, settings.unknown_after_s, _limits(settings))
+            rest = (means.shards, settings.unknown_after_s, limits_of(settings))
             return application(Cloud(means.bus, view, means.clock, means.chance, *where, *rest))
 
         listener = Listener(app, settings.listen, wanted_port)
@@ -287,34 +316,9 @@ class Running:
         return url(port)
 
 
-def _limits(settings: Settings) -> Limits:
-    """What an API process takes on: as many calls wait as are served."""
-    calls, transfers = settings.api_requests_max, settings.api_transfers_max
-    return Limits(
-        Lane(calls, settings.api_requests_per_project_max, calls, CALL_WAIT_S),
-        Lane(transfers, settings.api_transfers_per_project_max, transfers, CALL_WAIT_S),
-    )
-
-
 def _numbered(name: str, number: int) -> str:
     """The name of one of several: the first has no number."""
     return f"{name}-{number}" if number else name
-
-
-def _bus_tls(settings: Settings) -> ssl.SSLContext | None:
-    """What a connection to the bus is secured with; None where the servers ask for nothing. Raises BadRequest for files
-    that can't be read.
-    """
-    if not any(server.startswith("tls://") for server in bus_servers(settings.bus)):
-        return None
-    try:
-        context = ssl.create_default_context(cafile=settings.bus_ca)
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        if settings.bus_certificate is not None:
-            context.load_cert_chain(settings.bus_certificate, settings.bus_key)
-    except (OSError, ssl.SSLError) as error:
-        raise BadRequest(f"bus_ca, bus_certificate or bus_key can't be read: {error}") from error
-    return context
 
 
 def _backups(place: str, offload: Offload) -> Backups | None:

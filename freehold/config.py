@@ -11,6 +11,8 @@ from freehold.vocabulary.errors import BadRequest
 from freehold.vocabulary.shards import SHARDS_MAX
 
 ROLES: Final = ("registrar", "image", "scheduler", "network", "host", "api")
+EVERY_ROLE: Final = (*ROLES, "directory")
+"""The directory is for clouds of many machines: in one process nobody needs a passport."""
 HOSTS_MAX: Final = 100_000
 CALLS_MAX: Final = 10_000
 """That an API process may be set to serve at once."""
@@ -99,9 +101,9 @@ def checked(settings: Settings) -> Settings:
     _check_limits(settings)
     if settings.unknown_after_s is not None and not settings.unknown_after_s >= 15:
         raise BadRequest("unknown_after_s is less than 15 s: a host may miss a heartbeat or two without being away")
-    unknown = set(settings.roles) - set(ROLES)
+    unknown = set(settings.roles) - set(EVERY_ROLE)
     if unknown:
-        raise BadRequest(f"roles has {', '.join(sorted(unknown))}; there are {', '.join(ROLES)}")
+        raise BadRequest(f"roles has {', '.join(sorted(unknown))}; there are {', '.join(EVERY_ROLE)}")
     if not 0 <= settings.port <= 65535 - settings.apis + 1:
         raise BadRequest(f"port is {settings.port}; it can be 0 to {65535 - settings.apis + 1}")
     _check_bus(settings)
@@ -111,6 +113,14 @@ def checked(settings: Settings) -> Settings:
         raise BadRequest(f"log_level is {settings.log_level!r}; it can be debug, info, warning or error")
     backup_folder(settings.backup)
     return settings
+
+
+def store_files(settings: Settings) -> list[str]:
+    """Where, in the folder of the state, the stores of the roles lie that a process with these settings runs."""
+    counts = {"registrar": settings.registrar_shards, "image": settings.image_workers, "network": 1, "directory": 1}
+    several = [(role, number) for role in settings.roles for number in range(counts.get(role, 0))]
+    hosts = [f"hosts/{number}.db" for number in range(settings.hosts) if "host" in settings.roles]
+    return [f"{role}-{number}.db" if number else f"{role}.db" for role, number in several] + hosts
 
 
 def backup_folder(place: str) -> Path | None:

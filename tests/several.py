@@ -14,7 +14,8 @@ from freehold.api.cloud import Cloud
 from freehold.api.server import application
 from freehold.bus.interface import CARRIED_BYTES_MAX
 from freehold.bus.local import LocalBus
-from freehold.bus.signed import Identity, SignedBus, sealed_passport
+from freehold.bus.passports import Identity, sealed_passport
+from freehold.bus.signed import SignedBus
 from freehold.drivers.fabric.simulated import SimulatedFabric
 from freehold.drivers.hypervisor.simulated import SimulatedHypervisor
 from freehold.drivers.imagefetch.simulated import SimulatedImageCache

@@ -9,9 +9,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from freehold.api.faults import RETRY_AFTER_S, HttpRefusal
+from freehold.config import Settings
 from freehold.vocabulary.errors import Unavailable
 
 _RETRY: Final = {"retry-after": str(RETRY_AFTER_S)}
+
+
+CALL_WAIT_S: Final = 1.0
+"""How long a call to the API waits for others to end, before it is sent away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +128,12 @@ class Admission:
             most = self._lane.share_max
             return HttpRefusal(429, f"You have {most} {self._noun} in progress; wait until some have ended.", _RETRY)
         return Unavailable(f"This API serves as many {self._noun} as it can at the moment. Try again.")
+
+
+def limits_of(settings: Settings) -> Limits:
+    """What an API process takes on: as many calls wait as are served."""
+    calls, transfers = settings.api_requests_max, settings.api_transfers_max
+    return Limits(
+        Lane(calls, settings.api_requests_per_project_max, calls, CALL_WAIT_S),
+        Lane(transfers, settings.api_transfers_per_project_max, transfers, CALL_WAIT_S),
+    )

@@ -55,6 +55,7 @@ RULES: Final[dict[str, Rule]] = {
     "compute:admin": Rule.ADMIN,
     # freehold's own
     "native:admin": Rule.ADMIN,
+    "native:enroll": Rule.ANYONE,  # who has an invitation
 }
 
 _IMPLIED: Final = {

@@ -22,6 +22,7 @@ KEY_BYTES_MAX: Final = 400
 _ROLES: Final = {
     **dict.fromkeys(("host", "guest", "action", "refusal"), "host"),
     "image": "image",
+    "machine": "directory",
     **dict.fromkeys(("network", "subnet", "port", "security_group", "network_quota"), "network"),
 }
 

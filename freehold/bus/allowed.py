@@ -25,7 +25,11 @@ def _reader(*roles: str) -> tuple[str, ...]:
     return ("freehold.hello", *(_READ.replace("ROLE", role) for role in roles))
 
 
+_EVERYBODY: Final = ("freehold.ask.passport",)
+_EVERYBODY_HEARS: Final = ("freehold.barred", "freehold.hello")
+
 SPEAKS: Final[dict[str, tuple[str, ...]]] = {
+    "directory": (*_owner("directory"), "freehold.barred"),
     "registrar": (
         *_owner("registrar"),
         *_reader("host"),
@@ -55,7 +59,8 @@ SPEAKS: Final[dict[str, tuple[str, ...]]] = {
         "freehold.ask.ledger.*.host.{store}",
     ),
     "api": (
-        *_reader("registrar", "image", "network", "host"),
+        *_reader("directory", "registrar", "image", "network", "host"),
+        "freehold.ask.directory",
         "freehold.ask.registrar.*",
         "freehold.ask.image",
         "freehold.ask.image.*",
@@ -67,6 +72,11 @@ SPEAKS: Final[dict[str, tuple[str, ...]]] = {
 
 
 HEARS: Final[dict[str, tuple[str, ...]]] = {
+    "directory": (
+        "freehold.owner.{cluster}.directory.{store}",
+        "freehold.ask.directory",
+        "freehold.ask.passport",
+    ),
     "registrar": (
         "freehold.owner.{cluster}.registrar.{store}",
         "freehold.ask.registrar.*",
@@ -102,7 +112,7 @@ HEARS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "api": ("freehold.event.>", "freehold.heartbeat.>"),
 }
-"""What a machine with a role hears, and which questions it answers. All owners hear `subjects.HELLO` as well."""
+"""What a machine with a role hears, and which questions it answers."""
 
 
 def may_speak(passport: Passport, subject: str) -> bool:
@@ -126,7 +136,7 @@ def patterns(table: dict[str, tuple[str, ...]], passport: Passport) -> tuple[str
 
 @lru_cache(maxsize=8192)
 def _patterns(speaks: bool, roles: tuple[str, ...], cluster: str, stores: tuple[str, ...]) -> tuple[str, ...]:
-    table, found = SPEAKS if speaks else HEARS, dict[str, None]()
+    table, found = SPEAKS if speaks else HEARS, dict.fromkeys(_EVERYBODY if speaks else _EVERYBODY_HEARS)
     for role in roles:
         for pattern in table.get(role, ()):
             names = stores if "{store}" in pattern else ("",)

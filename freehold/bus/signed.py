@@ -15,23 +15,20 @@ The broker can still lose, double, delay and reorder; so can everybody else.
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
-
-import msgspec
 
 from freehold.bus.allowed import may_answer, may_speak
 from freehold.bus.ears import bounded
 from freehold.bus.interface import Answerer, Bus, Listener, Subscription
+from freehold.bus.passports import Identity, opened_passport
 from freehold.runtime.chance import Chance
 from freehold.runtime.clock import Clock
-from freehold.runtime.keys import SigningKey, is_signed
+from freehold.runtime.keys import is_signed
 from freehold.runtime.log import logger
 from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.errors import NoAnswer
-from freehold.vocabulary.machine import Passport, Sealed, SealedPassport
+from freehold.vocabulary.machine import Passport, Sealed
 
-PASSPORT: Final = b"freehold passport 1"
 MESSAGE: Final = b"freehold message 1"
 ANSWER: Final = b"freehold answer 1"
 """What a signature is for: none serves as another."""
@@ -48,23 +45,8 @@ PASSPORTS_MAX: Final = 200_000
 _log = logger("bus")
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who this machine is: its passport, and the key that the passport names."""
-
-    passport: bytes
-    """A SealedPassport."""
-    key: SigningKey
-
-
 class Refused(Exception):
     """A message isn't taken. Its text is the reason, as it is counted."""
-
-
-def sealed_passport(passport: Passport, authority: SigningKey) -> bytes:
-    """The passport as it travels, vouched for by the authority."""
-    body = encode(passport)
-    return encode(SealedPassport(passport=body, signature=authority.sign(PASSPORT, body)))
 
 
 class SignedBus:
@@ -84,6 +66,10 @@ class SignedBus:
         self._session, self._number = chance.bytes(SESSION_BYTES), 0
         self._passports: OrderedDict[bytes, Passport] = OrderedDict()
         self.refused: Counter[str] = Counter()
+
+    def identify(self, identity: Identity) -> None:
+        """Goes on with another passport and key."""
+        self._identity = identity
 
     # --- saying ------------------------------------------------------------------------------------------------------
 
@@ -202,13 +188,9 @@ class SignedBus:
         known = self._passports.get(by)
         if known is not None:
             return known
-        try:
-            sealed = decode(by, SealedPassport)
-            if not is_signed(self._authority, sealed.signature, PASSPORT, sealed.passport):
-                raise Refused("unknown")
-            passport = decode(sealed.passport, Passport)
-        except (msgspec.ValidationError, msgspec.DecodeError):
-            raise Refused("unknown") from None
+        passport = opened_passport(by, self._authority)
+        if passport is None:
+            raise Refused("unknown")
         self._passports[by] = passport
         if len(self._passports) > PASSPORTS_MAX:
             self._passports.popitem(last=False)

@@ -14,6 +14,9 @@ freehold.ask.image.STORE                ImageQuestion                           
 freehold.ask.network.CLUSTER            NetworkQuestion                            API -> network worker
 freehold.ask.scheduler                  HostQuestion, to be carried to its host    API -> one of the schedulers
 freehold.ask.host.STORE                 HostQuestion                               scheduler, registrar -> host
+freehold.ask.directory                  DirectoryQuestion                          API -> directory
+freehold.ask.passport                   Renew                                      every machine -> directory
+freehold.barred                         Barred                                     directory -> everybody
 freehold.build.image                    Build, of no image                         registrar -> one of the image workers
 freehold.build.image.STORE              Build                                      registrar -> the image's owner
 freehold.build.scheduler                Build                                      image worker -> one of the schedulers
@@ -29,6 +32,9 @@ from freehold.vocabulary.shards import ONE_SHARD, Shards
 EVENTS: Final = "freehold.event.>"
 HELLO: Final = "freehold.hello"
 HEARTBEATS: Final = "freehold.heartbeat.>"
+BARRED: Final = "freehold.barred"
+ASK_DIRECTORY: Final = "freehold.ask.directory"
+ASK_PASSPORT: Final = "freehold.ask.passport"
 ASK_IMAGE: Final = "freehold.ask.image"
 ASK_SCHEDULER: Final = "freehold.ask.scheduler"
 BUILD_IMAGE: Final = "freehold.build.image"

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from freehold import __version__
-from freehold.cli import guest
-from freehold.config import ROLES
+from freehold.cli import guest, machine
+from freehold.config import EVERY_ROLE
 
 app = typer.Typer(
     name="freehold",
@@ -19,6 +19,7 @@ app = typer.Typer(
 admin = typer.Typer(no_args_is_help=True, help="What only the machine's own operator may do.")
 app.add_typer(admin, name="admin")
 app.add_typer(guest.app, name="guest")
+app.add_typer(machine.app, name="machine")
 
 StateOption = Annotated[
     Path, typer.Option("--state", help="The folder that holds the cloud's stores, images and guests.")
@@ -80,8 +81,21 @@ def _role_command(role: str) -> None:
     app.command(name=role, help=f"Runs the {role} role alone, by the same code as `up`.")(start)
 
 
-for _role in ROLES:
+for _role in EVERY_ROLE:
     _role_command(_role)
+
+
+@app.command()
+def enroll(
+    state: StateOption,
+    invitation: Annotated[str, typer.Option(help="What `freehold machine invite` has printed.")],
+    url: Annotated[str, typer.Option("--from", help="Where the cloud's API is.")],
+    config: ConfigOption = None,
+) -> None:
+    """Makes this machine one of the cloud's: its keys are made here, and never leave it."""
+    from freehold.cli import machines
+
+    machines.enroll(config, state, invitation, url)
 
 
 @app.command()

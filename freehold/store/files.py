@@ -90,6 +90,15 @@ def open_files(path: Path, new_store: str, new_epoch: str) -> OpenFiles:
         raise
 
 
+def id_beside(path: Path, new_store: str) -> str:
+    """The id of the owner whose store is, or will be, at `path`; one that has none yet gets the given one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = _kept_id(path)
+    if not kept:
+        _keep_id(path, new_store)
+    return kept or new_store
+
+
 def take_up(connection: sqlite3.Connection, new_store: str, new_epoch: str) -> tuple[str, Position]:
     """Makes the tables of a store where there are none: its id, and where its log stands. Raises Conflict if a later
     version wrote it.

@@ -26,7 +26,7 @@ from freehold.vocabulary.word import Word
 
 R = TypeVar("R", bound=Word)
 
-ROLES: Final = ("registrar", "image", "network", "host")
+ROLES: Final = ("directory", "registrar", "image", "network", "host")
 SEEN_DEADLINE_S: Final = 5.0
 STANDS_TRIES: Final = 3
 STANDS_DEADLINE_S: Final = 1.5

@@ -8,6 +8,7 @@ import msgspec
 from freehold.vocabulary.guest import Action, Guest, Refusal
 from freehold.vocabulary.host import Host
 from freehold.vocabulary.image import Image
+from freehold.vocabulary.machine import Machine
 from freehold.vocabulary.network import Network, NetworkQuota, Port, SecurityGroup, Subnet
 from freehold.vocabulary.request import Admission, Request
 from freehold.vocabulary.secret import Secret
@@ -29,6 +30,7 @@ from freehold.vocabulary.word import Word
 W = TypeVar("W")
 
 KINDS: Final[dict[str, type[Word]]] = {
+    "machine": Machine,
     "host": Host,
     "guest": Guest,
     "action": Action,

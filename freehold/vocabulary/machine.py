@@ -1,6 +1,14 @@
 """A machine of the cloud, and what it says on a bus that nobody trusts."""
 
-from freehold.vocabulary.word import Word
+from hashlib import blake2b
+
+from freehold.vocabulary.secret import Secret
+from freehold.vocabulary.word import Message, Word
+
+INVITATION_LIFE_S = 3600.0
+"""How long an invitation may be used, unless it says otherwise."""
+PASSPORT_LIFE_S = 7 * 24 * 3600.0
+"""How long a passport holds. Machines renew theirs when half of it is over."""
 
 
 class Passport(Word, frozen=True, kw_only=True):
@@ -42,3 +50,103 @@ class Sealed(Word, frozen=True, kw_only=True):
     time_ms: int
     body: bytes
     signature: bytes
+
+
+class Machine(Word, frozen=True, kw_only=True):
+    """A machine that was let into the cloud (kind ``machine``, key its id), as its newest passport says. Owner: the
+    directory.
+    """
+
+    id: str
+    name: str
+    roles: tuple[str, ...]
+    cluster: str
+    stores: tuple[str, ...] = ()
+    key: bytes
+    enrolled: int
+    """Clock time."""
+    expires_ms: int
+    """When its passport ends."""
+    barred: int = 0
+    """Clock time at which it was shut out; 0: it wasn't."""
+
+
+class MachineRequest(Word, frozen=True, kw_only=True):
+    """What a machine asks a passport with: its new public key, the stores that are its own, and the proof that it has
+    the key: a signature over all of it and what it is asked with.
+    """
+
+    key: bytes
+    stores: tuple[str, ...] = ()
+    signature: bytes = b""
+
+
+class Invite(Message, frozen=True, kw_only=True):
+    """Lets a machine in that isn't known yet: whoever shows the invitation. Conflict if another has the name. Answer:
+    Invited.
+    """
+
+    name: str
+    roles: tuple[str, ...]
+    cluster: str
+    life_s: float = INVITATION_LIFE_S
+
+
+class Invited(Word, frozen=True, kw_only=True):
+    """An invitation, which serves one machine. `authority`: the public key that vouches for this cloud's machines."""
+
+    id: str
+    secret: Secret
+    authority: bytes
+    expires_ms: int
+
+
+class Enroll(Message, frozen=True, kw_only=True):
+    """Takes an invitation up. The secret itself isn't sent: `mac` is BLAKE2b of `request` (a MachineRequest, encoded)
+    with the secret as key. Asked again with the same request, it gives the same machine a passport again.
+
+    Errors: Unauthorized (no such invitation, over, or another secret), Conflict (it was used). Answer: Passported.
+    """
+
+    invitation: str
+    request: bytes
+    mac: bytes
+
+
+class Renew(Message, frozen=True, kw_only=True):
+    """Asks for a passport of a new key for a machine that has one. `signature`: over `request`, by the key that the
+    directory knows. Errors: Unauthorized. Answer: Passported.
+    """
+
+    machine: str
+    request: bytes
+    signature: bytes
+
+
+class Passported(Word, frozen=True, kw_only=True):
+    """A passport (a SealedPassport, encoded). `mac`: BLAKE2b of it with the invitation's secret: who asked knows by it
+    that the directory has answered. Empty for a renewal.
+    """
+
+    passport: bytes
+    mac: bytes = b""
+
+
+class Bar(Message, frozen=True, kw_only=True):
+    """Shuts a machine out, for good. Errors: NotFound. Answer: Done."""
+
+    machine: str
+
+
+class Barred(Word, frozen=True, kw_only=True):
+    """The machines that were shut out and whose passports haven't ended. Said again and again."""
+
+    machines: tuple[str, ...]
+
+
+DirectoryQuestion = Invite | Enroll | Bar
+
+
+def mac(secret: Secret, text: bytes) -> bytes:
+    """What proves that its sender has the secret: BLAKE2b with the secret as key, 32 bytes."""
+    return blake2b(text, key=secret.reveal().encode(), digest_size=32).digest()

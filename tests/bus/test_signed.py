@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from freehold.bus import signed
 from freehold.bus.interface import CARRIED_BYTES_MAX
 from freehold.bus.local import LocalBus
-from freehold.bus.signed import Heard, Identity, SignedBus, sealed_passport
+from freehold.bus.passports import Identity, sealed_passport
+from freehold.bus.signed import Heard, SignedBus
 from freehold.runtime.chance import SeededChance
 from freehold.runtime.keys import SigningKey
 from freehold.vocabulary.codec import decode, encode

@@ -11,7 +11,8 @@ from freehold.bus.ears import BACKLOG_MAX
 from freehold.bus.interface import BODY_BYTES_MAX, CARRIED_BYTES_MAX, Bus
 from freehold.bus.local import LocalBus
 from freehold.bus.nats import NatsBus, NatsPlace
-from freehold.bus.signed import Identity, SignedBus, sealed_passport
+from freehold.bus.passports import Identity, sealed_passport
+from freehold.bus.signed import SignedBus
 from freehold.runtime.chance import SystemChance
 from freehold.runtime.clock import SystemClock
 from freehold.runtime.keys import SigningKey

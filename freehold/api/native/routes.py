@@ -4,13 +4,17 @@ from typing import Final
 
 from freehold.api import faults
 from freehold.api.call import Door, Route, Routes
-from freehold.api.native import status, story
+from freehold.api.native import machines, status, story
 
 ROUTES: Final[Routes] = {
     ("GET", "/v1/owners"): Route(status.owners, "native:admin"),
     ("GET", "/v1/hosts"): Route(status.hosts, "native:admin"),
     ("GET", "/v1/guests/{id}"): Route(status.guest, "native:admin"),
     ("GET", "/v1/stories/{id}"): Route(story.show, "native:admin"),
+    ("GET", "/v1/machines"): Route(machines.index, "native:admin"),
+    ("POST", "/v1/machines"): Route(machines.enroll, "native:enroll"),
+    ("DELETE", "/v1/machines/{id}"): Route(machines.bar, "native:admin"),
+    ("POST", "/v1/invitations"): Route(machines.invite, "native:admin"),
 }
 
 DOOR: Final = Door("freehold", ROUTES, faults.keystone)

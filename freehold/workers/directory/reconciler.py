@@ -1,0 +1,22 @@
+"""What is said again and again, from the store: who is barred. Invitations that are over are forgotten."""
+
+from freehold.runtime.clock import HybridClock
+from freehold.vocabulary.units import unix_ms
+from freehold.workers.directory import lifecycle
+from freehold.workers.directory.records import Records
+
+PERIOD_S = 2.0
+"""Between two times that it is said who is barred: a machine is cut off everywhere within a few of these."""
+
+
+class Reconciler:
+    """Looks at the store."""
+
+    def __init__(self, records: Records, clock: HybridClock) -> None:
+        self._records, self._clock = records, clock
+
+    def look(self) -> tuple[str, ...]:
+        """Who is barred now."""
+        now = self._clock.now()
+        self._records.forget_invitations(unix_ms(now))
+        return lifecycle.still_barred(self._records.machines(), now)

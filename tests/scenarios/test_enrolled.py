@@ -1,0 +1,55 @@
+"""A cloud of many machines from nothing: a control machine, a host that is let in and shut out, a bus nobody trusts."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.nats_server import nats_server
+from tests.scenarios.cloud import Cloud, until
+from tests.scenarios.test_processes import a_network
+
+CONTROL = ["directory", "registrar", "image", "scheduler", "network", "api"]
+
+
+@pytest.mark.timeout(300)
+async def test_a_host_is_let_in_builds_and_is_shut_out(tmp_path: Path) -> None:
+    async with nats_server() as server:
+        given = {"bus": server.url, "log_level": "warning", "hypervisor": "simulated"}
+        control = Cloud(tmp_path / "control", roles=CONTROL, **given)
+        host, stranger = (Cloud(tmp_path / name, "host", **given) for name in ("host", "stranger"))
+        try:
+            await control.start()
+            assert "signed" in control.log.read_text()
+            invitation = await said(control, "machine", "invite", "h1")
+            taken = ("--from", control.url, "--invitation", invitation, "--config", str(tmp_path / "host.toml"))
+            assert "this machine is h1" in await said(host, "enroll", *taken)
+            code, error = await stranger.command("enroll", *taken)
+            assert code == 1 and "was used by another machine" in error
+            await host.start()
+            await stranger.start()  # without a passport: nobody hears it
+            image, network = await control.new_image(), await a_network(control)
+            guest = await control.created("first", image, network)
+            await control.becomes(guest, "ACTIVE")
+            assert (await control.get("/freehold/v1/hosts"))["hosts"][0]["state"] == "heard"
+            assert len((await control.get("/freehold/v1/hosts"))["hosts"]) == 1
+
+            assert "shut out" in await said(control, "machine", "bar", "h1")
+            late = await control.created("second", image, network)
+
+            async def refused() -> bool:
+                return "reason=barred" in control.log.read_text()
+
+            await until(refused, 5, control.last_lines)
+            assert (await control.server(late))["status"] == "BUILD"
+            assert (await control.server(guest))["status"] == "ACTIVE", "what was last known of it"
+            assert await host.stop() == 0 and await stranger.stop() == 0 and await control.stop() == 0
+        finally:
+            for one in (control, host, stranger):
+                if one.process is not None:
+                    await one.kill()
+
+
+async def said(cloud: Cloud, *command: str) -> str:
+    code, text = await cloud.command(*command)
+    assert code == 0, text
+    return text.strip()
