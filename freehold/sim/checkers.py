@@ -1,7 +1,7 @@
 """What must always hold, looked at as it happens. Each check names the sentence of the design that it stands for."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
@@ -18,7 +18,7 @@ from freehold.vocabulary.errors import StoreFailed
 from freehold.vocabulary.guest import Guest, GuestState, Power, Refusal
 from freehold.vocabulary.host import Capacity, Host, needed_by
 from freehold.vocabulary.network import Port
-from freehold.vocabulary.request import Admission
+from freehold.vocabulary.request import Admission, Stage
 from freehold.vocabulary.tenant import Quota
 
 if TYPE_CHECKING:
@@ -101,7 +101,10 @@ class Checkers:
         if asked_before and guest in site.held_at_start:
             self.violated(f"guest {guest} was to be deleted when {site.name} started, and {site.name} ran it")
         durable = site.store.row("guest", guest)
-        state = None if durable is None else decode(durable, Guest).state
+        record = None if durable is None else decode(durable, Guest)
+        state = None if record is None else record.state
+        if record is not None and record.launched is None and self._is_active(guest, site, record.deed):
+            self.violated(f"guest {guest} was known to have run on {site.name}, which has built it anew")
         if state not in LAUNCHED_UNDER:
             self.violated(f"{site.name} ran guest {guest} when its record on disk was {state}")
 
@@ -167,7 +170,7 @@ class Checkers:
         elif entry.kind == "port":
             self._port(entry)
         elif entry.kind == "guest":
-            self._guest(site, entry)
+            self._guest(cast("HostSite", site), entry)
         elif entry.kind == "refusal" and entry.value is not None:
             refused, place = decode(entry.value, Refusal), (site.store.id, entry.key)
             self._refused[place] = max(self._refused.get(place, 0), refused.deed)
@@ -229,10 +232,10 @@ class Checkers:
             if holder != entry.key:
                 self.violated(f"{name[1]} was given to port {entry.key} and to port {holder}")
 
-    def _guest(self, site: "Site", entry: Entry) -> None:
+    def _guest(self, site: "HostSite", entry: Entry) -> None:
         """Only the host in the highest deed may run the guest; a host speaks for itself alone."""
         room = self._rooms.setdefault(site.name, {})
-        room.pop(entry.key, None)
+        is_new = room.pop(entry.key, None) is None
         self._check_kept(site, entry)
         if entry.value is None:
             self._world.tell(site.name, f"guest {entry.key[:8]} is gone")
@@ -240,24 +243,36 @@ class Checkers:
         guest = decode(entry.value, Guest)
         self._world.tell(site.name, f"guest {entry.key[:8]} is {guest.state.value}")
         room[guest.id] = needed_by(guest.spec.flavor)
+        left = site.guests.get(guest.id)
+        if is_new and guest.state is GuestState.FETCHING_IMAGE and left is not None and left.boots:
+            self.violated(f"guest {guest.id} has run on {site.name}, and is built over")
         admission = self._admissions.get(guest.id)
         if admission is not None and admission.deed is not None and guest.deed > admission.deed.number:
             self.violated(
                 f"{site.name} holds deed {guest.deed} of {guest.id}; the registrar gave {admission.deed.number}"
             )
 
-    def _check_kept(self, site: "Site", entry: Entry) -> None:
+    def _check_kept(self, site: "HostSite", entry: Entry) -> None:
         """No guest admitted is lost: one that was shown to run is taken apart for nobody but who deletes it."""
         guest = None if entry.value is None else decode(entry.value, Guest)
         goes = guest is None or guest.state in (GuestState.DELETING, GuestState.REFUSING)
         if not goes and guest is not None and guest.launched is not None:
             self._ran[guest.id] = (site.name, guest.deed)
-        name, deed = self._ran.get(entry.key, ("", 0))
-        if not goes or name != site.name or entry.key in self.ended or entry.key in self._delete_asked_s:
-            return
         admission = self._admissions.get(entry.key)
-        if admission is not None and admission.deed is not None and admission.deed.number == deed:
+        if not goes or admission is None or admission.deed is None or entry.key in self._delete_asked_s:
+            return
+        number = admission.deed.number
+        if self._ran.get(entry.key) == (site.name, number) or self._is_active(entry.key, site, number):
             self.violated(f"guest {entry.key} ran on {site.name}, nobody deleted it, and it is taken apart")
+
+    def _is_active(self, guest: str, site: "HostSite", number: int) -> bool:
+        """Whether the registrar knows that the guest has run on this host under this deed: though the host's disk may
+        be older.
+        """
+        admission = self._admissions.get(guest)
+        if admission is None or admission.stage is not Stage.ACTIVE or admission.deed is None or site.store is None:
+            return False
+        return (admission.deed.host, admission.deed.number) == (site.store.id, number)
 
     # --- the bus ---------------------------------------------------------------------------------------------------
 

@@ -165,9 +165,13 @@ class StoreFile:
         found = self.connection.execute("SELECT value FROM rows WHERE kind = ? AND key = ?", (kind, key)).fetchone()
         return None if found is None else bytes(found[0])
 
+    def copied(self) -> bytes:
+        """All that is on the disk now."""
+        return self.connection.serialize()
+
     def copy(self) -> None:
         """Takes a copy that the store may be put back to."""
-        self.copies.append(self.connection.serialize())
+        self.copies.append(self.copied())
         del self.copies[:-COPIES_MAX]
 
     def put_back(self, copy: bytes) -> None:

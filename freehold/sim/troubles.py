@@ -7,7 +7,8 @@ from freehold.sim.plan import Trouble
 from freehold.sim.process import Process
 from freehold.sim.site import ApiSite, HostSite, Site
 from freehold.sim.world import CALLERS_PLACE, World
-from freehold.vocabulary.guest import Power
+from freehold.vocabulary.codec import decode
+from freehold.vocabulary.guest import Guest, Power
 
 _POWERS: Final[dict[str, Power | None]] = {
     "guest powers off": Power.OFF,
@@ -64,19 +65,48 @@ def _put_back_at_delete(world: World, host: HostSite) -> None:
     """As soon as a guest that comes from now on is gone from a host's disk, the disk is as it is now."""
     store = host.store
     assert store is not None
-    store.copy()
-    copy, held, came = store.copies[-1], set(store.keys("guest")), set[str]()
+    copy, held, came = store.copied(), set(store.keys("guest")), set[str]()
 
-    def at_commit(moment: str, process: Process) -> bool:
-        if moment != "after" or process is not host.process:
-            return False
+    def is_time() -> bytes | None:
         there = set(store.keys("guest"))
         came.update(there - held)
-        if came <= there:
+        return None if came <= there else copy
+
+    _put_back_when(world, host, is_time, "before a guest came that was deleted")
+
+
+def _put_back_to_a_build(world: World, host: HostSite) -> None:
+    """As soon as a guest that is claimed from now on has run, the disk is as it was when the guest was being built."""
+    store = host.store
+    assert store is not None
+    held, copies = set(store.keys("guest")), dict[str, bytes]()
+
+    def is_time() -> bytes | None:
+        for key in store.keys("guest"):
+            row = None if key in held else store.row("guest", key)
+            if row is not None and decode(row, Guest).launched is not None:
+                held.add(key)
+                if key in copies:
+                    return copies[key]
+            elif row is not None:
+                copies.setdefault(key, store.copied())
+        return None
+
+    _put_back_when(world, host, is_time, "when a guest was built that has run since")
+
+
+def _put_back_when(world: World, host: HostSite, is_time: Callable[[], bytes | None], told: str) -> None:
+    """After each commit it is asked whether the disk is to be put back, and to what."""
+    store = host.store
+    assert store is not None
+
+    def at_commit(moment: str, process: Process) -> bool:
+        copy = is_time() if moment == "after" and process is host.process else None
+        if copy is None:
             return False
         store.at_commit = None
         host.kill()
-        world.later(0.0, world.put_back_to, host, copy, "before a guest came that was deleted")
+        world.later(0.0, world.put_back_to, host, copy, told)
         return True
 
     store.at_commit = at_commit
@@ -102,6 +132,7 @@ _HOST: Final[dict[str, Callable[[World, HostSite, Trouble], None]]] = {
     "power cut": lambda world, host, trouble: world.cut_power(host, trouble.for_s),
     "put back": lambda world, host, trouble: world.put_back(host, trouble.amount),
     "put back at a delete": lambda world, host, _trouble: _put_back_at_delete(world, host),
+    "put back to a build": lambda world, host, _trouble: _put_back_to_a_build(world, host),
     "store deleted": lambda world, host, _trouble: world.delete_store(host),
     "host dies": lambda world, host, _trouble: world.die(host),
     "guest appears": lambda world, host, _trouble: world.put_stranger(host),

@@ -97,9 +97,12 @@ class Witness:
             restored = guest.state is not GuestState.FETCHING_IMAGE
             self._seen.append(Claimed(entry.key, host, guest.deed, restored))
 
-    def check(self) -> str:
-        """What the model doesn't allow of what was seen, as a sentence; empty if it allows all."""
-        for guest in dict.fromkeys(event.guest for event in self._seen if isinstance(event, Admitted)):
+    def check(self, failed_only: bool = False) -> str:
+        """What the model doesn't allow of what was seen, as a sentence; empty if it allows all. `failed_only`: of
+        guests whose request has failed.
+        """
+        kind = Failed if failed_only else Admitted
+        for guest in dict.fromkeys(event.guest for event in self._seen if isinstance(event, kind)):
             trace = self.trace(guest)
             said = _played(trace) if fits_the_model(trace) else None
             if said:

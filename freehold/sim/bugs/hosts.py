@@ -71,12 +71,6 @@ BUGS: Final = (
         "given = intent.refused_deed < number",
     ),
     Bug(
-        "a late build is taken for a guest whose request has failed",
-        f"{_HOST}.clearance",
-        "wanted = given and not (intent.failed or deleting)",
-        "wanted = given and not deleting",
-    ),
-    Bug(
         "what is left of a guest is built over",
         f"{_HOST}.claims",
         "if build.restore or power is not Power.ABSENT:",
