@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 
 SETTLED_S: Final = 1200.0
 """By then everything must have settled: a build's deadline, and what follows from it."""
+PROGRESS_S: Final = 200.0
+"""A state in progress may last so long: a driver that hangs is given two minutes."""
+IN_PROGRESS: Final = frozenset(GuestState) - {
+    GuestState.RUNNING,
+    GuestState.STOPPED,
+    GuestState.PAUSED,
+    GuestState.CRASHED,
+    GuestState.QUARANTINED,
+}
 QUIET_S: Final = 60.0
 TRACED_EVERY: Final = 4
 """Seeds, of which one is held against the model of deeds; and so is every run in which less was seen than this:"""
@@ -34,8 +43,9 @@ async def settle(world: "World", clients: list["Client"]) -> None:
     """Waits until all has settled, and looks at what there is. Violations go to the world's checkers."""
     await asyncio.sleep(max(0.0, world.all_came_s - world.loop.time()))
     until = world.loop.time() + SETTLED_S
-    why = "it was never looked at"
+    why, busy_s = "it was never looked at", dict[tuple[str, str, str], float]()
     while world.loop.time() < until and not world.checkers.found:
+        _check_progress(world, busy_s)
         sure = all([await client.make_sure() for client in clients])
         why = unsettled(world) if sure else "a create isn't answered"
         if not why:
@@ -51,6 +61,23 @@ async def settle(world: "World", clients: list["Client"]) -> None:
         check(world)
     await _promises(world, clients)
     await _quiet(world)
+
+
+def _check_progress(world: "World", busy_s: dict[tuple[str, str, str], float]) -> None:
+    """Nothing in progress stays so: each state of it leads on when nothing goes wrong. `busy_s`: since when."""
+    now_s = world.loop.time()
+    busy = {
+        (host.name, guest.id, guest.state.value)
+        for host in _living(world)
+        if host.worker is not None and host.worker.cleared
+        for guest in _guests(host)
+        if guest.state in IN_PROGRESS
+    }
+    for over in busy_s.keys() - busy:
+        del busy_s[over]
+    for place in sorted(busy):
+        if now_s - busy_s.setdefault(place, now_s) > PROGRESS_S:
+            world.checkers.violated(f"guest {place[1]} on {place[0]} is {place[2]} for {PROGRESS_S:g} s")
 
 
 def unsettled(world: "World") -> str:

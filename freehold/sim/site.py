@@ -2,6 +2,8 @@
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -216,6 +218,9 @@ class SchedulerSite(Site):
         return self.worker.tasks
 
 
+LOOKS: Final = ("power", "guests")
+
+
 class Watched:
     """A driver around whose calls the world may kill the process that makes them."""
 
@@ -228,6 +233,8 @@ class Watched:
         if self._site.hangs.get(verb):
             self._site.hangs[verb] -= 1
             return _never
+        if verb in LOOKS and self._site.slow_s:
+            return partial(self._old_news, real)
         around = self._site.world.around_verb
         if around is None or not asyncio.iscoroutinefunction(real):
             return real
@@ -246,6 +253,12 @@ class Watched:
             return result
 
         return call
+
+    async def _old_news(self, real: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+        """What was so when it was looked at, told a while later."""
+        seen = await real(*arguments)
+        await asyncio.sleep(self._site.world.random.uniform(0.0, self._site.slow_s))
+        return seen
 
     async def _maybe_killed(self, verb: str, moment: str, number: int) -> None:
         around = self._site.world.around_verb
@@ -271,6 +284,10 @@ class HostSite(Site):
         """Guests that were started here past the worker."""
         self.hangs: dict[str, int] = {}
         """How many of the next calls of a driver's verb never return."""
+        self.deaf: set[str] = set()
+        """Guests whose system doesn't hear that it shall shut down, whoever drives them."""
+        self.slow_s = 0.0
+        """How long an answer of the hypervisor may be old when it comes."""
         self.guests = Guests(lambda guest, before, after: world.checkers.guest_kept(self, guest, before, after))
         self.ports = Ports(lambda record: world.checkers.port_plugged(self, record))
         self.hypervisor: SimulatedHypervisor | None = None
@@ -289,6 +306,7 @@ class HostSite(Site):
             boot=f"{self.name}/{self.boots}",
             guests=self.guests,
         )
+        self.hypervisor.deaf = self.deaf
         self.images = SimulatedImageCache(self.clock, fetch_s=0.2)
         fabric = SimulatedFabric(records=self.ports)
         store = self.open_store(means, process)

@@ -3,12 +3,16 @@
 from collections.abc import Callable
 from typing import Final
 
+from freehold.sim.machine import Everybody
 from freehold.sim.plan import Trouble
 from freehold.sim.process import Process
 from freehold.sim.site import ApiSite, HostSite, Site
 from freehold.sim.world import CALLERS_PLACE, World
 from freehold.vocabulary.codec import decode
 from freehold.vocabulary.guest import Guest, Power
+
+SLOW_S: Final = 4.0
+"""How old an answer of a slow hypervisor may be: less than a worker waits for it."""
 
 _POWERS: Final[dict[str, Power | None]] = {
     "guest powers off": Power.OFF,
@@ -112,6 +116,23 @@ def _put_back_when(world: World, host: HostSite, is_time: Callable[[], bytes | N
     store.at_commit = at_commit
 
 
+def _slow_driver(world: World, host: HostSite, trouble: Trouble) -> None:
+    """What a host hears of its hypervisor is old."""
+    world.faults["driver is slow"] += 1
+    world.tell(host.name, f"its hypervisor answers late for {trouble.for_s:g} s")
+    host.slow_s = SLOW_S
+    world.later(trouble.for_s, setattr, host, "slow_s", 0.0)
+
+
+def _deafen(world: World, host: HostSite, _trouble: Trouble) -> None:
+    """The systems of a host's guests don't hear any more that they shall shut down."""
+    world.faults["guests deaf"] += 1
+    world.tell(host.name, "its guests are deaf from now on")
+    host.deaf = Everybody()
+    if host.hypervisor is not None:
+        host.hypervisor.deaf = host.deaf
+
+
 def _others(world: World, site: Site) -> list[str]:
     return [place for place in (*world.sites, CALLERS_PLACE) if place != site.name]
 
@@ -137,6 +158,8 @@ _HOST: Final[dict[str, Callable[[World, HostSite, Trouble], None]]] = {
     "host dies": lambda world, host, _trouble: world.die(host),
     "guest appears": lambda world, host, _trouble: world.put_stranger(host),
     "driver fails": lambda world, host, trouble: world.fail_driver(host, trouble.amount),
+    "driver is slow": _slow_driver,
+    "guests are deaf": _deafen,
     "driver hangs": lambda world, host, trouble: world.hang_driver(host, trouble.amount),
     "image can't be fetched": lambda world, host, trouble: world.fail_fetch(host, trouble.for_s),
 }

@@ -379,6 +379,7 @@ class World:
                 site.store.at_commit = None
             if isinstance(site, HostSite):
                 site.hangs.clear()
+                site.slow_s = 0.0
                 if site.images is not None:
                     site.images.faults.clear()
             if site.process is not None and site.process.paused:

@@ -95,12 +95,6 @@ BUGS: Final = (
         "            pass",
     ),
     Bug(
-        "old news of a guest's power counts",
-        f"{_HOST}.lifecycle",
-        "case PowerSeen(since=since) if since != guest.updated:",
-        "case PowerSeen(since=since) if since < 0:",
-    ),
-    Bug(
         "an answer counts that isn't asked for any more",
         f"{_HOST}.lifecycle",
         "EffectFailed(effect=effect) if effect is not effect_of(guest):",
