@@ -1,7 +1,5 @@
 """Asking a running cloud, over HTTP, as the admin of its openrc."""
 
-import asyncio
-import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -11,25 +9,17 @@ from rich.table import Table
 
 from freehold.cli.client import Client
 from freehold.cli.credentials import read_admin
-from freehold.vocabulary.errors import FreeholdError
+from freehold.cli.ending import run
 
 
 def status(state: Path) -> None:
     """Prints hosts and owners."""
-    _run(_status(state))
+    run(_status(state))
 
 
 def story(state: Path, about: str) -> None:
     """Prints what happened."""
-    _run(_story(state, about))
-
-
-def _run(work: Any) -> None:
-    try:
-        asyncio.run(work)
-    except FreeholdError as error:
-        print(f"freehold: {error.message}", file=sys.stderr)
-        raise SystemExit(1) from error
+    run(_story(state, about))
 
 
 async def _status(state: Path) -> None:

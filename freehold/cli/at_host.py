@@ -1,21 +1,20 @@
 """Asking the host workers of this machine, over the sockets in their state folder."""
 
-import asyncio
 import os
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from freehold.cli.ending import run
 from freehold.runtime.chance import SystemChance, new_urn
 from freehold.runtime.clock import SystemClock
 from freehold.runtime.local_socket import ask_local
 from freehold.vocabulary.codec import decode, encode
-from freehold.vocabulary.errors import Broken, Conflict, Forbidden, FreeholdError, NotFound, Unavailable, raised_from
+from freehold.vocabulary.errors import Broken, Conflict, Forbidden, NotFound, Unavailable, raised_from
 from freehold.vocabulary.guest import ConsoleLog, ConsoleOutput, GuestState, Reboot, RebootKind, Start, Stop
 from freehold.vocabulary.ids import is_uuid
 from freehold.vocabulary.local import (
@@ -45,44 +44,31 @@ W = TypeVar("W", bound=Word)
 
 def list_guests(state: Path, host: str) -> None:
     """Prints the guests of all hosts here, or of one."""
-    _run(_list(state, host))
+    run(_list(state, host))
 
 
 def start(state: Path, host: str, guest: str, *, wait: bool, without_registrar: bool) -> None:
     """Starts a guest."""
     command = Start(urn=new_urn(SystemChance()), guest=guest, user="", project="")
-    _run(_order(state, host, LocalOrder(command=command, without_registrar=without_registrar), wait=wait))
+    run(_order(state, host, LocalOrder(command=command, without_registrar=without_registrar), wait=wait))
 
 
 def stop(state: Path, host: str, guest: str, *, wait: bool, grace_s: float) -> None:
     """Stops a guest."""
     command = Stop(urn=new_urn(SystemChance()), guest=guest, user="", project="", grace_s=grace_s)
-    _run(_order(state, host, LocalOrder(command=command), wait=wait))
+    run(_order(state, host, LocalOrder(command=command), wait=wait))
 
 
 def reboot(state: Path, host: str, guest: str, *, wait: bool, hard: bool, without_registrar: bool) -> None:
     """Restarts a guest."""
     how = RebootKind.HARD if hard else RebootKind.SOFT
     command = Reboot(urn=new_urn(SystemChance()), guest=guest, user="", project="", how=how)
-    _run(_order(state, host, LocalOrder(command=command, without_registrar=without_registrar), wait=wait))
+    run(_order(state, host, LocalOrder(command=command, without_registrar=without_registrar), wait=wait))
 
 
 def console(state: Path, host: str, guest: str, *, lines: int | None, follow: bool) -> None:
     """Prints a guest's console."""
-    _run(_console(state, host, guest, lines, follow=follow))
-
-
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    try:
-        asyncio.run(work)
-    except FreeholdError as error:
-        print(f"freehold: {error.message}", file=sys.stderr)
-        raise SystemExit(1) from error
-    except KeyboardInterrupt as error:
-        raise SystemExit(130) from error
-
-
-# --- the hosts here ----------------------------------------------------------------------------------------------
+    run(_console(state, host, guest, lines, follow=follow))
 
 
 async def _ask(door: Path, question: LocalQuestion, answer: type[W]) -> W:

@@ -1,10 +1,7 @@
 """What the commands about machines do."""
 
-import asyncio
 import base64
 import re
-import sys
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,10 +13,11 @@ from freehold import config
 from freehold.bus import passports
 from freehold.cli.client import Client
 from freehold.cli.credentials import read_admin
+from freehold.cli.ending import run
 from freehold.runtime.chance import SystemChance
 from freehold.runtime.keys import SigningKey
 from freehold.store.identity import KeptIdentity, keep_identity, own_stores, read_identity
-from freehold.vocabulary.errors import BadRequest, Conflict, FreeholdError, NotFound, Unavailable
+from freehold.vocabulary.errors import BadRequest, Conflict, NotFound, Unavailable
 from freehold.vocabulary.machine import mac
 from freehold.vocabulary.secret import Secret
 
@@ -29,30 +27,22 @@ _FORM: Final = re.compile(r"fh1\.([0-9a-f-]{36})\.([0-9a-f]{16,128})\.([0-9a-f]{
 
 def show(state: Path) -> None:
     """Prints the machines."""
-    _run(_show(state))
+    run(_show(state))
 
 
 def invite(state: Path, name: str, roles: tuple[str, ...], cluster: str, life_s: float) -> None:
     """Prints an invitation."""
-    _run(_invite(state, name, roles, cluster, life_s))
+    run(_invite(state, name, roles, cluster, life_s))
 
 
 def bar(state: Path, name: str) -> None:
     """Shuts a machine out."""
-    _run(_bar(state, name))
+    run(_bar(state, name))
 
 
 def enroll(path: Path | None, state: Path, invitation: str, url: str) -> None:
     """Takes an invitation up."""
-    _run(_enroll(path, state, invitation, url))
-
-
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    try:
-        asyncio.run(work)
-    except FreeholdError as error:
-        print(f"freehold: {error.message}", file=sys.stderr)
-        raise SystemExit(1) from error
+    run(_enroll(path, state, invitation, url))
 
 
 async def _show(state: Path) -> None:

@@ -1,36 +1,24 @@
 """Restoring a store from its backup."""
 
-import asyncio
-import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from freehold import assemble
-from freehold.vocabulary.errors import FreeholdError
+from freehold.cli.ending import run
 from freehold.vocabulary.units import iso_millis
 from freehold.workers.restore import Damaged
 
 
 def show(place: str) -> None:
     """Prints what can be restored."""
-    _run(_show(place))
+    run(_show(place))
 
 
 def restore(state: Path, place: str, *, store: str, role: str, replace: bool) -> None:
     """Restores one store, and says what was done."""
-    _run(_restore(state, place, store=store, role=role, replace=replace))
-
-
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    try:
-        asyncio.run(work)
-    except FreeholdError as error:
-        print(f"freehold: {error.message}", file=sys.stderr)
-        raise SystemExit(1) from error
+    run(_restore(state, place, store=store, role=role, replace=replace))
 
 
 async def _show(place: str) -> None:
