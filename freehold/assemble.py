@@ -16,7 +16,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final, Protocol
 
-from msgspec.structs import replace
 from starlette.types import ASGIApp
 
 from freehold.api.admission import limits_of
@@ -47,7 +46,7 @@ from freehold.runtime.local_socket import LocalSocket
 from freehold.runtime.machine import boot_id, host_name
 from freehold.runtime.tasks import Offload, Tasks, ThreadOffload, offload_inline
 from freehold.store.database import Store
-from freehold.store.identity import keep_identity, own_stores, read_identity
+from freehold.store.identity import IdentityFile, keep_identity, own_stores, read_identity
 from freehold.views.cloud import CloudView
 from freehold.vocabulary.errors import BadRequest, Broken
 from freehold.vocabulary.secret import Secret
@@ -129,11 +128,8 @@ class Running:
         if kept is None:
             return bus
 
-        def keep(key: bytes, passport: bytes) -> None:
-            keep_identity(settings.state, replace(kept, key=Secret(key.hex()), passport=passport))
-
         identity = Identity(kept.passport, SigningKey(bytes.fromhex(kept.key.reveal())))
-        membership = Membership(bus, identity, kept.authority, clock.clock, chance, keep)
+        membership = Membership(bus, identity, kept.authority, clock.clock, chance, IdentityFile(settings.state))
         await self._start(membership)
         return membership.bus
 

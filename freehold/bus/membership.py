@@ -1,7 +1,6 @@
 """A machine's place among the others: it speaks under its passport, renews that, and hears who was shut out."""
 
-from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from freehold.bus import passports, subjects, talk
 from freehold.bus.interface import Bus, Subscription
@@ -9,7 +8,7 @@ from freehold.bus.passports import Identity
 from freehold.bus.signed import SignedBus
 from freehold.runtime.chance import Chance
 from freehold.runtime.clock import Clock
-from freehold.runtime.keys import KEY_BYTES, SigningKey
+from freehold.runtime.keys import SigningKey
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks, periodically
 from freehold.vocabulary.errors import FreeholdError
@@ -20,20 +19,24 @@ LOOK_PERIOD_S: Final = 600.0
 _log = logger("membership")
 
 
+class Rolled(Protocol):
+    """Where the machine's key is kept while it is rolled."""
+
+    def next_key(self, chance: Chance) -> bytes:
+        """The key to ask a passport for; the same one until `take`."""
+
+    def take(self, passport: bytes) -> None:
+        """Keeps the next key and its passport as the machine's."""
+
+
 class Membership:
-    """`bus` is what the machine's roles are handed. `keep` keeps a new key and passport before they are used."""
+    """`bus` is what the machine's roles are handed. `kept` is written before a new key and passport are used."""
 
     def __init__(
-        self,
-        over: Bus,
-        identity: Identity,
-        authority: bytes,
-        clock: Clock,
-        chance: Chance,
-        keep: Callable[[bytes, bytes], None],
+        self, over: Bus, identity: Identity, authority: bytes, clock: Clock, chance: Chance, kept: Rolled
     ) -> None:
         self._identity, self._authority, self._clock, self._chance = identity, authority, clock, chance
-        self._keep = keep
+        self._kept = kept
         self._barred: frozenset[str] = frozenset()
         self.bus = SignedBus(over, identity, authority, clock, chance, lambda machine: machine in self._barred)
         self.tasks = Tasks("membership")
@@ -69,13 +72,12 @@ class Membership:
 
     async def renew(self, passport: Passport) -> None:
         """Gets a passport of a new key. Raises what the directory refuses with, or NoAnswer; the old one holds then."""
-        secret = self._chance.bytes(KEY_BYTES)
-        key = SigningKey(secret)
+        key = SigningKey(self._kept.next_key(self._chance))
         request = passports.machine_request(key, passport.stores, passport.machine)
         signature = passports.renewal(self._identity.key, request)
         question = Renew(machine=passport.machine, request=request, signature=signature)
         answer = await talk.ask(self.bus, subjects.ASK_PASSPORT, question, Passported)
-        self._keep(secret, answer.passport)
+        self._kept.take(answer.passport)
         self._identity = Identity(answer.passport, key)
         self.bus.identify(self._identity)
         _log.info("the passport was renewed", machine=passport.machine)

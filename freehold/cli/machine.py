@@ -9,6 +9,7 @@ from freehold.vocabulary.machine import INVITATION_LIFE_S
 
 app = typer.Typer(no_args_is_help=True, help="Lets machines into a cloud of many, and shuts them out.")
 
+DEFAULT_ROLES = ["host"]
 StateOption = Annotated[Path, typer.Option("--state", help="A state folder with an openrc of the cloud's admin.")]
 
 
@@ -24,7 +25,7 @@ def list_machines(state: StateOption) -> None:
 def invite(
     name: Annotated[str, typer.Argument(help="The machine's name, for people.")],
     state: StateOption,
-    role: Annotated[list[str], typer.Option(help="What it may be; more than once for several.")] = ["host"],  # noqa: B006
+    role: Annotated[list[str], typer.Option(help="What it may be; more than once for several.")] = DEFAULT_ROLES,
     cluster: Annotated[str, typer.Option(help="The cluster that it belongs to.")] = "default",
     life_s: Annotated[
         float, typer.Option("--life", help="Seconds for which the invitation holds.")

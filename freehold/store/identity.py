@@ -4,8 +4,11 @@ import os
 from pathlib import Path
 from typing import Final
 
+from msgspec.structs import replace
+
 from freehold.config import Settings, store_files
 from freehold.runtime.chance import Chance, new_id
+from freehold.runtime.keys import KEY_BYTES
 from freehold.store.files import id_beside
 from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.errors import Broken
@@ -23,6 +26,8 @@ class KeptIdentity(Word, frozen=True, kw_only=True):
     passport: bytes
     authority: bytes
     """The public key of the cloud's authority."""
+    next_key: Secret | None = None
+    """The key that a passport is being asked for: kept before it is asked, so that a lost answer is asked for again."""
 
 
 def read_identity(state: Path) -> KeptIdentity | None:
@@ -44,6 +49,33 @@ def keep_identity(state: Path, identity: KeptIdentity) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(state / FILE)
+
+
+class IdentityFile:
+    """Rolls the key of the machine whose state is in a folder, a step at a time. It must have an identity."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+
+    def next_key(self, chance: Chance) -> bytes:
+        """The key to ask a passport for: the same until `take`, whatever ends in between."""
+        kept = self._kept()
+        if kept.next_key is None:
+            kept = replace(kept, next_key=Secret(chance.bytes(KEY_BYTES).hex()))
+            keep_identity(self._state, kept)
+        assert kept.next_key is not None
+        return bytes.fromhex(kept.next_key.reveal())
+
+    def take(self, passport: bytes) -> None:
+        """The passport of the next key has come: the machine is known by that from now on."""
+        kept = self._kept()
+        assert kept.next_key is not None
+        keep_identity(self._state, replace(kept, key=kept.next_key, passport=passport, next_key=None))
+
+    def _kept(self) -> KeptIdentity:
+        kept = read_identity(self._state)
+        assert kept is not None
+        return kept
 
 
 def own_stores(settings: Settings, chance: Chance) -> tuple[str, ...]:

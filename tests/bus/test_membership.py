@@ -9,11 +9,28 @@ from freehold.bus.interface import CARRIED_BYTES_MAX
 from freehold.bus.local import LocalBus
 from freehold.bus.membership import LOOK_PERIOD_S, Membership
 from freehold.bus.passports import Identity, sealed_passport
+from freehold.runtime.chance import Chance
 from freehold.runtime.keys import SigningKey
 from freehold.vocabulary.codec import decode
 from freehold.vocabulary.errors import NoAnswer
 from freehold.vocabulary.machine import Barred, MachineRequest, Passport, Passported, Renew
 from tests.owners import HandClock, means_of, turns, until
+
+
+class Kept:
+    """What a machine's disk has of its key and passport."""
+
+    def __init__(self) -> None:
+        self.next = b""
+        self.taken: list[tuple[bytes, bytes]] = []
+
+    def next_key(self, chance: Chance) -> bytes:
+        self.next = self.next or chance.bytes(32)
+        return self.next
+
+    def take(self, passport: bytes) -> None:
+        self.taken.append((self.next, passport))
+        self.next = b""
 
 
 class Around:
@@ -25,7 +42,7 @@ class Around:
         self.chance = means_of().chance
         self.authority = SigningKey.made(self.chance)
         self.renewals: list[Renew] = []
-        self.kept: list[tuple[bytes, bytes]] = []
+        self.kept = Kept()
         self.directory = self.member("d", "directory")
 
     def passport(self, name: str, role: str, key: bytes) -> Passport:
@@ -45,10 +62,7 @@ class Around:
         key = SigningKey.made(self.chance)
         identity = Identity(sealed_passport(self.passport(name, role, key.public), self.authority), key)
 
-        def keep(key: bytes, passport: bytes) -> None:
-            self.kept.append((key, passport))
-
-        return Membership(self.broker, identity, self.authority.public, self.clock, self.chance, keep)
+        return Membership(self.broker, identity, self.authority.public, self.clock, self.chance, self.kept)
 
     async def answer_renewals(self) -> None:
         async def renewed(asked: Renew) -> Passported:
@@ -91,7 +105,7 @@ async def test_a_passport_is_renewed_when_half_of_it_is_over(around: Around) -> 
     await until(lambda: around.renewals)
     before = around.clock.unix_ms()
     assert host.passport is not None and host.passport.issued_ms <= before
-    assert len(around.kept) == 1 and SigningKey(around.kept[0][0]).public == host.passport.key
+    assert len(around.kept.taken) == 1 and SigningKey(around.kept.taken[0][0]).public == host.passport.key
     around.clock.move(2000)  # the first one is over
     assert await heard_from(around, host, reader) == [b"news"]
     await host.close()
@@ -103,7 +117,7 @@ async def test_while_the_directory_is_away_the_passport_holds_and_is_asked_for_a
     assert first is not None
     with pytest.raises(NoAnswer):
         await host.renew(first)
-    assert host.passport == first and not around.kept
+    assert host.passport == first and not around.kept.taken
     await around.answer_renewals()
     await host.renew(first)
     assert host.passport is not None and host.passport.key != first.key

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from freehold.config import Settings
 from freehold.runtime.chance import SeededChance
 from freehold.store.database import Store
-from freehold.store.identity import FILE, KeptIdentity, keep_identity, own_stores, read_identity
+from freehold.store.identity import FILE, IdentityFile, KeptIdentity, keep_identity, own_stores, read_identity
 from freehold.vocabulary.errors import Broken
 from freehold.vocabulary.secret import Secret
 from tests.owners import means_of, store_at
@@ -27,6 +28,15 @@ def test_a_file_that_is_damaged_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"nonsense")
     with pytest.raises(Broken, match="enroll this machine again"):
         read_identity(tmp_path)
+
+
+def test_a_key_is_rolled_in_steps_of_which_none_is_lost(tmp_path: Path) -> None:
+    keep_identity(tmp_path, KEPT)
+    asked = IdentityFile(tmp_path).next_key(SeededChance(1))
+    assert IdentityFile(tmp_path).next_key(SeededChance(2)) == asked, "by the next process, too"
+    assert read_identity(tmp_path) == replace(KEPT, next_key=Secret(asked.hex())), "the old one holds until then"
+    IdentityFile(tmp_path).take(b"new passport")
+    assert read_identity(tmp_path) == replace(KEPT, key=Secret(asked.hex()), passport=b"new passport")
 
 
 async def test_the_ids_of_stores_are_there_before_the_stores(tmp_path: Path) -> None:

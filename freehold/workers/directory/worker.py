@@ -10,7 +10,7 @@ from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks, periodically
 from freehold.store.database import Store
 from freehold.vocabulary.envelope import Done
-from freehold.vocabulary.errors import NotFound, Unauthorized
+from freehold.vocabulary.errors import Conflict, NotFound, Unauthorized
 from freehold.vocabulary.machine import (
     Bar,
     DirectoryQuestion,
@@ -104,8 +104,9 @@ class DirectoryWorker:
         request = lifecycle.requested(asked.request)
         after = lifecycle.renewed(machine, request, now)
         assert machine is not None
-        effects.check_renewal(machine.key, asked)
         effects.check_proof(request, machine.id)
+        if request.key != machine.key:  # else it has that key already, and only the answer was lost
+            effects.check_renewal(machine.key, asked)
         lifecycle.check_stores(request, self._records.machines(), but=machine.id)
         self._records.keep_machine(after, "renewal")
         return Passported(passport=await self._passport(after, now))
@@ -118,6 +119,8 @@ class DirectoryWorker:
         known = self._records.machine(machine)
         if known is None:
             raise NotFound(f"There is no machine {machine}.")
+        if self._store.id in known.stores:
+            raise Conflict("this is the directory's own machine: without it nobody could be let in or shut out")
         now = self._means.clock.now()
         position = self._records.keep_machine(lifecycle.barred(known, now), "barred")
         await self._store.durable(position)

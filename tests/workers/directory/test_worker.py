@@ -110,6 +110,13 @@ async def test_a_key_is_rolled_with_the_one_before(bench: Bench) -> None:
     assert (await bench.renew(machine, second, third)).key == third.public
 
 
+async def test_a_renewal_whose_answer_was_lost_is_asked_for_again(bench: Bench) -> None:
+    first, second = bench.key(), bench.key()
+    machine = (await bench.enroll(await bench.invite(), first)).machine
+    for _ in range(2):
+        assert (await bench.renew(machine, first, second)).key == second.public
+
+
 async def test_who_is_barred_is_named_at_once_and_again_and_gets_nothing_more(bench: Bench) -> None:
     invited, key = await bench.invite(), bench.key()
     machine = (await bench.enroll(invited, key)).machine
@@ -130,6 +137,12 @@ async def test_who_is_barred_is_named_at_once_and_again_and_gets_nothing_more(be
         await bench.enroll(invited, key)
     with pytest.raises(NotFound):
         await bench.bar("nobody")
+
+
+async def test_the_directory_doesnt_shut_itself_out(bench: Bench) -> None:
+    machine = (await bench.enroll(await bench.invite("control"), bench.key(), store=bench.store.id)).machine
+    with pytest.raises(Conflict):
+        await bench.bar(machine)
 
 
 async def test_what_was_given_holds_after_a_restart(bench: Bench) -> None:
