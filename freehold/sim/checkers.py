@@ -14,12 +14,13 @@ from freehold.views.cloud import CloudView
 from freehold.vocabulary.codec import decode
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Entry, Frame, Owner, Position, Row
-from freehold.vocabulary.errors import StoreFailed
+from freehold.vocabulary.errors import NoAnswer, StoreFailed
 from freehold.vocabulary.guest import Guest, GuestState, Power, Refusal
 from freehold.vocabulary.host import Capacity, Host, needed_by
 from freehold.vocabulary.network import Port
-from freehold.vocabulary.request import Admission, Stage
+from freehold.vocabulary.request import Admission, Request, Stage
 from freehold.vocabulary.tenant import Quota
+from freehold.vocabulary.units import unix_ms
 
 if TYPE_CHECKING:
     from freehold.sim.site import HostSite, Site
@@ -31,6 +32,9 @@ SECRET: Final = b"never-to-be-seen"
 
 RECOUNT_S: Final = 90.0
 """After a store was put back: until it is whole again, it counts guests that are gone beside those that are back."""
+
+SEEN_S: Final = 2.0
+"""Within which the process that has written a request begins to count its deadline."""
 
 LAUNCHED_UNDER: Final = frozenset(
     {GuestState.LAUNCHING, GuestState.DELETING, GuestState.REFUSING, GuestState.QUARANTINED}
@@ -52,6 +56,8 @@ class Checkers:
         self._admissions: dict[str, Admission] = {}
         self._quotas: dict[str, int] = {}
         self._counts_again_s: dict[str, float] = {}
+        self._given: dict[str, tuple[float, float]] = {}
+        """When a request was on the registrar's disk first, and how many seconds it was given."""
         self._delete_asked_s: dict[str, float] = {}
         """When the registrar had it on disk that a guest is to be deleted."""
         self._ran: dict[str, tuple[str, int]] = {}
@@ -164,6 +170,10 @@ class Checkers:
             self._check_room(site, decode(entry.value, Host))
         elif entry.kind == "admission":
             self._admission(site, entry)
+        elif entry.kind == "request" and entry.value is not None:
+            request = decode(entry.value, Request)
+            given_s = (unix_ms(request.expires) - unix_ms(request.created)) / 1000
+            self._given.setdefault(request.urn, (self._world.loop.time(), given_s))
         elif entry.kind == "quota" and entry.value is not None:
             quota = decode(entry.value, Quota)
             self._quotas[quota.project] = quota.instances
@@ -200,14 +210,9 @@ class Checkers:
         before = self._admissions.get(entry.key)
         if entry.key in self.ended:
             self.violated(f"the admission of {entry.key} was gone and is back")
-        if before is not None and before.deed is not None and after.deed is not None:
-            if after.deed.number < before.deed.number:
-                self.violated(f"the deed of {entry.key} went back from {before.deed.number} to {after.deed.number}")
-            if after.deed.number == before.deed.number and after.deed.host != before.deed.host:
-                self.violated(f"deed {after.deed.number} of {entry.key} changed its host")
-        ended = after.deed is not None and after.refused_deed == after.deed.number
-        if ended and after.deed and self._refused.get((after.deed.host, entry.key), 0) < after.deed.number:
-            self.violated(f"deed {after.deed.number} of {entry.key} ended, and its host hasn't refused it")
+        self._check_deed(before, after)
+        if after.stage is Stage.FAILED and (before is None or before.stage is not Stage.FAILED):
+            self._check_deadline(site, after)
         self._admissions[entry.key] = after
         if after.delete_urn:
             self._delete_asked_s.setdefault(entry.key, self._world.loop.time())
@@ -215,6 +220,32 @@ class Checkers:
         count = sum(admission.project == after.project for admission in self._admissions.values())
         if before is None and limit is not None and count > limit:
             self.violated(f"project {after.project} has {count} guests, its quota is {limit}")
+
+    def _check_deed(self, before: Admission | None, after: Admission) -> None:
+        """Deeds are first-wins, each follows on the one before, and ends by the refusal on its host's disk alone."""
+        guest, deed = after.guest, after.deed
+        if deed is None:
+            return
+        highest = None if before is None else before.deed
+        number = 0 if highest is None else highest.number
+        if highest is not None and deed.number == number and deed.host != highest.host:
+            self.violated(f"deed {deed.number} of {guest} changed its host")
+        if deed != highest and deed.number != number + 1:
+            self.violated(f"deed {deed.number} of {guest} was recorded after deed {number}")
+        if after.refused_deed != deed.number:
+            return
+        if self._refused.get((deed.host, guest), 0) < deed.number:
+            self.violated(f"deed {deed.number} of {guest} ended, and its host hasn't refused it")
+        if not after.delete_urn and after.stage in (Stage.SCHEDULED, Stage.BUILDING):
+            self.violated(f"admission {guest} is {after.stage} under a deed that its host has refused")
+
+    def _check_deadline(self, site: "Site", failed: Admission) -> None:
+        """Deadlines are counted on a clock that doesn't jump, from when the process saw the request first."""
+        began_s, given_s = self._given[failed.urn]
+        waited_s = self._world.loop.time() - began_s
+        expired = failed.fault is not None and failed.fault.code == NoAnswer.__name__
+        if expired and site.started_s < began_s and SEEN_S < waited_s < given_s - SEEN_S:
+            self.violated(f"the request of {failed.guest} was given {given_s:g} s, and expired in {waited_s:g} s")
 
     def _port(self, entry: Entry) -> None:
         """No address or MAC on two live guests."""

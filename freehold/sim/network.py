@@ -21,6 +21,8 @@ from freehold.vocabulary.errors import NoAnswer, TooLarge
 LATENCY_S_MIN: Final = 0.0002
 LATENCY_S_SPAN: Final = 0.002 - LATENCY_S_MIN
 BACKLOG_MAX: Final = 10_000
+KEPT_MAX: Final = 40
+BUILDS: Final = "freehold.build."
 
 _covers: Final = lru_cache(maxsize=1 << 16)(matches)
 """The tables are made anew whenever a process comes or goes: mostly of pairs that were in them before."""
@@ -103,6 +105,8 @@ class Network:
         self.answer_watchers: list[Callable[[Process, bytes], None]] = []
         """Told of every answer as it is sent."""
         self.sent = 0
+        self._builds: deque[tuple[str, str, bytes]] = deque(maxlen=KEPT_MAX)
+        """The last builds that were sent: from which place, on which subject."""
 
     # --- cuts ------------------------------------------------------------------------------------------------------
 
@@ -134,12 +138,24 @@ class Network:
         self.sent += 1
         for watcher in self.watchers:
             watcher(sender.process, subject, body)
+        if subject.startswith(BUILDS):
+            self._builds.append((sender.place, subject, body))
+        self._spread(sender.place, subject, body)
+
+    def say_again(self, subject: str) -> None:
+        """The last builds that were sent on a subject are sent again, as a broker may that had kept them."""
+        for place, said, body in list(self._builds):
+            if said == subject:
+                self._faults["build said again"] += 1
+                self._spread(place, subject, body)
+
+    def _spread(self, place: str, subject: str, body: bytes) -> None:
         single, groups = self._listeners(subject)
         for ear in single:
-            self._carry(sender.place, ear.endpoint, ear.hear, subject, body)
+            self._carry(place, ear.endpoint, ear.hear, subject, body)
         for members in groups:
             ear = members[self._random.randrange(len(members))] if len(members) > 1 else members[0]
-            self._carry(sender.place, ear.endpoint, ear.hear, subject, body)
+            self._carry(place, ear.endpoint, ear.hear, subject, body)
 
     async def ask(self, sender: "Endpoint", subject: str, body: bytes, deadline_s: float) -> bytes:
         self.sent += 1

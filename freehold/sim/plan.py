@@ -4,6 +4,7 @@ All of it is listed before the run begins, so that a run can be told again with 
 """
 
 from dataclasses import dataclass
+from math import sqrt
 from random import Random
 from typing import Final
 
@@ -85,8 +86,15 @@ BUSY: Final = (0.1, 0.3, 1.0)
 
 SMALL_SEEDS: Final = 40
 """The first seeds are small runs: what is easy to find is found in a run that is easy to read."""
-MIXED_SEEDS: Final = 400
-"""Of those that follow, every other is."""
+MIXED_SEEDS: Final = 600
+"""Of those that follow, all are but one in so many:"""
+LONG_EVERY: Final = 4
+
+FEW_EVERY: Final = 2
+"""One seed in so many has only a few kinds of trouble, which then come often and one after another: as is known from
+swarm testing, a run with everything in it has little of anything."""
+FEW: Final = (2, 4, 6)
+"""How many kinds those are."""
 
 TROUBLES: Final = {
     "kill": 20,
@@ -112,6 +120,7 @@ TROUBLES: Final = {
     "put back at a delete": 4,
     "put back to a build": 4,
     "store deleted": 3,
+    "old builds come again": 4,
     "host dies": 1,
     "start twice": 2,
     "view deleted": 2,
@@ -129,7 +138,7 @@ def sites(scale: Scale) -> list[str]:
 
 def planned(seed: int) -> Plan:
     """The plan of a seed."""
-    random, small = Random(f"plan {seed}"), seed <= SMALL_SEEDS or (seed % 2 == 1 and seed <= MIXED_SEEDS)
+    random, small = Random(f"plan {seed}"), seed <= SMALL_SEEDS or (seed % LONG_EVERY > 0 and seed <= MIXED_SEEDS)
     scale = Scale(
         hosts=random.choice((2, 3, 4) if small else (2, 3, 4, 6)),
         schedulers=random.choice((1, 2, 2)),
@@ -137,7 +146,7 @@ def planned(seed: int) -> Plan:
         host_ram_mib=random.choice((384, 640, 1024)),
         shards=1 if seed % SHARDED_EVERY else 2,
     )
-    storm_s = random.choice((40.0, 60.0, 90.0) if small else (60.0, 300.0, 900.0, 1800.0))
+    storm_s = random.choice((40.0, 60.0, 90.0) if small else (60.0, 300.0, 900.0, 1800.0, 1800.0))
     weather = Weather(
         lost=random.choice((0.02, 0.2, 0.35)),
         doubled=random.choice((0.25, 0.3, 0.35)),
@@ -149,10 +158,10 @@ def planned(seed: int) -> Plan:
         Ask(random.uniform(0.0, storm_s), random.randrange(scale.projects), what, random.randrange(1 << 30))
         for what in random.choices(list(ASKS), list(ASKS.values()), k=random.randrange(20, 40 + int(busy_s)))
     )
-    names = sites(scale)
+    names, kinds = sites(scale), _kinds(random, few=seed // LONG_EVERY % FEW_EVERY == 1)
     troubles = tuple(
         _trouble(random, kind, names, storm_s)
-        for kind in random.choices(list(TROUBLES), list(TROUBLES.values()), k=random.randrange(0, 10 + int(busy_s / 5)))
+        for kind in random.choices(list(kinds), list(kinds.values()), k=random.randrange(0, 10 + int(busy_s / 5)))
     )
     return Plan(
         seed,
@@ -162,6 +171,13 @@ def planned(seed: int) -> Plan:
         tuple(sorted(asks, key=lambda ask: ask.at_s)),
         tuple(sorted(troubles, key=lambda trouble: trouble.at_s)),
     )
+
+
+def _kinds(random: Random, *, few: bool) -> dict[str, float]:
+    """The kinds of trouble of a run, and how often each comes; of few, the rare ones come nearly as often."""
+    if not few:
+        return dict(TROUBLES)
+    return {kind: sqrt(TROUBLES[kind]) for kind in random.sample(list(TROUBLES), random.choice(FEW))}
 
 
 def _trouble(random: Random, kind: str, names: list[str], storm_s: float) -> Trouble:
@@ -177,6 +193,7 @@ def _trouble(random: Random, kind: str, names: list[str], storm_s: float) -> Tro
         "put back at a delete",
         "put back to a build",
         "store deleted",
+        "old builds come again",
         "image can't be fetched",
         "guest powers off",
         "guest crashes",

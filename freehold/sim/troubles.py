@@ -3,16 +3,21 @@
 from collections.abc import Callable
 from typing import Final
 
+from freehold.bus import subjects
 from freehold.sim.machine import Everybody
 from freehold.sim.plan import Trouble
 from freehold.sim.process import Process
 from freehold.sim.site import ApiSite, HostSite, Site
-from freehold.sim.world import CALLERS_PLACE, World
+from freehold.sim.world import CALLERS_PLACE, RESTORE_S, World
 from freehold.vocabulary.codec import decode
 from freehold.vocabulary.guest import Guest, Power
 
 SLOW_S: Final = 4.0
 """How old an answer of a slow hypervisor may be: less than a worker waits for it."""
+
+DELAYED: Final = 0.7
+"""Of the disks that are put back to a build, so many are when others have heard that the guest runs."""
+STARTS_S_MAX: Final = 10.0
 
 _POWERS: Final[dict[str, Power | None]] = {
     "guest powers off": Power.OFF,
@@ -79,8 +84,10 @@ def _put_back_at_delete(world: World, host: HostSite) -> None:
     _put_back_when(world, host, is_time, "before a guest came that was deleted")
 
 
-def _put_back_to_a_build(world: World, host: HostSite) -> None:
-    """As soon as a guest that is claimed from now on has run, the disk is as it was when the guest was being built."""
+def _put_back_to_a_build(world: World, host: HostSite, after_s: float) -> None:
+    """When a guest that is claimed from now on has run for `after_s`, the disk is as it was when the guest was being
+    built.
+    """
     store = host.store
     assert store is not None
     held, copies = set(store.keys("guest")), dict[str, bytes]()
@@ -96,11 +103,13 @@ def _put_back_to_a_build(world: World, host: HostSite) -> None:
                 copies.setdefault(key, store.copied())
         return None
 
-    _put_back_when(world, host, is_time, "when a guest was built that has run since")
+    _put_back_when(world, host, is_time, "when a guest was built that has run since", after_s)
 
 
-def _put_back_when(world: World, host: HostSite, is_time: Callable[[], bytes | None], told: str) -> None:
-    """After each commit it is asked whether the disk is to be put back, and to what."""
+def _put_back_when(
+    world: World, host: HostSite, is_time: Callable[[], bytes | None], told: str, after_s: float = 0.0
+) -> None:
+    """After each commit it is asked whether the disk is to be put back, and to what: at once, or in `after_s`."""
     store = host.store
     assert store is not None
 
@@ -109,11 +118,25 @@ def _put_back_when(world: World, host: HostSite, is_time: Callable[[], bytes | N
         if copy is None:
             return False
         store.at_commit = None
-        host.kill()
-        world.later(0.0, world.put_back_to, host, copy, told)
-        return True
+        world.later(after_s, _put_back, world, host, copy, told)
+        if not after_s:
+            host.kill()
+        return not after_s
 
     store.at_commit = at_commit
+
+
+def _put_back(world: World, host: HostSite, copy: bytes, told: str) -> None:
+    if not world.calm and not host.dead:
+        world.put_back_to(host, copy, told)
+        world.later(RESTORE_S + world.random.uniform(0.0, STARTS_S_MAX), _builds_again, world, host)
+
+
+def _builds_again(world: World, host: HostSite) -> None:
+    """The last builds for a host come once more, as from a broker that had kept them."""
+    if not world.calm and host.store is not None:
+        world.tell(host.name, "old builds come again")
+        world.network.say_again(subjects.build_host(host.store.id))
 
 
 def _slow_driver(world: World, host: HostSite, trouble: Trouble) -> None:
@@ -153,7 +176,10 @@ _HOST: Final[dict[str, Callable[[World, HostSite, Trouble], None]]] = {
     "power cut": lambda world, host, trouble: world.cut_power(host, trouble.for_s),
     "put back": lambda world, host, trouble: world.put_back(host, trouble.amount),
     "put back at a delete": lambda world, host, _trouble: _put_back_at_delete(world, host),
-    "put back to a build": lambda world, host, _trouble: _put_back_to_a_build(world, host),
+    "put back to a build": lambda world, host, trouble: _put_back_to_a_build(
+        world, host, trouble.for_s if trouble.amount < DELAYED else 0.0
+    ),
+    "old builds come again": lambda world, host, _trouble: _builds_again(world, host),
     "store deleted": lambda world, host, _trouble: world.delete_store(host),
     "host dies": lambda world, host, _trouble: world.die(host),
     "guest appears": lambda world, host, _trouble: world.put_stranger(host),

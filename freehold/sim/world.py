@@ -36,7 +36,7 @@ from freehold.vocabulary.guest import Power
 CALLERS_PLACE = "people"
 COPY_PERIOD_S: Final = 20.0
 RESTORE_S: Final = 30.0
-"""How long a disk takes to be restored: longer than any message is late."""
+"""How long a disk takes to be restored."""
 VERBS: Final = ("launch", "launch", "make_disk", "remove", "stop", "shut_down", "guests", "power")
 ERRORS: Final = (
     Broken("The hypervisor broke."),
