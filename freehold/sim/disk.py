@@ -81,6 +81,8 @@ class StoreFile:
         """Called, from within, when something is staged."""
         self.at_commit: Callable[[str, Process], bool] | None = None
         """Asked with ``before`` and ``after`` a commit; True: the process has been killed there."""
+        self.to_put_back: Callable[[], bool] | None = None
+        """Asked after a commit; True: the process has been killed there, as its disk is put back."""
 
     def open(
         self, *, role: str, cluster: str, shard: int = 0, process: Process, clock: HybridClock, chance: Chance
@@ -111,6 +113,8 @@ class StoreFile:
         self.commits += 1
         self.committed()
         if self.at_commit is not None and self.at_commit("after", process):
+            await _never()
+        if self.to_put_back is not None and self.to_put_back():
             await _never()
         await asyncio.sleep(0)
         return result

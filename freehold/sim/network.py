@@ -22,7 +22,7 @@ LATENCY_S_MIN: Final = 0.0002
 LATENCY_S_SPAN: Final = 0.002 - LATENCY_S_MIN
 BACKLOG_MAX: Final = 10_000
 KEPT_MAX: Final = 40
-BUILDS: Final = "freehold.build."
+BUILDS: Final = "freehold.build.host."
 
 _covers: Final = lru_cache(maxsize=1 << 16)(matches)
 """The tables are made anew whenever a process comes or goes: mostly of pairs that were in them before."""
@@ -106,7 +106,7 @@ class Network:
         """Told of every answer as it is sent."""
         self.sent = 0
         self._builds: deque[tuple[str, str, bytes]] = deque(maxlen=KEPT_MAX)
-        """The last builds that were sent: from which place, on which subject."""
+        """The last builds that were sent to hosts: from which place, on which subject."""
 
     # --- cuts ------------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,8 @@ SETTLED_S: Final = 1200.0
 """By then everything must have settled: a build's deadline, and what follows from it."""
 PROGRESS_S: Final = 200.0
 """A state in progress may last so long: a driver that hangs is given two minutes."""
+LEASED_S: Final = 30.0
+"""So long a lease may outlive its host's refusal."""
 IN_PROGRESS: Final = frozenset(GuestState) - {
     GuestState.RUNNING,
     GuestState.STOPPED,
@@ -29,6 +31,7 @@ IN_PROGRESS: Final = frozenset(GuestState) - {
     GuestState.CRASHED,
     GuestState.QUARANTINED,
 }
+LEASED: Final = "refused by its host, and has a lease"
 QUIET_S: Final = 60.0
 TRACED_EVERY: Final = 4
 """Seeds, of which one is held against the model of deeds; and so is every run in which less was seen than this:"""
@@ -73,11 +76,13 @@ def _check_progress(world: "World", busy_s: dict[tuple[str, str, str], float]) -
         for guest in _guests(host)
         if guest.state in IN_PROGRESS
     }
+    busy |= {(world.networks.name, port.device, LEASED) for port in _ports(world) if _is_refused(world, port)}
     for over in busy_s.keys() - busy:
         del busy_s[over]
     for place in sorted(busy):
-        if now_s - busy_s.setdefault(place, now_s) > PROGRESS_S:
-            world.checkers.violated(f"guest {place[1]} on {place[0]} is {place[2]} for {PROGRESS_S:g} s")
+        longest_s = LEASED_S if place[2] == LEASED else PROGRESS_S
+        if now_s - busy_s.setdefault(place, now_s) > longest_s:
+            world.checkers.violated(f"guest {place[1]} on {place[0]} is {place[2]} for {longest_s:g} s")
 
 
 def unsettled(world: "World") -> str:
@@ -86,7 +91,8 @@ def unsettled(world: "World") -> str:
     admitted = {admission.guest for admission in admissions}
     unfinished = (_unfinished(admission, admission.guest in stranded) for admission in admissions)
     restless = (_restless(host, admitted) for host in _living(world))
-    return next(filter(None, (*unfinished, *restless)), "") or _leased_to_nobody(world, stranded) or _behind(world)
+    leased = (f"a port is leased to guest {guest}, which is nowhere" for guest in _leased_to_nobody(world, stranded))
+    return next(filter(None, (*unfinished, *restless, *leased)), "") or _leased_wrongly(world) or _behind(world)
 
 
 def _unfinished(admission: Admission, stranded: bool) -> str:
@@ -189,21 +195,32 @@ def _orphans(world: "World") -> None:
                 world.checkers.violated(f"guest {guest.id} runs on {host.name} without its port {missing[0]}")
 
 
-def _leased_to_nobody(world: "World", stranded: frozenset[str]) -> str:
-    """A lease ends by evidence, and then it does end."""
-    assert world.networks.store is not None
+def _leased_to_nobody(world: "World", stranded: frozenset[str]) -> list[str]:
+    """Guests that have a lease and are nowhere. A lease ends by evidence, and then it does end."""
+    there = {guest.id for host in world.hosts for guest in _guests(host)} | stranded
+    return [port.device for port in _ports(world) if port.device and port.device not in there]
+
+
+def _is_refused(world: "World", port: Port) -> bool:
+    """Whether the host that a port is leased for has it on disk that it refuses the guest."""
+    stores = [host.store for host in _living(world) if host.store is not None and host.store.id == port.host]
+    refusals = [store.row("refusal", port.device) for store in stores if port.device]
+    return any(row is not None and decode(row, Refusal).deed >= port.deed for row in refusals)
+
+
+def _leased_wrongly(world: "World") -> str:
     copies = sorted((guest for host in world.hosts for guest in _guests(host)), key=lambda guest: guest.deed)
     there = {guest.id: guest for guest in copies}  # of several, the one under the highest deed is the guest
-    for kind, key, value in world.networks.store.rows():
-        if kind != "port":
-            continue
-        port = decode(value, Port)
+    for port in _ports(world):
         guest = there.get(port.device)
-        if port.device and guest is None and port.device not in stranded:
-            return f"port {key} is leased to guest {port.device}, which is nowhere"
-        if guest is not None and key not in [wiring.port for wiring in guest.ports]:
-            return f"port {key} is leased to guest {port.device}, which doesn't have it"
+        if guest is not None and port.id not in [wiring.port for wiring in guest.ports]:
+            return f"port {port.id} is leased to guest {port.device}, which doesn't have it"
     return ""
+
+
+def _ports(world: "World") -> list[Port]:
+    assert world.networks.store is not None
+    return [decode(value, Port) for kind, _, value in world.networks.store.rows() if kind == "port"]
 
 
 def _ledger(world: "World") -> None:

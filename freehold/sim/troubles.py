@@ -6,7 +6,6 @@ from typing import Final
 from freehold.bus import subjects
 from freehold.sim.machine import Everybody
 from freehold.sim.plan import Trouble
-from freehold.sim.process import Process
 from freehold.sim.site import ApiSite, HostSite, Site
 from freehold.sim.world import CALLERS_PLACE, RESTORE_S, World
 from freehold.vocabulary.codec import decode
@@ -16,8 +15,12 @@ SLOW_S: Final = 4.0
 """How old an answer of a slow hypervisor may be: less than a worker waits for it."""
 
 DELAYED: Final = 0.7
-"""Of the disks that are put back to a build, so many are when others have heard that the guest runs."""
-STARTS_S_MAX: Final = 10.0
+"""Of the disks that are put back, so many are when others have heard of what they forget."""
+SAID_AGAIN: Final = 4
+AGAIN_S: Final = (1.0, 60.0)
+"""Old builds come so often, and so late, when a host whose disk was put back is up again: it takes none before it has
+heard of what is deleted.
+"""
 
 _POWERS: Final[dict[str, Power | None]] = {
     "guest powers off": Power.OFF,
@@ -70,8 +73,8 @@ def _part(
         world.later(for_s, world.network.mend, site.name, other)
 
 
-def _put_back_at_delete(world: World, host: HostSite) -> None:
-    """As soon as a guest that comes from now on is gone from a host's disk, the disk is as it is now."""
+def _put_back_at_delete(world: World, host: HostSite, after_s: float) -> None:
+    """When a guest that comes from now on has been gone from a host's disk for `after_s`, the disk is as it is now."""
     store = host.store
     assert store is not None
     copy, held, came = store.copied(), set(store.keys("guest")), set[str]()
@@ -81,7 +84,7 @@ def _put_back_at_delete(world: World, host: HostSite) -> None:
         came.update(there - held)
         return None if came <= there else copy
 
-    _put_back_when(world, host, is_time, "before a guest came that was deleted")
+    _put_back_when(world, host, is_time, "before a guest came that was deleted", after_s)
 
 
 def _put_back_to_a_build(world: World, host: HostSite, after_s: float) -> None:
@@ -106,6 +109,10 @@ def _put_back_to_a_build(world: World, host: HostSite, after_s: float) -> None:
     _put_back_when(world, host, is_time, "when a guest was built that has run since", after_s)
 
 
+def _after_s(trouble: Trouble) -> float:
+    return trouble.for_s if trouble.amount < DELAYED else 0.0
+
+
 def _put_back_when(
     world: World, host: HostSite, is_time: Callable[[], bytes | None], told: str, after_s: float = 0.0
 ) -> None:
@@ -113,23 +120,24 @@ def _put_back_when(
     store = host.store
     assert store is not None
 
-    def at_commit(moment: str, process: Process) -> bool:
-        copy = is_time() if moment == "after" and process is host.process else None
+    def to_put_back() -> bool:
+        copy = is_time()
         if copy is None:
             return False
-        store.at_commit = None
+        store.to_put_back = None
         world.later(after_s, _put_back, world, host, copy, told)
         if not after_s:
             host.kill()
         return not after_s
 
-    store.at_commit = at_commit
+    store.to_put_back = to_put_back
 
 
 def _put_back(world: World, host: HostSite, copy: bytes, told: str) -> None:
     if not world.calm and not host.dead:
         world.put_back_to(host, copy, told)
-        world.later(RESTORE_S + world.random.uniform(0.0, STARTS_S_MAX), _builds_again, world, host)
+        for _ in range(SAID_AGAIN):
+            world.later(RESTORE_S + world.random.uniform(*AGAIN_S), _builds_again, world, host)
 
 
 def _builds_again(world: World, host: HostSite) -> None:
@@ -175,10 +183,8 @@ _SITE: Final[dict[str, Callable[[World, Site, Trouble], None]]] = {
 _HOST: Final[dict[str, Callable[[World, HostSite, Trouble], None]]] = {
     "power cut": lambda world, host, trouble: world.cut_power(host, trouble.for_s),
     "put back": lambda world, host, trouble: world.put_back(host, trouble.amount),
-    "put back at a delete": lambda world, host, _trouble: _put_back_at_delete(world, host),
-    "put back to a build": lambda world, host, trouble: _put_back_to_a_build(
-        world, host, trouble.for_s if trouble.amount < DELAYED else 0.0
-    ),
+    "put back at a delete": lambda world, host, trouble: _put_back_at_delete(world, host, _after_s(trouble)),
+    "put back to a build": lambda world, host, trouble: _put_back_to_a_build(world, host, _after_s(trouble)),
     "old builds come again": lambda world, host, _trouble: _builds_again(world, host),
     "store deleted": lambda world, host, _trouble: world.delete_store(host),
     "host dies": lambda world, host, _trouble: world.die(host),

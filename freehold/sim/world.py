@@ -35,7 +35,7 @@ from freehold.vocabulary.guest import Power
 
 CALLERS_PLACE = "people"
 COPY_PERIOD_S: Final = 20.0
-RESTORE_S: Final = 30.0
+RESTORE_S: Final = 5.0
 """How long a disk takes to be restored."""
 VERBS: Final = ("launch", "launch", "make_disk", "remove", "stop", "shut_down", "guests", "power")
 ERRORS: Final = (
@@ -376,7 +376,7 @@ class World:
             site.clock.offset_ms = 0
             if site.store is not None:
                 site.store.failing = 0.0
-                site.store.at_commit = None
+                site.store.at_commit = site.store.to_put_back = None
             if isinstance(site, HostSite):
                 site.hangs.clear()
                 site.slow_s = 0.0

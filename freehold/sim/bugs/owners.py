@@ -9,18 +9,6 @@ _NETWORK: Final = "freehold.workers.network"
 BUGS: Final = (
     # --- leases
     Bug(
-        "a late build takes addresses for a guest that has ended",
-        f"{_NETWORK}.lifecycle",
-        "if holdings.sight(deed.host, build.guest).ended >= deed.number:",
-        "if holdings.sight(deed.host, build.guest).ended >= deed.number + 9:",
-    ),
-    Bug(
-        "deeds of leases are compared the wrong way",
-        f"{_NETWORK}.lifecycle",
-        "Standing.OUTDATED if booking.deed > deed.number else Standing.MOVING",
-        "Standing.OUTDATED if booking.deed < deed.number else Standing.MOVING",
-    ),
-    Bug(
         "a refusal doesn't end a lease",
         f"{_NETWORK}.lifecycle",
         "return sight.ended >= booking.deed or (sight.deed >= booking.deed and not sight.here)",
