@@ -64,6 +64,8 @@ class Checkers:
         """Guests that a client may have been shown as running: the host that had it on disk, and under which deed."""
         self._refused: dict[tuple[str, str], int] = {}
         """The highest deed that a host has ever had a refusal of on its disk, by its store and the guest."""
+        self.quarantined: set[tuple[str, str]] = set()
+        """Sites and guests: copies that were ever kept aside. A store that is deleted then takes its record along."""
         self._rooms: dict[str, dict[str, Capacity]] = {}
         """What each guest of a host takes, by the host."""
         self._addresses: dict[tuple[str, str], str] = {}
@@ -274,6 +276,8 @@ class Checkers:
         guest = decode(entry.value, Guest)
         self._world.tell(site.name, f"guest {entry.key[:8]} is {guest.state.value}")
         room[guest.id] = needed_by(guest.spec.flavor)
+        if guest.state is GuestState.QUARANTINED:
+            self.quarantined.add((site.name, guest.id))
         left = site.guests.get(guest.id)
         if is_new and guest.state is GuestState.FETCHING_IMAGE and left is not None and left.boots:
             self.violated(f"guest {guest.id} has run on {site.name}, and is built over")

@@ -178,7 +178,10 @@ def _orphans(world: "World") -> None:
     admitted = {admission.guest: admission for admission in _admissions(world)}
     for host in _living(world):
         guests = {guest.id: guest for guest in _guests(host)}
+        left = {guest for site, guest in world.checkers.quarantined if site == host.name}
         for strange in [guest for guest in host.guests if guest not in guests and guest not in host.strangers]:
+            if strange in left and _power(host, strange) is not Power.RUNNING:
+                continue  # given to another host, and the record of what is kept aside was on a disk that was lost
             world.checkers.violated(f"{host.name} has something of guest {strange}, which has no record there")
         for removed in [guest for guest in host.strangers if guest not in host.guests]:
             world.checkers.violated(f"{host.name} has removed guest {removed}, which was started past it")
