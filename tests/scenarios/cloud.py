@@ -51,6 +51,8 @@ class Cloud:
     def __init__(self, state: Path, role: str = "", **settings: Any) -> None:
         self.state = state
         self._role = role
+        self.code = ROOT
+        """Where the version of Freehold lies that is started next."""
         self.log = state.with_suffix(".log")
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -70,7 +72,7 @@ class Cloud:
                 *(sys.executable, "-m", "freehold", role, "--state", str(self.state), "--config", str(self._config)),
                 stdout=log,
                 stderr=log,
-                cwd=ROOT,
+                cwd=self.code,
                 env=os.environ | {"FREEHOLD_CACHE": str(self.state / "no-cache")},
             )
         return self.process

@@ -13,7 +13,7 @@ from freehold.vocabulary.guest import Guest, GuestState
 from freehold.vocabulary.network import Port
 from freehold.vocabulary.request import Admission
 from tests.nats_server import NatsServer, nats_server
-from tests.scenarios.cloud import Cloud, Reply, until
+from tests.scenarios.cloud import ROOT, Cloud, Reply, until
 
 BUILDS = 16
 
@@ -21,12 +21,14 @@ BUILDS = 16
 class Processes:
     """One process for each role, but two for the API, and the server that they talk over."""
 
-    def __init__(self, folder: Path, server: NatsServer) -> None:
+    def __init__(self, folder: Path, server: NatsServer, code: Path = ROOT) -> None:
         self.server = server
         given = {"bus": server.url, "log_level": "warning", "hypervisor": "simulated", "simulated_boot_s": 0.2}
 
         def part(name: str, role: str, **more: object) -> Cloud:
-            return Cloud(folder / name, role, **given, **more)
+            one = Cloud(folder / name, role, **given, **more)
+            one.code = code
+            return one
 
         self.apis = [part("api-0", "api"), part("api-1", "api")]
         self.host = part("host", "host", hosts=3)
@@ -48,9 +50,10 @@ class Processes:
 
 
 @asynccontextmanager
-async def processes(folder: Path) -> AsyncIterator[Processes]:
+async def processes(folder: Path, code: Path = ROOT) -> AsyncIterator[Processes]:
+    """All of them, as the version whose code lies in `code`."""
     async with nats_server() as server:
-        running = Processes(folder, server)
+        running = Processes(folder, server, code)
         try:
             await running.start()
             yield running
