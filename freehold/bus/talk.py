@@ -7,6 +7,7 @@ import msgspec
 
 from freehold.bus.interface import Bus, Subscription
 from freehold.runtime.log import logger
+from freehold.vocabulary import unknown
 from freehold.vocabulary.codec import decode, decoder, encode
 from freehold.vocabulary.errors import Broken, Busy, Fault, Forbidden, FreeholdError, raised_from
 from freehold.vocabulary.word import Word
@@ -103,9 +104,11 @@ async def hear(
     senders send again. So is one that didn't come where `subject_of` says: it speaks in another's name.
     """
 
+    read = _reader(shape)
+
     async def listener(subject_heard: str, body: bytes) -> None:
         try:
-            word = decode(body, shape)
+            word = read(body)
         except (msgspec.ValidationError, msgspec.DecodeError) as error:
             _log.warning("message can't be read", subject=subject_heard, error=str(error))
             return
@@ -122,4 +125,12 @@ async def hear(
 
 async def say(bus: Bus, subject: str, word: Word) -> None:
     """Publishes a word."""
-    await bus.publish(subject, encode(word))
+    await bus.publish(subject, unknown.as_sent(word))
+
+
+def _reader(shape: type[A]) -> Callable[[bytes], A]:
+    """Reads a publication. One that will be passed on keeps what a newer version has put into it."""
+    read = decoder(shape)
+    if not unknown.is_carried(shape):
+        return read
+    return lambda body: unknown.carrying(read(body), body)

@@ -25,7 +25,8 @@ from freehold.store import writing
 from freehold.store.files import OpenFiles, open_files
 from freehold.store.history import History
 from freehold.store.writing import Change, Staged
-from freehold.vocabulary.codec import KIND_OF, decode, decode_kind, encode, kind_of
+from freehold.vocabulary import unknown
+from freehold.vocabulary.codec import KIND_OF, KINDS, decode, decode_kind, encode, kind_of
 from freehold.vocabulary.digest import chained
 from freehold.vocabulary.envelope import NO_DIGEST, PAGE_ENTRIES_MAX, Entries, Entry, Owner, Page, Position, Row
 from freehold.vocabulary.errors import Broken, StoreFailed, TooLarge
@@ -158,7 +159,7 @@ class Store:
         """
         if self._broken:
             raise StoreFailed(self._broken)
-        changes = list(changes)
+        changes = [self._kept(change) for change in changes]
         private = [change for change in changes if change.private]
         entries = self._entries([change for change in changes if not change.private], cause)
         # From here on nothing can fail: a transaction is staged whole or not at all.
@@ -173,6 +174,14 @@ class Store:
                 self._commit_groups(), name=f"{self.owner.role}.commit"
             )
         return self._staged_head
+
+    def _kept(self, change: Change) -> Change:
+        """A change that leaves in a record what a newer version has written there and this one doesn't know."""
+        shape = None if change.private or change.value is None else KINDS.get(change.kind)
+        stands = None if shape is None else self._value(False, change.kind, change.key)
+        if shape is None or stands is None or change.value is None:
+            return change
+        return change._replace(value=unknown.kept(change.value, stands, shape))
 
     def _entries(self, changes: list[Change], cause: str) -> list[Entry]:
         """The log entries of `changes`, chained to what was staged before."""

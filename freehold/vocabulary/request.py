@@ -66,6 +66,8 @@ class Build(Word, frozen=True, kw_only=True):
     restore: bool = False
     """The guest was built before, and its host's records of it were lost: nothing is made, what is there is taken up.
     """
+    rest: bytes = b""
+    """See `unknown`."""
 
 
 def is_forgotten(build: Build, now: int) -> bool:

@@ -1,7 +1,8 @@
 """The base of every record and message.
 
 Words travel as MessagePack maps with defaults left out: fields may be added anywhere and readers of another version
-skip what they don't know. Views keep the owner's bytes as they came, so unknown fields survive a reader.
+skip what they don't know. Views keep the owner's bytes as they came, and who rewrites a record or passes a build on
+keeps what it doesn't know (`unknown`).
 """
 
 import msgspec

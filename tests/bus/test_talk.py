@@ -1,15 +1,19 @@
 """Words and errors arrive as what they were sent as."""
 
 import asyncio
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from freehold.bus import talk
 from freehold.bus.local import LocalBus
-from freehold.vocabulary.codec import encode
+from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.envelope import Done, Hello, Position, Since, Stands
 from freehold.vocabulary.errors import BadRequest, Broken, Busy, Conflict, Forbidden, QuotaExceeded
-from freehold.vocabulary.request import Lost
+from freehold.vocabulary.guest import GuestSpec, Labels
+from freehold.vocabulary.request import Build, Lost
+from freehold.vocabulary.tenant import Flavor
 from tests.owners import project, turns, until
 
 WHERE = Position(epoch="e", seq=3)
@@ -115,3 +119,35 @@ async def test_past_its_bound_an_answerer_says_busy_at_once_and_answers_again_wh
     assert await asyncio.gather(*waiting) == [WHERE, WHERE]
     assert await talk.ask(bus, "q", Stands(), Position) == WHERE
     await bus.close()
+
+
+async def test_what_a_later_version_has_put_into_a_build_is_passed_on() -> None:
+    bus, heard = LocalBus(), asyncio.Queue[bytes]()
+
+    async def pass_on(build: Build) -> None:
+        await talk.say(bus, "next", replace(build, attempt=2))
+
+    async def last(_subject: str, body: bytes) -> None:
+        heard.put_nowait(body)
+
+    await talk.hear(bus, "stage", Build, pass_on)
+    await bus.subscribe("next", last)
+    await bus.publish("stage", encode(decode(encode(a_build()), dict[str, Any]) | {"colour": "green"}))
+    sent = decode(await heard.get(), dict[str, Any])
+    assert (sent["colour"], sent["attempt"]) == ("green", 2)
+    await bus.close()
+
+
+def a_build() -> Build:
+    flavor = Flavor(id="1", name="small", vcpus=1, ram_mib=64, disk_gib=1)
+    return Build(
+        urn="u",
+        guest="g",
+        project="p",
+        user="who",
+        created=1,
+        expires=2,
+        hostname="h",
+        labels=Labels(name="h"),
+        spec=GuestSpec(flavor=flavor, image="i"),
+    )

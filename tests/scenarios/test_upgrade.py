@@ -1,5 +1,5 @@
-"""This version and the one before it side by side, over a real nats-server: a cloud is upgraded one process after another
-under load, hosts first or last, and nothing is refused that was accepted before.
+"""This version and the one before it side by side, over a real nats-server: a cloud is upgraded under load, one process
+after another, hosts first or last, and nothing is refused that was accepted before.
 """
 
 import asyncio

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from freehold.store.database import RECORD_BYTES_MAX, Store, drop, keep_private, put
 from freehold.store.writing import Change
+from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.digest import chained
 from freehold.vocabulary.envelope import NO_DIGEST, Entry, Position
 from freehold.vocabulary.errors import Broken, Conflict, StoreFailed, TooLarge
@@ -374,3 +375,13 @@ async def test_an_epoch_that_the_disk_refuses_is_not_begun(store: Store) -> None
     with pytest.raises(StoreFailed, match="disk full"):
         await store.begin_epoch("2")
     assert store.epoch == store.position().epoch == before
+
+
+async def test_a_field_of_a_later_version_stays_when_its_record_is_changed(store: Store) -> None:
+    later = {"id": "p", "name": "old", "colour": "green"}
+    await store.commit([Change("project", "p", encode(later))], "a later version")
+    await store.commit([put("p", project("p"))], "this one")
+    assert decode(log_of(store)[-1].value or b"", dict[str, Any])["colour"] == "green"
+    await store.commit([drop("project", "p")], "this one")
+    await store.commit([put("p", project("p"))], "this one")
+    assert "colour" not in decode(log_of(store)[-1].value or b"", dict[str, Any])
