@@ -169,6 +169,13 @@ class StoreFile:
         found = self.connection.execute("SELECT value FROM rows WHERE kind = ? AND key = ?", (kind, key)).fetchone()
         return None if found is None else bytes(found[0])
 
+    def lost_to_compaction(self) -> list[tuple[str, str]]:
+        """The (kind, key) of rows whose own entry isn't in the log any more."""
+        found = self.connection.execute(
+            "SELECT kind, key FROM rows WHERE seq NOT IN (SELECT seq FROM log) ORDER BY kind, key"
+        )
+        return found.fetchall()
+
     def copied(self) -> bytes:
         """All that is on the disk now."""
         return self.connection.serialize()

@@ -60,7 +60,7 @@ async def settle(world: "World", clients: list["Client"]) -> None:
         world.checkers.violated(f"it didn't settle within {SETTLED_S:g} s: {why}")
         return
     world.tell("world", "all has settled")
-    for check in (_views, _fleets, _orphans, _ledger, _secrets, _trace):
+    for check in (_views, _fleets, _orphans, _ledger, _secrets, _logs, _trace):
         check(world)
     await _promises(world, clients)
     await _quiet(world)
@@ -246,6 +246,13 @@ def _secrets(world: "World") -> None:
         for key in host.store.private("build_secret"):
             if key not in guests:
                 world.checkers.violated(f"{host.name} still keeps the secrets of guest {key}")
+
+
+def _logs(world: "World") -> None:
+    """A log is compacted to the newest entry of a key and a tail: what stands in a row stands in the log."""
+    for site in world.sites.values():
+        for kind, key in site.store.lost_to_compaction() if site.store is not None else ():
+            world.checkers.violated(f"the log of {site.name} has lost the newest entry of {kind} {key}")
 
 
 def _trace(world: "World") -> None:
