@@ -1,5 +1,6 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-read-your-writes sim sim-long sim-shrink sim-kills sim-bugs model demo demo-stop image lock clean
+.PHONY: help setup check format test test-read-your-writes sim sim-long sim-shrink sim-kills sim-bugs model demo demo-stop image lab lab-status \
+	lab-partition lab-kill-host lab-kill lab-kill-nats lab-heal lab-down lab-test lock clean
 
 help:       ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +46,33 @@ demo-stop:  ## take the demo's cloud down, and leave nothing behind
 
 image:      ## build the demo image from Debian's packages
 	@scripts/demo-image
+
+lab:        ## a cloud of eight machines in two clusters on this one: HYPERVISOR=simulated for guests that aren't real
+	@scripts/lab up $(if $(filter simulated,$(HYPERVISOR)),--simulated)
+
+lab-status: ## what runs in it, and what is cut off
+	@scripts/lab status
+
+lab-partition: ## cut a cluster off: CLUSTER=c1
+	@scripts/lab partition $(or $(CLUSTER),c1)
+
+lab-kill-host: ## take a machine's power away: HOST=c1-h1
+	@scripts/lab kill-host $(or $(HOST),c1-h1)
+
+lab-kill:   ## kill -9 of one process: PROCESS=control
+	@scripts/lab kill $(or $(PROCESS),control)
+
+lab-kill-nats: ## kill -9 of a nats-server: PROCESS=control, c1-node or c2-node
+	@scripts/lab kill-nats $(or $(PROCESS),control)
+
+lab-heal:   ## mend what was cut, start what was killed
+	@scripts/lab heal
+
+lab-down:   ## take it down, and leave nothing behind
+	@scripts/lab down
+
+lab-test:   ## guests across hosts and tenants, and everything killed and cut off under load; half an hour
+	@scripts/lab-test
 
 lock:       ## make the locks again from pyproject.toml
 	@scripts/lock

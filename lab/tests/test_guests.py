@@ -1,0 +1,168 @@
+"""Real guests on real hosts: a network goes on from host to host within its tenant, and a guest that lies is silent."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from lab.cloud import Lab
+from lab.layout import CLUSTERS
+from lab.tests.person import Person, admin, demo_image, until
+
+HYPERVISOR = "qemu"
+BOOT_S = 400.0
+"""Ten guests at once, on a machine without KVM and with two processors."""
+SEEN_S = 120.0
+CIDR = "10.77.0.0/24"
+SHARED, OTHER = "10.77.0.50", "10.77.0.60"
+"""An address that both tenants have, and one that only the first has."""
+
+LOOKS = """#!/bin/sh
+while :; do
+  for to in {targets}; do
+    ping -c 1 -W 2 $to >/dev/null 2>&1 && echo "PING $to" >/dev/ttyS0
+    echo "HTTP $to $(wget -q -T 3 -O - http://$to/ 2>/dev/null)" >/dev/ttyS0
+  done
+  echo "ROUND" >/dev/ttyS0
+  sleep 1
+done
+"""
+
+LIES = """#!/bin/sh
+card=$(ls /sys/class/net | grep -v lo | head -n 1)
+mac=$(cat /sys/class/net/$card/address)
+address=$(ip -4 -o addr show dev $card | sed 's/.*inet \\([0-9.]*\\).*/\\1/')
+try() {{
+  ping -c 3 -W 1 {target} >/dev/null 2>&1 && echo "LIE $1 heard" >/dev/ttyS0 || echo "LIE $1 silent" >/dev/ttyS0
+}}
+try none
+ip addr del $address/24 dev $card; ip addr add 10.77.0.99/24 dev $card; ip neigh flush dev $card
+try address
+ip addr del 10.77.0.99/24 dev $card; ip addr add $address/24 dev $card
+ip link set $card down; ip link set $card address 02:aa:aa:aa:aa:aa; ip link set $card up; ip neigh flush dev $card
+try mac
+ip link set $card down; ip link set $card address $mac; ip link set $card up; ip neigh flush dev $card
+ip addr add {stolen}/32 dev $card
+arping -c 3 -U -I $card {stolen} >/dev/null 2>&1; arping -c 3 -A -I $card {stolen} >/dev/null 2>&1
+ip addr del {stolen}/32 dev $card
+try again
+echo "LIE over" >/dev/ttyS0
+"""
+
+
+@dataclass
+class Tenants:
+    """Two projects with the same addresses in a cluster, and what each has there."""
+
+    first: Person
+    second: Person
+    networks: dict[tuple[str, str], str]
+    image: str
+
+
+@pytest.fixture(scope="module")
+async def tenants(lab: Lab) -> AsyncIterator[Tenants]:
+    async with admin(lab) as operator:
+        image = await operator.image(demo_image())
+        first, second = await operator.newcomer("first"), await operator.newcomer("second")
+        networks = {}
+        for name, person in (("first", first), ("second", second)):
+            await open_up(person)
+            for cluster in CLUSTERS:
+                networks[name, cluster] = await person.network(f"{name}-{cluster}", cluster, CIDR)
+        yield Tenants(first, second, networks, image)
+
+
+async def open_up(person: Person) -> None:
+    """Lets pings and HTTP in, from anywhere."""
+    group = (await person.well("GET", "/network/v2.0/security-groups?name=default"))["security_groups"][0]["id"]
+    for rule in ({"protocol": "icmp"}, {"protocol": "tcp", "port_range_min": 80, "port_range_max": 80}):
+        asked = {"security_group_id": group, "direction": "ingress", "ethertype": "IPv4"} | rule
+        await person.well("POST", "/network/v2.0/security-group-rules", {"security_group_rule": asked})
+
+
+async def apart(person: Person, name: str) -> str:
+    """A group whose guests are each on a host of their own."""
+    asked = {"name": name, "policy": "anti-affinity"}
+    return str(
+        (await person.well("POST", "/compute/v2.1/os-server-groups", {"server_group": asked}))["server_group"]["id"]
+    )
+
+
+@pytest.mark.timeout(1500)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_guests_of_a_tenant_reach_one_another_across_hosts_and_no_other_tenants(tenants: Tenants) -> None:
+    seen: dict[str, tuple[Person, str]] = {}
+    for cluster in CLUSTERS:
+        for name, person in (("first", tenants.first), ("second", tenants.second)):
+            group, network = await apart(person, f"apart-{cluster}"), tenants.networks[name, cluster]
+            looks = LOOKS.format(targets=f"{SHARED} {OTHER}")
+            at = [{"uuid": network, "fixed_ip": SHARED}]
+            seen[f"{name}-{cluster}-there"] = (
+                person,
+                await person.create(f"{name}-{cluster}-there", tenants.image, at, group=group),
+            )
+            if name == "first":
+                other = [{"uuid": network, "fixed_ip": OTHER}]
+                guest = await person.create(f"{name}-{cluster}-other", tenants.image, other, group=group)
+                seen[f"{name}-{cluster}-other"] = (person, guest)
+            guest = await person.create(
+                f"{name}-{cluster}-looks", tenants.image, [{"uuid": network}], looks, group=group
+            )
+            seen[f"{name}-{cluster}-looks"] = (person, guest)
+    hosts = {name: (await who.becomes(guest, "ACTIVE", BOOT_S))["hostId"] for name, (who, guest) in seen.items()}
+    for cluster in CLUSTERS:
+        assert hosts[f"first-{cluster}-there"] != hosts[f"first-{cluster}-looks"]
+        for name in ("first", "second"):
+            who, guest = seen[f"{name}-{cluster}-looks"]
+            await until(lambda w=who, g=guest, n=name, c=cluster: has_seen(w, g, f"{n}-{c}-there"), BOOT_S)  # type: ignore[misc]
+        who, guest = seen[f"first-{cluster}-looks"]
+        said = await who.says(guest)
+        assert f"PING {OTHER}" in said and "hello from second" not in said
+        said = await rounds(*seen[f"second-{cluster}-looks"])
+        assert f"PING {OTHER}" not in said and "hello from first" not in said
+
+
+async def has_seen(person: Person, guest: str, name: str) -> bool:
+    said = await person.says(guest)
+    return f"PING {SHARED}" in said and f"HTTP {SHARED} hello from {name}" in said
+
+
+async def rounds(person: Person, guest: str) -> str:
+    """What a guest says after it has looked at everything at least twice more."""
+    before = (await person.says(guest)).count("ROUND")
+
+    async def so() -> bool:
+        said.append(await person.says(guest))
+        return said[-1].count("ROUND") >= min(before + 2, 10)
+
+    said: list[str] = []
+    await until(so, SEEN_S)
+    return said[-1]
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_guest_that_lies_about_who_it_is_is_silent(tenants: Tenants) -> None:
+    person, network = tenants.first, tenants.networks["first", "c1"]
+    group = await apart(person, "liars")
+    target = await person.create("target", tenants.image, [{"uuid": network, "fixed_ip": "10.77.0.70"}], group=group)
+    await person.becomes(target, "ACTIVE", BOOT_S)
+    await until(lambda: ready(person, target), BOOT_S)
+    script = LIES.format(target="10.77.0.70", stolen=SHARED)
+    liar = await person.create("liar", tenants.image, [{"uuid": network}], script, group=group)
+    await person.becomes(liar, "ACTIVE", BOOT_S)
+
+    async def over() -> bool:
+        return "LIE over" in await person.says(liar)
+
+    await until(over, BOOT_S, lambda: liar)
+    said = [line.split() for line in (await person.says(liar)).splitlines() if line.startswith("LIE ")]
+    heard = {words[1]: words[2] for words in said if len(words) == 3}
+    assert heard == {"none": "heard", "address": "silent", "mac": "silent", "again": "heard"}
+    await asyncio.gather(*(person.delete(guest) for guest in (target, liar)))
+
+
+async def ready(person: Person, guest: str) -> bool:
+    return "FREEHOLD guest ready" in await person.says(guest)
