@@ -302,7 +302,7 @@ class Running:
             return settings.public_url or f"http://{settings.listen}:{port}"
 
         def app(port: int) -> ASGIApp:
-            where = (url(port), settings.region, settings.cluster)
+            where = (url(port), settings.region, settings.default_zone or settings.cluster)
             rest = (means.shards, settings.unknown_after_s, limits_of(settings))
             return application(Cloud(means.bus, view, means.clock, means.chance, *where, *rest))
 

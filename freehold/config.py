@@ -33,6 +33,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Where clients reach the API, if not at http://LISTEN:PORT."""
     region: str = "RegionOne"
     cluster: str = "default"
+    default_zone: str = ""
+    """The cluster that new networks belong to, if no zone is asked for; empty: the API's own."""
     hypervisor: str = "qemu"
     """``qemu`` or ``simulated``."""
     hosts: int = 1
@@ -107,8 +109,9 @@ def checked(settings: Settings) -> Settings:
     if not 0 <= settings.port <= 65535 - settings.apis + 1:
         raise BadRequest(f"port is {settings.port}; it can be 0 to {65535 - settings.apis + 1}")
     _check_bus(settings)
-    if not settings.cluster.replace("-", "").isalnum():
-        raise BadRequest(f"cluster is {settings.cluster!r}; it can have letters, digits and dashes")
+    for name, text in (("cluster", settings.cluster), ("default_zone", settings.default_zone or settings.cluster)):
+        if not text.replace("-", "").isalnum():
+            raise BadRequest(f"{name} is {text!r}; it can have letters, digits and dashes")
     if settings.log_level not in ("debug", "info", "warning", "error"):
         raise BadRequest(f"log_level is {settings.log_level!r}; it can be debug, info, warning or error")
     backup_folder(settings.backup)

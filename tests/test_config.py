@@ -66,6 +66,7 @@ def test_a_certificate_comes_with_its_key() -> None:
         ("cluster", "a.b"),
         ("cluster", "*"),
         ("cluster", "a b"),
+        ("default_zone", "a b"),
         ("bus", "rabbit"),
         ("bus", "nats://"),
         ("bus", "nats://a:4222/x"),

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -68,18 +69,22 @@ async def tenants(lab: Lab) -> AsyncIterator[Tenants]:
         first, second = await operator.newcomer("first"), await operator.newcomer("second")
         networks = {}
         for name, person in (("first", first), ("second", second)):
-            await open_up(person)
             for cluster in CLUSTERS:
                 networks[name, cluster] = await person.network(f"{name}-{cluster}", cluster, CIDR)
+            await open_up(person)
         yield Tenants(first, second, networks, image)
 
 
 async def open_up(person: Person) -> None:
     """Lets pings and HTTP in, from anywhere."""
-    group = (await person.well("GET", "/network/v2.0/security-groups?name=default"))["security_groups"][0]["id"]
-    for rule in ({"protocol": "icmp"}, {"protocol": "tcp", "port_range_min": 80, "port_range_max": 80}):
-        asked = {"security_group_id": group, "direction": "ingress", "ethertype": "IPv4"} | rule
-        await person.well("POST", "/network/v2.0/security-group-rules", {"security_group_rule": asked})
+    rules: list[dict[str, Any]] = [
+        {"protocol": "icmp"},
+        {"protocol": "tcp", "port_range_min": 80, "port_range_max": 80},
+    ]
+    for group in (await person.well("GET", "/network/v2.0/security-groups?name=default"))["security_groups"]:
+        for rule in rules:
+            asked = {"security_group_id": group["id"], "direction": "ingress", "ethertype": "IPv4"} | rule
+            await person.well("POST", "/network/v2.0/security-group-rules", {"security_group_rule": asked})
 
 
 async def apart(person: Person, name: str) -> str:
