@@ -8,6 +8,7 @@ from freehold.runtime.log import logger
 from freehold.vocabulary.codec import decode
 from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position, Row
 from freehold.vocabulary.guest import Guest, Refusal
+from freehold.workers.network.adoption import adopt
 from freehold.workers.network.draft import Dice, Draft
 from freehold.workers.network.lifecycle import hear_guest, hear_refusal
 from freehold.workers.network.records import Records
@@ -74,7 +75,10 @@ class HostSink:
 def _hear(draft: Draft, host: str, kind: str, key: str, value: bytes | None) -> None:
     try:
         if kind == "guest":
-            hear_guest(draft, host, key, None if value is None else decode(value, Guest))
+            guest = None if value is None else decode(value, Guest)
+            hear_guest(draft, host, key, guest)
+            if guest is not None:
+                adopt(draft, host, guest)
         else:
             hear_refusal(draft, host, key, None if value is None else decode(value, Refusal))
     except ValueError as error:
