@@ -324,7 +324,7 @@ class Checkers:
             self.violated(f"{process.name} told of entry {frame.entries[-1].seq} when {stands.seq} was durable")
 
     def answered(self, process: Process, raw: bytes) -> None:
-        """What is answered to be done is durable: the owner says at which position."""
+        """What is answered to be done is durable: the owner says at which position. Sequences have no gaps."""
         site = self._world.sites.get(process.name)
         answer = decode(raw, Answer)
         if site is None or site.store is None or not answer.body:
@@ -341,6 +341,10 @@ class Checkers:
             known = None if kept is None else decode(kept, Admission).deed
             if known is None or (known.number <= deed.number and known != deed):
                 self.violated(f"{process.name} told of deed {deed.number} of {deed.guest} before it was durable")
+        elif entries := said.get("entries"):
+            numbers = [entry[0] for entry in entries]
+            if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+                self.violated(f"{process.name} answered with entries {numbers}, as if none were missing")
 
     # --- views -----------------------------------------------------------------------------------------------------
 
