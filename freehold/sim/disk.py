@@ -171,6 +171,8 @@ class StoreFile:
 
     def lost_to_compaction(self) -> list[tuple[str, str]]:
         """The (kind, key) of rows whose own entry isn't in the log any more."""
+        if not self.rows():
+            return []
         found = self.connection.execute(
             "SELECT kind, key FROM rows WHERE seq NOT IN (SELECT seq FROM log) ORDER BY kind, key"
         )

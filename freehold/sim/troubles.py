@@ -16,6 +16,8 @@ SLOW_S: Final = 4.0
 
 DELAYED: Final = 0.7
 """Of the disks that are put back, so many are when others have heard of what they forget."""
+NEWEST: Final = 0.999
+"""Of the copies of a disk."""
 SAID_AGAIN: Final = 4
 AGAIN_S: Final = (1.0, 60.0)
 """Old builds come so often, and so late, when a host whose disk was put back is up again: it takes none before it has
@@ -109,6 +111,14 @@ def _put_back_to_a_build(world: World, host: HostSite, after_s: float) -> None:
     _put_back_when(world, host, is_time, "when a guest was built that has run since", after_s)
 
 
+def _put_back_alone(world: World, host: HostSite, for_s: float) -> None:
+    """A host's disk goes back a little, and the machine is up again before its network is: it writes another history
+    than was read of it, and nobody tells it so.
+    """
+    world.put_back(host, NEWEST)
+    _part(world, "isolated", world.network.cut, host, _others(world, host), RESTORE_S + for_s)
+
+
 def _after_s(trouble: Trouble) -> float:
     return trouble.for_s if trouble.amount < DELAYED else 0.0
 
@@ -183,6 +193,7 @@ _SITE: Final[dict[str, Callable[[World, Site, Trouble], None]]] = {
 _HOST: Final[dict[str, Callable[[World, HostSite, Trouble], None]]] = {
     "power cut": lambda world, host, trouble: world.cut_power(host, trouble.for_s),
     "put back": lambda world, host, trouble: world.put_back(host, trouble.amount),
+    "put back alone": lambda world, host, trouble: _put_back_alone(world, host, trouble.for_s),
     "put back at a delete": lambda world, host, trouble: _put_back_at_delete(world, host, _after_s(trouble)),
     "put back to a build": lambda world, host, trouble: _put_back_to_a_build(world, host, _after_s(trouble)),
     "old builds come again": lambda world, host, _trouble: _builds_again(world, host),
