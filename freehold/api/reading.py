@@ -23,7 +23,7 @@ _ROLES: Final = {
     **dict.fromkeys(("host", "guest", "action", "refusal"), "host"),
     "image": "image",
     "machine": "directory",
-    **dict.fromkeys(("network", "subnet", "port", "security_group", "network_quota"), "network"),
+    **dict.fromkeys(("network", "subnet", "port", "security_group", "network_quota", "carrier"), "network"),
 }
 
 _OF_PROJECTS: Final = frozenset({"admission", "request", "quota", "server_group"})

@@ -9,7 +9,7 @@ from freehold.vocabulary.guest import Action, Guest, Refusal
 from freehold.vocabulary.host import Host
 from freehold.vocabulary.image import Image
 from freehold.vocabulary.machine import Machine
-from freehold.vocabulary.network import Network, NetworkQuota, Port, SecurityGroup, Subnet
+from freehold.vocabulary.network import Carrier, Network, NetworkQuota, Port, SecurityGroup, Subnet
 from freehold.vocabulary.request import Admission, Request
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.tenant import (
@@ -54,6 +54,7 @@ KINDS: Final[dict[str, type[Word]]] = {
     "port": Port,
     "security_group": SecurityGroup,
     "network_quota": NetworkQuota,
+    "carrier": Carrier,
 }
 """Every kind that an owner tells of, and the class of its records."""
 

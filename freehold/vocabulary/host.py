@@ -1,5 +1,6 @@
 """A host: the machine that runs guests, as it counts itself."""
 
+from freehold.vocabulary.network import Carriage
 from freehold.vocabulary.tenant import Flavor
 from freehold.vocabulary.word import Word
 
@@ -61,6 +62,7 @@ class Host(Word, frozen=True, kw_only=True):
     enabled: bool = True
     boot: str = ""
     """The machine's boot id: a change means that it was restarted and no guest runs."""
+    carriage: Carriage = Carriage()
     updated: int = 0
 
     def free(self) -> Capacity:

@@ -1,6 +1,7 @@
-"""Networks, subnets, ports and security groups."""
+"""Networks, subnets, ports and security groups, and which networks a host can carry."""
 
 from enum import StrEnum
+from ipaddress import IPv4Address
 
 from freehold.vocabulary.word import Message, Word
 
@@ -8,9 +9,9 @@ from freehold.vocabulary.word import Message, Word
 class Network(Word, frozen=True, kw_only=True):
     """A layer-2 segment of a project's. A shared network may be used by every project.
 
-    `reachable`: the machines that carry it route to its subnets (a provider network); other networks are reached
-    from outside
-    only by translation.
+    `reachable`: the machines that carry it route to its subnets; other networks are reached from outside only by
+    translation. `physical`: it is no network of Freehold's own but the wire that this name stands for on each host (a
+    provider network), whose router is outside; then there is no segment.
     """
 
     id: str
@@ -22,7 +23,10 @@ class Network(Word, frozen=True, kw_only=True):
     admin_state_up: bool = True
     mtu: int = 1450
     segment: int = 0
-    """VXLAN network identifier, 1 … 2²⁴−1, unique in the cluster."""
+    """VXLAN network identifier, 1 … 2²⁴−1, unique in the cluster; 0 for a physical network."""
+    physical: str = ""
+    vlan: int = 0
+    """The VLAN on the physical network, 1 … 4094; 0: its untagged frames."""
     description: str = ""
     port_security: bool = True
     created: int = 0
@@ -159,6 +163,54 @@ class PortWiring(Word, frozen=True, kw_only=True):
     reachable: bool = False
     port_security: bool = True
     security_groups: tuple[str, ...] = ()
+    physical: str = ""
+    vlan: int = 0
+
+
+class Carriage(Word, frozen=True, kw_only=True):
+    """Which networks a host can carry so that they go on beyond it: a part of its record."""
+
+    underlay: str = ""
+    """The IPv4 address at which the cluster's hosts send it what is for its guests; empty: its tenant networks are its
+    own.
+    """
+    overlay_mtu: int = 0
+    """The largest MTU of a network that the underlay leaves room for."""
+    physical: tuple[tuple[str, int], ...] = ()
+    """The physical networks that it is on, with the MTU of its interface there."""
+    vlans: bool = True
+    """Whether its kernel has VLANs."""
+
+    def lacks(self, wiring: PortWiring) -> str:
+        """Why the host can't carry the network of `wiring`, as the end of a sentence about it; empty if it can."""
+        if not wiring.physical:
+            room = self.overlay_mtu if self.underlay else wiring.mtu
+            return "" if wiring.mtu <= room else f"has room for an MTU of {room} on its underlay, not {wiring.mtu}"
+        mtu = dict(self.physical).get(wiring.physical)
+        if mtu is None:
+            return f"isn't on the physical network {wiring.physical}"
+        if wiring.vlan and not self.vlans:
+            return "has no VLANs in its kernel (the module 8021q)"
+        return "" if wiring.mtu <= mtu else f"has an MTU of {mtu} on {wiring.physical}, not {wiring.mtu}"
+
+
+class Carrier(Word, frozen=True, kw_only=True):
+    """Where a host of the cluster is on the underlay (key: the host), as its record says. Hosts hear no other hosts:
+    the network worker tells them.
+    """
+
+    host: str
+    address: str
+
+
+def is_underlay_address(text: str) -> bool:
+    """Whether a host may be reached at this address: one machine's, in canonical form."""
+    try:
+        address = IPv4Address(text)
+    except ValueError:
+        return False
+    special = address.is_multicast or address.is_loopback or address.is_unspecified or address.is_link_local
+    return str(address) == text and not special and not address.is_reserved
 
 
 class NetworkWanted(Word, frozen=True, kw_only=True):

@@ -54,6 +54,8 @@ class Build(Word, frozen=True, kw_only=True):
     labels: Labels
     spec: GuestSpec
     networks: tuple[NetworkWanted, ...] = ()
+    cluster: str = ""
+    """The cluster of its networks, which it must be built in; empty: it has none."""
     image_owner: str = ""
     """The store of the image worker that has the image: the API knows it from its view."""
     user_data: Secret | None = None

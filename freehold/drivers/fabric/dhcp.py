@@ -26,7 +26,7 @@ def configuration(network: NetworkRecord, folder: Path, group: str) -> str:
         f"dhcp-option=option:mtu,{network.mtu}",
     ]  # fmt: skip
     for number, one in enumerate(network.ranges):
-        lines += _range(f"subnet{number}", one)
+        lines += _range(f"subnet{number}", one, network.gateway_here(one))
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -39,21 +39,22 @@ def hosts(ports: Iterable[PortRecord]) -> str:
     )
 
 
-def _range(tag: str, one: Range) -> Iterator[str]:
+def _range(tag: str, one: Range, here: str | None) -> Iterator[str]:
+    """`here`: the router's own address in the range."""
     cidr = IPv4Network(one.cidr)
     yield f"dhcp-range=set:{tag},{cidr.network_address},static,{cidr.netmask},{_LEASE_S}"
-    if one.gateway is None:
+    if here is None:
         # The router has no address in this subnet: dnsmasq must be told that it is on this link all the same.
         yield f"shared-network={ROUTER_LINK},{cidr.network_address}"
-    yield from (f"dhcp-option=tag:{tag},{option}" for option in _options(one))
+    yield from (f"dhcp-option=tag:{tag},{option}" for option in _options(one, here))
 
 
-def _options(one: Range) -> Iterator[str]:
+def _options(one: Range, here: str | None) -> Iterator[str]:
     yield f"option:router,{one.gateway}" if one.gateway is not None else "option:router"
     if one.dns:
         yield "option:dns-server," + ",".join(one.dns)
     # A client that takes classless routes ignores the router option: the default route is said here as well.
-    routes = [(f"{METADATA_ADDRESS}/32", one.gateway or "0.0.0.0")]
+    routes = [(f"{METADATA_ADDRESS}/32", here or "0.0.0.0")]
     routes += [("0.0.0.0/0", one.gateway)] if one.gateway is not None else []
     routes += one.routes
     yield "option:classless-static-route," + ",".join(f"{destination},{hop}" for destination, hop in routes)

@@ -8,6 +8,7 @@ nothing is changed: what else the machine routes is its operator's business.
 
 import contextlib
 import fcntl
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -41,7 +42,7 @@ def allow_forwarding(lock: Path) -> None:
 def release_forwarding(lock: Path) -> None:
     """Turns forwarding off again if we turned it on and no uplink of any Freehold host is left on the machine."""
     with _held(lock):
-        if any(Path("/sys/class/net").glob(f"{UPLINK_PREFIX}*")) or not _guarded():
+        if any(name.startswith(UPLINK_PREFIX) for _, name in socket.if_nameindex()) or not _guarded():
             return
         _SWITCH.write_text("0")
         run_nft(f"delete table {_GUARD}")

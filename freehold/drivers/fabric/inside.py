@@ -1,21 +1,17 @@
 """What is done inside a router's namespace. Everything here blocks, and runs in a thread that has entered it."""
 
-from collections.abc import Iterable
 from ipaddress import IPv4Network
 from typing import Any, Final
 
 from pyroute2 import IPRoute
 
 from freehold.drivers.fabric import namespaces
-from freehold.drivers.fabric.names import ROUTER_LINK, ROUTER_UPLINK
+from freehold.drivers.fabric.names import GATEWAY_MAC, ROUTER_LINK, ROUTER_UPLINK
 from freehold.drivers.fabric.nft import run_nft
-from freehold.drivers.fabric.records import NetworkRecord, Range
+from freehold.drivers.fabric.records import NetworkRecord
 from freehold.drivers.fabric.router import router_rules
 from freehold.drivers.fabric.uplinks import pair
 from freehold.drivers.fabric.wiring import METADATA_ADDRESS
-
-_GATEWAY_MAC: Final = "02:00:00:00:00:01"
-"""The same on every host, so that a guest that moves keeps its gateway."""
 
 _UPLINK_MTU_MIN: Final = 1500
 
@@ -26,7 +22,9 @@ def uplink_mtu(network: NetworkRecord) -> int:
 
 
 def set_up_router(namespace: str, network: NetworkRecord) -> None:
-    """Gives the router its addresses, routes and rules. Its two links must be there."""
+    """Gives the router its addresses, routes and rules. Its links must be there: of a physical network it has no
+    uplink, because there it only answers DHCP and metadata.
+    """
 
     def work() -> None:
         # Rules first: nothing is ever forwarded without them.
@@ -37,19 +35,21 @@ def set_up_router(namespace: str, network: NetworkRecord) -> None:
             indexes = {message.get("ifname"): message["index"] for message in netlink.get_links()}
             netlink.link("set", index=indexes["lo"], state="up")
             _set_up_link(netlink, indexes[ROUTER_LINK], network)
-            _set_up_uplink(netlink, indexes[ROUTER_UPLINK], network)
-        namespaces.set_sysctl("net/ipv4/ip_forward", "1")
+            if not network.physical:
+                _set_up_uplink(netlink, indexes[ROUTER_UPLINK], network)
+        if not network.physical:
+            namespaces.set_sysctl("net/ipv4/ip_forward", "1")
 
     namespaces.in_namespace(namespace, work)
 
 
 def _set_up_link(netlink: Any, index: int, network: NetworkRecord) -> None:
-    netlink.link("set", index=index, address=_GATEWAY_MAC, mtu=network.mtu)
-    wanted = {(METADATA_ADDRESS, 32), *_gateways(network.ranges)}
+    netlink.link("set", index=index, address=GATEWAY_MAC, mtu=network.mtu)
+    wanted = {(METADATA_ADDRESS, 32), *_gateways(network)}
     _set_addresses(netlink, index, wanted)
     netlink.link("set", index=index, state="up")
     for one in network.ranges:
-        if one.gateway is None:
+        if network.gateway_here(one) is None:
             netlink.route("replace", dst=one.cidr, oif=index, prefsrc=METADATA_ADDRESS, scope=253)
 
 
@@ -61,8 +61,9 @@ def _set_up_uplink(netlink: Any, index: int, network: NetworkRecord) -> None:
     netlink.route("replace", dst="default", gateway=ends.machine, oif=index)
 
 
-def _gateways(ranges: Iterable[Range]) -> set[tuple[str, int]]:
-    return {(one.gateway, IPv4Network(one.cidr).prefixlen) for one in ranges if one.gateway is not None}
+def _gateways(network: NetworkRecord) -> set[tuple[str, int]]:
+    pairs = ((network.gateway_here(one), one) for one in network.ranges)
+    return {(gateway, IPv4Network(one.cidr).prefixlen) for gateway, one in pairs if gateway is not None}
 
 
 def _set_addresses(netlink: Any, index: int, wanted: set[tuple[str, int]]) -> None:

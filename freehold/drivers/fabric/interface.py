@@ -12,6 +12,12 @@ Promises of every member, checked by `tests/contract/test_fabric.py`:
 - Two networks may use the same addresses and never see one another.
 - The metadata address 169.254.169.254 answers each guest by the port that the question came from, whatever its
   headers say.
+- A network that is to go on beyond this machine (over the underlay to the cluster's other hosts, or on a physical
+  network) does so only for what guests say to guests: DHCP, the gateway and the metadata address are each host's own,
+  and what comes from beyond is filtered as what comes from here. A wiring that needs what `probe` doesn't name is
+  refused.
+- `reach` holds until the next one, also over a restart: a frame for a guest elsewhere goes to its host alone, and only
+  hosts that carry a network can send into it.
 - Taps, bridges, namespaces and rules carry this machine's host id: `plugged` finds them after a restart, and `sweep`
   deletes what isn't asked for.
 """
@@ -19,7 +25,7 @@ Promises of every member, checked by `tests/contract/test_fabric.py`:
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from freehold.vocabulary.network import PortWiring, Rule
+from freehold.vocabulary.network import Carriage, PortWiring, Rule
 from freehold.vocabulary.word import Word
 
 
@@ -49,16 +55,41 @@ class Pass(Word, frozen=True, kw_only=True):
     remote_addresses: tuple[str, ...] = ()
 
 
+class Elsewhere(Word, frozen=True, kw_only=True):
+    """The ports of a network that other hosts carry: (MAC, underlay address of its host), in order."""
+
+    network: str
+    ports: tuple[tuple[str, str], ...]
+
+
+class Peers(Word, frozen=True, kw_only=True):
+    """The cluster's other hosts, as far as this one sends to them and hears them."""
+
+    hosts: tuple[str, ...] = ()
+    """The underlay addresses of all hosts of the cluster, which are not the guests' to reach."""
+    networks: tuple[Elsewhere, ...] = ()
+
+
 class Fabric(Protocol):
     """See the module."""
 
-    async def probe(self) -> None:
-        """Raises Broken, saying what to install or switch on, if this machine can't carry guest networks."""
+    async def probe(self) -> Carriage:
+        """What this machine can carry beyond itself.
+
+        Raises Broken, saying what to install, switch on or set, if it can't carry guest networks, or not as it is set.
+        """
 
     async def plug(self, wiring: PortWiring, hostname: str) -> str:
         """Makes the port's tap with its protection and its DHCP answer; gives the tap's name.
 
         Nothing may come in until `filter`. Raises BadRequest for a wrong wiring, Conflict if it can't be carried here.
+        """
+
+    async def reach(self, peers: Peers) -> None:
+        """Puts in force where else the networks go, in place of all that was said before.
+
+        A network that isn't here is nothing to do. Raises BadRequest for an address or MAC that can't be; then all
+        stays.
         """
 
     async def filter(self, filters: tuple[Filter, ...]) -> None:

@@ -10,19 +10,20 @@ from typing import Final
 import msgspec
 
 from freehold.drivers.fabric import names, namespaces, uplinks
-from freehold.drivers.fabric.interface import Filter, Metadata
+from freehold.drivers.fabric.beyond import NOTHING_BEYOND, Beyond, carriage_of
+from freehold.drivers.fabric.interface import Filter, Metadata, Peers
 from freehold.drivers.fabric.links import Links, no_ipv6
 from freehold.drivers.fabric.metadata import MetadataServer
-from freehold.drivers.fabric.networks import Networks, network_of
+from freehold.drivers.fabric.networks import Networks, Where, network_of
 from freehold.drivers.fabric.nft import check_library, run_nft
 from freehold.drivers.fabric.records import NetworkRecord, PortRecord, Records
 from freehold.drivers.fabric.ruleset import Ruleset
 from freehold.drivers.fabric.taps import check_device, make_tap
-from freehold.drivers.fabric.wiring import METADATA_ADDRESS, check_wiring
+from freehold.drivers.fabric.wiring import METADATA_ADDRESS, check_carried, check_peers, check_wiring
 from freehold.runtime.tasks import Offload
 from freehold.vocabulary.errors import BadRequest, Broken, Conflict
 from freehold.vocabulary.ids import is_uuid
-from freehold.vocabulary.network import PortWiring
+from freehold.vocabulary.network import Carriage, PortWiring
 
 _BRIDGED_PACKETS_FILTERED: Final = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 _RUNTIME: Final = Path("/run/freehold")
@@ -32,11 +33,18 @@ class LinuxFabric:
     """See Fabric. Several hosts may share a machine: each touches only what carries its own id.
 
     `host`: the host's id, a UUID. `folder`: where its records are. `outbound`: whether guests reach beyond the machine.
-    `runtime`: what a restart of the machine may take away; one for all hosts of a machine.
+    `runtime`: what a restart of the machine may take away; one for all hosts of a machine. `beyond`: the ways out.
     """
 
     def __init__(
-        self, host: str, folder: Path, offload: Offload, *, outbound: bool = True, runtime: Path = _RUNTIME
+        self,
+        host: str,
+        folder: Path,
+        offload: Offload,
+        *,
+        outbound: bool = True,
+        runtime: Path = _RUNTIME,
+        beyond: Beyond = NOTHING_BEYOND,
     ) -> None:
         if not is_uuid(host):
             raise BadRequest("A host's id is a UUID.")
@@ -45,18 +53,23 @@ class LinuxFabric:
         self._offload = offload
         self._outbound = outbound
         self._runtime = runtime
+        self._beyond = beyond
+        self._carriage: Carriage | None = None
         self._lock = asyncio.Lock()
         self._metadata: Metadata | None = None
         self._servers: dict[str, MetadataServer] = {}
         self._parts: tuple[Links, Networks, Records] | None = None
 
-    async def probe(self) -> None:
+    async def probe(self) -> Carriage:
         """See Fabric."""
         await self._offload(self._check_machine)
+        self._carriage = None
+        return await self._probed()
 
     async def plug(self, wiring: PortWiring, hostname: str) -> str:
         """See Fabric. Conflict: the range of a reachable network is routed elsewhere already."""
         check_wiring(wiring)
+        check_carried(await self._probed(), wiring)
         async with self._lock:
             _, networks, records = await self._opened()
             port = records.port_for(wiring, hostname)
@@ -68,6 +81,15 @@ class LinuxFabric:
             await self._open_metadata(network.id)
             await self._plug_tap(port)
             return names.tap(wiring.port)
+
+    async def reach(self, peers: Peers) -> None:
+        """See Fabric."""
+        check_peers(peers)
+        if self._beyond.underlay is None:
+            return
+        async with self._lock:
+            _, networks, _ = await self._opened()
+            await networks.reach(peers)
 
     async def filter(self, filters: tuple[Filter, ...]) -> None:
         """See Fabric."""
@@ -129,13 +151,19 @@ class LinuxFabric:
                 await self._parts[0].close()
                 self._parts = None
 
+    async def _probed(self) -> Carriage:
+        if self._carriage is None:
+            self._carriage = await self._offload(lambda: carriage_of(self._beyond))
+        return self._carriage
+
     # --- everything below is called with the lock held
 
     async def _opened(self) -> tuple[Links, Networks, Records]:
         if self._parts is None:
             records = await self._offload(lambda: Records(self._folder))
             links = Links(self._host)
-            networks = Networks(self._host, links, self._offload, outbound=self._outbound, runtime=self._runtime)
+            where = Where(self._host, self._runtime, self._beyond, self._outbound)
+            networks = Networks(where, links, records, self._offload)
             self._parts = links, networks, records
         return self._parts
 
@@ -197,7 +225,9 @@ class LinuxFabric:
             await server.close()
         await networks.remove(network)
         if len(records.networks) > 1:
-            await networks.transaction(networks.rules.network_gone(records.networks[network]))
+            record = records.networks[network]
+            senders_gone = networks.rules.elsewhere(record, records.elsewhere.get(network), None)
+            await networks.transaction(networks.rules.network_gone(record) + senders_gone)
         else:
             await networks.replace_rules((), ())
         records.drop_network(network)

@@ -15,6 +15,10 @@ ROUTER_LINK: Final = "guests"
 ROUTER_UPLINK: Final = "uplink"
 """The router's interface towards the machine, inside the router's namespace."""
 
+GATEWAY_MAC: Final = "02:00:00:00:00:01"
+"""The router's on every host, so that a guest that moves keeps its gateway; on each it is that host's own."""
+
+ALIAS_START: Final = "freehold:"
 UPLINK_PREFIX: Final = "fhu"
 BRIDGE_PREFIX: Final = "fhb"
 
@@ -44,6 +48,16 @@ def uplink(host: str, network: str) -> str:
     return UPLINK_PREFIX + _of(host, network)
 
 
+def tunnel(host: str, network: str) -> str:
+    """The bridge's end of the overlay."""
+    return f"fhx{_of(host, network)}"
+
+
+def vlan(host: str, network: str) -> str:
+    """The bridge's link to a VLAN of a physical network."""
+    return f"fhv{_of(host, network)}"
+
+
 def namespace_prefix(host: str) -> str:
     """How the names of this host's router namespaces begin."""
     return f"fh-{short(host)}-"
@@ -61,10 +75,10 @@ def table(host: str) -> str:
 
 def alias(host: str, identifier: str) -> str:
     """The alias that marks a link as this host's, for a port or network."""
-    return f"freehold:{host}:{identifier}"
+    return f"{ALIAS_START}{host}:{identifier}"
 
 
 def aliased(host: str, text: str | None) -> str | None:
     """The id in an alias of this host's; None if the link isn't ours."""
-    start = f"freehold:{host}:"
+    start = f"{ALIAS_START}{host}:"
     return text[len(start) :] if text and text.startswith(start) else None

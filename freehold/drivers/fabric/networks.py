@@ -2,17 +2,24 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from freehold.drivers.fabric import dhcp, inside, names, namespaces, uplinks
+from freehold.drivers.fabric.beyond import Beyond
 from freehold.drivers.fabric.dnsmasq import DhcpServer, server_group_name
 from freehold.drivers.fabric.forwarding import allow_forwarding, release_forwarding
+from freehold.drivers.fabric.interface import Peers
 from freehold.drivers.fabric.links import Links
 from freehold.drivers.fabric.nft import run_nft
-from freehold.drivers.fabric.records import NetworkRecord, PortRecord, Range
+from freehold.drivers.fabric.overlay import Overlay
+from freehold.drivers.fabric.records import NetworkRecord, PortRecord, Range, Records
 from freehold.drivers.fabric.ruleset import Ruleset
+from freehold.runtime.log import logger
 from freehold.runtime.tasks import Offload
 from freehold.vocabulary.ids import short
 from freehold.vocabulary.network import PortWiring
+
+_log = logger("fabric")
 
 
 def network_of(wiring: PortWiring, known: NetworkRecord | None, slot: int) -> NetworkRecord:
@@ -23,14 +30,36 @@ def network_of(wiring: PortWiring, known: NetworkRecord | None, slot: int) -> Ne
     others = [one for one in known.ranges if one.cidr != wiring.cidr] if known is not None else []
     own = Range(cidr=wiring.cidr, gateway=wiring.gateway, dns=wiring.dns, routes=wiring.routes)
     ranges = sorted([*others, own], key=lambda one: one.cidr)
-    return NetworkRecord(id=wiring.network, slot=slot, mtu=wiring.mtu, reachable=wiring.reachable, ranges=tuple(ranges))
+    return NetworkRecord(
+        id=wiring.network,
+        slot=slot,
+        mtu=wiring.mtu,
+        reachable=wiring.reachable and not wiring.physical,
+        ranges=tuple(ranges),
+        segment=wiring.segment,
+        physical=wiring.physical,
+        vlan=wiring.vlan,
+    )
+
+
+class Where(NamedTuple):
+    """Whose networks, and how they are set: see LinuxFabric."""
+
+    host: str
+    runtime: Path
+    beyond: Beyond
+    outbound: bool
 
 
 class Networks:
     """The networks of one host, as they are in the kernel. Not to be called twice at the same time."""
 
-    def __init__(self, host: str, links: Links, offload: Offload, *, outbound: bool, runtime: Path) -> None:
+    def __init__(self, where: Where, links: Links, records: Records, offload: Offload) -> None:
+        host, runtime, beyond, outbound = where
         self._host = host
+        self._records = records
+        self._beyond = beyond
+        self._overlay = Overlay(host, links, beyond.underlay)
         self._links = links
         self._offload = offload
         self._outbound = outbound
@@ -38,18 +67,19 @@ class Networks:
         self._runtime = runtime / short(host)
         self._tables_there = False
         self._up: dict[str, NetworkRecord] = {}
-        self.rules = Ruleset(host, outbound)
+        self.rules = Ruleset(host, outbound, beyond)
 
     async def transaction(self, text: str) -> None:
         """Runs a transaction of rules; the first makes the host's tables as well."""
-        whole = text if self._tables_there else self.rules.base() + text
+        whole = text if self._tables_there else self.rules.base() + self.rules.hosts(self._records.hosts) + text
         await self._offload(lambda: run_nft(whole))
         self._tables_there = True
 
     async def replace_rules(self, networks: Iterable[NetworkRecord], ports: Iterable[PortRecord]) -> None:
         """Puts these networks' and ports' rules in place of all that the host has."""
         networks = tuple(networks)
-        text = self.rules.whole(networks, ports) if networks else self.rules.gone()
+        peers = Peers(hosts=self._records.hosts, networks=tuple(self._records.elsewhere.values()))
+        text = self.rules.whole(networks, ports, peers) if networks else self.rules.gone()
         await self._offload(lambda: run_nft(text))
         self._tables_there = bool(networks)
 
@@ -66,6 +96,7 @@ class Networks:
     def doubt(self) -> None:
         """Forgets what this process has seen complete: somebody may have meddled with it."""
         self._up.clear()
+        self._overlay.doubt()
         self._tables_there = False
 
     async def ensure(self, network: NetworkRecord) -> None:
@@ -76,13 +107,49 @@ class Networks:
         await self._offload(lambda: namespaces.create(namespace))
         bridge = await self._links.bridge(names.bridge(self._host, network.id), network.id, network.mtu)
         port = await self._router_link(names.router_port(self._host, network.id), network.id, inside=names.ROUTER_LINK)
-        uplink = await self._router_link(names.uplink(self._host, network.id), network.id, inside=names.ROUTER_UPLINK)
+        uplink = None
+        if not network.physical:
+            name = names.uplink(self._host, network.id)
+            uplink = await self._router_link(name, network.id, inside=names.ROUTER_UPLINK)
         # The filters are there before anything can pass.
-        await self.transaction(self.rules.network(network))
+        elsewhere = self._records.elsewhere.get(network.id)
+        await self.transaction(self.rules.network(network) + self.rules.elsewhere(network, None, elsewhere))
         await self._offload(lambda: inside.set_up_router(namespace, network))
         await self._links.raise_link(port, mtu=network.mtu, master=bridge)
-        await self._connect(network, uplink)
+        if uplink is not None:
+            await self._connect(network, uplink)
+        await self._go_beyond(network, bridge)
         self._up[network.id] = network
+
+    async def reach(self, peers: Peers) -> None:
+        """Sends to, and hears, these hosts and no others."""
+        if self._records.networks and peers.hosts != self._records.hosts:
+            await self.transaction(self.rules.hosts(peers.hosts))
+        self._records.save_hosts(peers.hosts)
+        told = {one.network: one for one in peers.networks if one.ports}
+        for network in [one for one in self._records.networks.values() if not one.physical]:
+            before, now = self._records.elsewhere.get(network.id), told.get(network.id)
+            if now != before:
+                await self.transaction(self.rules.elsewhere(network, before, now))
+                await self._overlay.reach(network.id, now)
+                self._records.keep_elsewhere(network.id, now)
+
+    async def _go_beyond(self, network: NetworkRecord, bridge: int) -> None:
+        """Joins the network to what of it is beyond this machine."""
+        await self._overlay.ensure(network, bridge, self._records.elsewhere.get(network.id))
+        interface = self._beyond.physical.get(network.physical)
+        if not network.physical:
+            return
+        if interface is None:
+            _log.error("no interface is set for a network's wire", network=network.id, physical=network.physical)
+            return
+        if network.vlan:
+            name = names.vlan(self._host, network.id)
+            index = await self._links.vlan(name, network.id, interface=interface, number=network.vlan)
+        else:
+            index = await self._links.interface(interface, bridge)
+        await self._links.release(bridge, but=index)
+        await self._links.join_edge(index, bridge=bridge, mtu=network.mtu if network.vlan else None, learning=True)
 
     async def serve_dhcp(self, network: NetworkRecord, ports: Iterable[PortRecord]) -> None:
         """Makes the network's DHCP server run and know exactly these ports."""
@@ -94,8 +161,9 @@ class Networks:
     async def remove(self, network: str) -> None:
         """Takes a network down, but for its rules; also one that is only half there."""
         self._up.pop(network, None)
+        self._overlay.forget(network)
         await self._offload(self._server(network).remove)
-        for name in (names.router_port, names.uplink, names.bridge):
+        for name in (names.router_port, names.uplink, names.tunnel, names.vlan, names.bridge):
             await self._links.delete(name(self._host, network))
         await self._offload(lambda: namespaces.delete(names.namespace(self._host, network)))
         await self._offload(self._remove_empty_folder)

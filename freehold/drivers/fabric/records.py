@@ -4,11 +4,12 @@ They describe what is in the kernel, which a power cut takes along: so a damaged
 """
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
-from freehold.drivers.fabric.interface import Filter
+from freehold.drivers.fabric.interface import Elsewhere, Filter, Peers
+from freehold.drivers.fabric.wiring import METADATA_ADDRESS
 from freehold.runtime.log import logger
 from freehold.vocabulary.errors import Conflict
 from freehold.vocabulary.ids import is_uuid
@@ -38,6 +39,19 @@ class NetworkRecord(Word, frozen=True, kw_only=True):
     mtu: int
     reachable: bool
     ranges: tuple[Range, ...]
+    segment: int = 0
+    physical: str = ""
+    vlan: int = 0
+
+    def gateway_here(self, one: Range) -> str | None:
+        """The gateway address that this host's router has in a range; of a physical network the gateway is outside."""
+        return None if self.physical else one.gateway
+
+    @property
+    def own_addresses(self) -> tuple[str, ...]:
+        """The router's addresses, which every host that carries the network has for its own guests."""
+        gateways = (self.gateway_here(one) for one in self.ranges)
+        return (METADATA_ADDRESS, *sorted({gateway for gateway in gateways if gateway is not None}))
 
 
 class PortRecord(Word, frozen=True, kw_only=True):
@@ -50,14 +64,24 @@ class PortRecord(Word, frozen=True, kw_only=True):
     filter: Filter | None = None
 
 
+_ONE: Final = "00000000-0000-0000-0000-000000000000"
+"""The name of the file of what there is one of."""
+
+
 class Records:
     """The records of one host, in memory and under `folder`; without a folder, in memory only."""
 
     def __init__(self, folder: Path | None) -> None:
         self._ports_folder = folder / "ports" if folder is not None else None
         self._networks_folder = folder / "networks" if folder is not None else None
+        self._elsewhere_folder = folder / "elsewhere" if folder is not None else None
+        self._underlay_folder = folder / "underlay" if folder is not None else None
         self.ports: dict[str, PortRecord] = _read(self._ports_folder, PortRecord)
         self.networks: dict[str, NetworkRecord] = _read(self._networks_folder, NetworkRecord)
+        self.elsewhere: dict[str, Elsewhere] = _read(self._elsewhere_folder, Elsewhere)
+        """What of each network other hosts carry."""
+        self.hosts = _read(self._underlay_folder, Peers).get(_ONE, Peers()).hosts
+        """The cluster's hosts on the underlay."""
 
     def port_for(self, wiring: PortWiring, hostname: str) -> PortRecord:
         """The record of a port to be plugged; what is known of it already is kept.
@@ -94,6 +118,22 @@ class Records:
         _write(self._networks_folder, record.id, record)
         self.networks[record.id] = record
 
+    def keep_elsewhere(self, network: str, record: Elsewhere | None) -> None:
+        """Remembers what of a network others carry."""
+        if record is None:
+            _unlink(self._elsewhere_folder, network)
+            self.elsewhere.pop(network, None)
+        else:
+            _write(self._elsewhere_folder, network, record)
+            self.elsewhere[network] = record
+
+    def save_hosts(self, hosts: tuple[str, ...]) -> None:
+        """Remembers who is on the underlay."""
+        if hosts == self.hosts:
+            return
+        _write(self._underlay_folder, _ONE, Peers(hosts=hosts))
+        self.hosts = hosts
+
     def drop_port(self, port: str) -> None:
         """Forgets a port."""
         _unlink(self._ports_folder, port)
@@ -101,6 +141,7 @@ class Records:
 
     def drop_network(self, network: str) -> None:
         """Forgets a network."""
+        self.keep_elsewhere(network, None)
         _unlink(self._networks_folder, network)
         self.networks.pop(network, None)
 

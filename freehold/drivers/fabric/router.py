@@ -15,7 +15,7 @@ def router_rules(network: NetworkRecord) -> str:
     """
     chains = {
         "input { type filter hook input priority 0 ; policy drop ; }": _INPUT,
-        "forward { type filter hook forward priority 0 ; policy drop ; }": _forward(network.reachable),
+        "forward { type filter hook forward priority 0 ; policy drop ; }": _forward(network),
         "translation { type nat hook postrouting priority 100 ; policy accept ; }": _translation(network.reachable),
     }
     lines = ["add table inet freehold", "delete table inet freehold", "add table inet freehold"]
@@ -33,8 +33,10 @@ _INPUT = (
 )
 
 
-def _forward(reachable: bool) -> tuple[str, ...]:
-    inward = (f"iifname {ROUTER_UPLINK} oifname {ROUTER_LINK} accept",) if reachable else ()
+def _forward(network: NetworkRecord) -> tuple[str, ...]:
+    if network.physical:
+        return ()  # its router is outside
+    inward = (f"iifname {ROUTER_UPLINK} oifname {ROUTER_LINK} accept",) if network.reachable else ()
     return (
         "ct state established,related accept",
         f"ip daddr {_LINK_LOCAL} drop",

@@ -4,7 +4,8 @@ How a packet from a guest goes: the tap's netdev ingress chain drops what is spo
 br_netfilter shows bridged packets to the inet family, where connections are known (this is why it isn't all in the
 bridge family: many kernels have no conntrack there); `from_guest` asks the sending port's rules; the bridge family
 then marks the packet with the receiving port, and `to_guest` asks that port's rules. Each network has a conntrack
-zone of its own, so that two may use the same addresses.
+zone of its own, so that two may use the same addresses. What comes from beyond the machine (see edges) joins at the
+bridge, and is filtered by the receiving port as everything else is.
 
 Only the asking direction of a connection is checked against rules, on every packet: a rule taken away stops at once
 what it had allowed, and answers need no rule.
@@ -14,7 +15,9 @@ Every text here may be run again; texts joined into one transaction take effect 
 
 from collections.abc import Iterable, Iterator
 
-from freehold.drivers.fabric import names
+from freehold.drivers.fabric import edges, names
+from freehold.drivers.fabric.beyond import NOTHING_BEYOND, Beyond
+from freehold.drivers.fabric.interface import Elsewhere, Peers
 from freehold.drivers.fabric.passes import matches
 from freehold.drivers.fabric.records import NetworkRecord, PortRecord
 from freehold.drivers.fabric.wiring import METADATA_ADDRESS
@@ -26,19 +29,25 @@ _ANSWERS = ("ct state established ct direction reply accept", "ct state related 
 class Ruleset:
     """Renders the rules of one host."""
 
-    def __init__(self, host: str, outbound: bool) -> None:
+    def __init__(self, host: str, outbound: bool, beyond: Beyond = NOTHING_BEYOND) -> None:
         self._host = host
         self._outbound = outbound
+        self._beyond = beyond
         self._table = names.table(host)
 
     def base(self) -> str:
         """Tables, sets and the chains that every packet of a guest passes."""
         return _lines([*self._containers(), *self._bridge_chains(), *self._guest_chains(), *self._machine_chains()])
 
-    def whole(self, networks: Iterable[NetworkRecord], ports: Iterable[PortRecord]) -> str:
+    def whole(self, networks: Iterable[NetworkRecord], ports: Iterable[PortRecord], peers: Peers) -> str:
         """All of the host's rules, in place of whatever is there."""
-        parts = [self.gone(), self.base()]
-        parts += [self.network(network) for network in networks]
+        parts, elsewhere = (
+            [self.gone(), self.base(), self.hosts(peers.hosts)],
+            {one.network: one for one in peers.networks},
+        )
+        for network in networks:
+            parts.append(self.network(network))
+            parts.append(self.elsewhere(network, None, elsewhere.get(network.id)))
         parts += [self.port(port) for port in ports]
         return "".join(parts)
 
@@ -56,6 +65,14 @@ class Ruleset:
         return _lines(
             f"{verb} element {element}" for element in self._network_elements(network) for verb in ("add", "delete")
         )
+
+    def hosts(self, hosts: Iterable[str]) -> str:
+        """Keeps guests away from these addresses on the underlay, and from no others."""
+        return _lines(edges.hosts(self._table, hosts)) if self._beyond.underlay else ""
+
+    def elsewhere(self, network: NetworkRecord, before: Elsewhere | None, now: Elsewhere | None) -> str:
+        """Lets the hosts of `now` send into the network, and those that `before` had more no longer."""
+        return _lines(edges.senders(self._table, network.segment, before, now)) if self._beyond.underlay else ""
 
     def port(self, port: PortRecord) -> str:
         """Protects a port whose tap exists, and puts its filter in force: in place of what was there for it."""
@@ -94,6 +111,7 @@ class Ruleset:
         yield from (f"add table {family} {table}" for family in ("netdev", "bridge", "inet"))
         yield f"add set bridge {table} members {{ type ifname ; }}"
         yield f"add set bridge {table} taps {{ type ifname ; }}"
+        yield from edges.sets(table)
         yield f"add map bridge {table} marks {{ type ifname : mark ; }}"
         yield from (f"add set inet {table} {name} {{ type ifname ; }}" for name in ("bridges", "uplinks", "reachable"))
         yield f"add map inet {table} zones {{ typeof iifname : ct zone ; }}"
@@ -103,7 +121,9 @@ class Ruleset:
 
     def _bridge_chains(self) -> Iterator[str]:
         # Marks must be there before br_netfilter (priority 0) shows the packet to `to_guest`.
+        yield from self._base_chain("bridge", "arriving", "filter hook prerouting priority -300", edges.ARRIVING)
         yield from self._base_chain("bridge", "forward", "filter hook forward priority -300", [
+            *edges.CROSSING,
             "iifname @members meta mark set 0",
             "oifname @taps ether type != { ip, arp } counter drop",
             "meta mark set oifname map @marks",
@@ -137,6 +157,7 @@ class Ruleset:
         anybody = f'"{names.UPLINK_PREFIX}*"'
         yield from self._plain_chain("leaving", [
             "iifname @reachable oifname @reachable accept",
+            *edges.leaving(self._beyond.underlay),
             f"oifname {anybody} counter drop",
             "accept" if self._outbound else "iifname @reachable ct state established,related accept",
             *([] if self._outbound else ["counter drop"]),
@@ -153,9 +174,13 @@ class Ruleset:
         # The machine's own services are not the guests' to reach.
         yield from self._base_chain("inet", "local", "filter hook input priority 0", [
             "iifname @uplinks ct state established,related accept",
+            *edges.local(self._beyond.underlay),
             "iifname @uplinks icmp type echo-request accept",
             "iifname @uplinks counter drop",
         ])  # fmt: skip
+        yield from self._base_chain(
+            "inet", "underlay", "filter hook input priority -10", edges.underlay(self._beyond.underlay)
+        )
         not_ours = f'oifname != {anybody} oifname != "{names.BRIDGE_PREFIX}*"'
         translation = [f"iifname @uplinks {not_ours} masquerade"] if self._outbound else []
         yield from self._base_chain("inet", "translation", "nat hook postrouting priority 100", translation)
@@ -172,6 +197,10 @@ class Ruleset:
 
     def _network_elements(self, network: NetworkRecord) -> Iterator[str]:
         bridge, uplink = names.bridge(self._host, network.id), names.uplink(self._host, network.id)
+        edge = self._beyond.edge(self._host, network)
+        if edge is not None:
+            yield f"bridge {self._table} members {{ {edge.link} }}"
+            yield from edges.elements(self._table, edge)
         yield f"bridge {self._table} members {{ {names.router_port(self._host, network.id)} }}"
         yield f"inet {self._table} bridges {{ {bridge} }}"
         yield f"inet {self._table} zones {{ {bridge} : {network.slot} }}"

@@ -6,38 +6,62 @@ from pathlib import Path
 import msgspec
 
 from freehold.drivers.fabric import names
-from freehold.drivers.fabric.interface import Filter, Metadata, MetadataAnswer, Pass
+from freehold.drivers.fabric.interface import Filter, Metadata, MetadataAnswer, Pass, Peers
 from freehold.drivers.fabric.passes import matches, protocol_number
 from freehold.drivers.fabric.records import Records
-from freehold.drivers.fabric.wiring import check_wiring
+from freehold.drivers.fabric.wiring import check_carried, check_peers, check_wiring
 from freehold.vocabulary.errors import FreeholdError
 from freehold.vocabulary.ids import is_uuid
-from freehold.vocabulary.network import Direction, PortWiring, Rule
+from freehold.vocabulary.network import Carriage, Direction, PortWiring, Rule
 
 
 class SimulatedFabric:
     """See Fabric. `folder`: where it remembers over a restart; without one it remembers nothing, unless it is handed
-    the `records` of the driver before it.
+    the `records` of the driver before it. `carriage`: what it can carry beyond itself.
 
-    For tests: `fail_plug` is raised by `plug` while it is set, `wiring` and `lets_in` tell what is in force, and
-    `ask_metadata` asks as a guest.
+    For tests: `fail_plug` is raised by `plug` while it is set, `wiring`, `lets_in` and `sends` tell what is in force,
+    and `ask_metadata` asks as a guest.
     """
 
-    def __init__(self, folder: Path | None = None, records: Records | None = None) -> None:
+    def __init__(
+        self, folder: Path | None = None, records: Records | None = None, carriage: Carriage | None = None
+    ) -> None:
         self._records = records or Records(folder)
+        self._carriage = carriage or Carriage()
         self._metadata: Metadata | None = None
         self.fail_plug: FreeholdError | None = None
 
-    async def probe(self) -> None:
+    async def probe(self) -> Carriage:
         """See Fabric."""
+        return self._carriage
 
     async def plug(self, wiring: PortWiring, hostname: str) -> str:
         """See Fabric."""
         check_wiring(wiring)
+        check_carried(self._carriage, wiring)
         if self.fail_plug is not None:
             raise self.fail_plug
         self._records.save_port(self._records.port_for(wiring, hostname))
         return names.tap(wiring.port)
+
+    async def reach(self, peers: Peers) -> None:
+        """See Fabric."""
+        check_peers(peers)
+        if not self._carriage.underlay:
+            return
+        self._records.save_hosts(peers.hosts)
+        told = {one.network: one for one in peers.networks if one.ports}
+        for network in self._overlaid() | self._records.elsewhere.keys():
+            self._records.keep_elsewhere(network, told.get(network) if network in self._overlaid() else None)
+
+    def _overlaid(self) -> set[str]:
+        """The networks here that go on over the underlay."""
+        return {port.wiring.network for port in self._records.ports.values() if not port.wiring.physical}
+
+    def _drop(self, port: str) -> None:
+        self._records.drop_port(port)
+        for network in self._records.elsewhere.keys() - self._overlaid():
+            self._records.keep_elsewhere(network, None)
 
     async def filter(self, filters: tuple[Filter, ...]) -> None:
         """See Fabric."""
@@ -52,7 +76,7 @@ class SimulatedFabric:
     async def unplug(self, port: str) -> None:
         """See Fabric."""
         if is_uuid(port):
-            self._records.drop_port(port)
+            self._drop(port)
 
     async def plugged(self) -> frozenset[str]:
         """See Fabric."""
@@ -65,7 +89,7 @@ class SimulatedFabric:
     async def sweep(self, keep: frozenset[str]) -> None:
         """See Fabric."""
         for port in frozenset(self._records.ports) - keep:
-            self._records.drop_port(port)
+            self._drop(port)
 
     async def close(self) -> None:
         """See Fabric."""
@@ -74,6 +98,11 @@ class SimulatedFabric:
     def wiring(self, port: str) -> PortWiring:
         """How a plugged port was wired. Raises KeyError if it isn't here."""
         return self._records.ports[port].wiring
+
+    def sends(self, network: str) -> frozenset[tuple[str, str]]:
+        """Where frames of a network go: (MAC, host's address); as hosts that may send into it, the same."""
+        elsewhere = self._records.elsewhere.get(network)
+        return frozenset() if elsewhere is None else frozenset(elsewhere.ports)
 
     def lets_in(self, port: str, source: str, protocol: str, number: int | None = None) -> bool:
         """Whether a new connection from `source` would reach the guest. `number`: the port, or the type of ICMP."""

@@ -4,12 +4,16 @@ import re
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
 from typing import Final
 
-from freehold.vocabulary.errors import BadRequest
+from freehold.drivers.fabric.interface import Peers
+from freehold.vocabulary.errors import BadRequest, Conflict
 from freehold.vocabulary.ids import is_uuid
-from freehold.vocabulary.network import PortWiring
+from freehold.vocabulary.network import Carriage, PortWiring, is_underlay_address
 
 METADATA_ADDRESS: Final = "169.254.169.254"
 
+_SEGMENTS = range(1, 1 << 24)
+_VLANS = range(4095)
+_PHYSICAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _MTU_RANGE = range(576, 65_522)
 
@@ -22,10 +26,39 @@ def check_wiring(wiring: PortWiring) -> None:
         raise _wrong(wiring, "mac", wiring.mac)
     if wiring.mtu not in _MTU_RANGE:
         raise _wrong(wiring, "mtu", wiring.mtu)
+    if wiring.vlan not in _VLANS or (wiring.physical and not is_physical_name(wiring.physical)):
+        raise _wrong(wiring, "physical network or vlan", f"{wiring.physical[:64]!r}, {wiring.vlan}")
+    if not wiring.physical and (wiring.segment not in _SEGMENTS or wiring.vlan):
+        raise _wrong(wiring, "segment", wiring.segment)
     try:
         _check_addresses(wiring)
     except (AddressValueError, NetmaskValueError, ValueError) as error:
         raise _wrong(wiring, "addresses, cidr, gateway, dns or routes", error) from error
+
+
+def is_physical_name(name: str) -> bool:
+    """Whether a physical network may be called so."""
+    return _PHYSICAL.fullmatch(name) is not None
+
+
+def check_carried(carriage: Carriage, wiring: PortWiring) -> None:
+    """Raises Conflict if a host with this carriage can't carry the wiring's network."""
+    lack = carriage.lacks(wiring)
+    if lack:
+        raise Conflict(f"Network {wiring.network} can't be carried here: this host {lack}.")
+
+
+def check_peers(peers: Peers) -> None:
+    """Raises BadRequest if a word of `peers` isn't what it should be."""
+    pairs = [pair for one in peers.networks for pair in one.ports]
+    if not all(is_uuid(one.network) for one in peers.networks):
+        raise BadRequest("A network that other hosts carry needs a UUID.")
+    for mac in {mac for mac, _ in pairs}:
+        if _MAC.fullmatch(mac) is None or int(mac[:2], 16) & 1:
+            raise BadRequest(f"{mac[:32]!r} is not the MAC address of a port elsewhere.")
+    for address in {*peers.hosts, *(address for _, address in pairs)}:
+        if not is_underlay_address(address):
+            raise BadRequest(f"{address[:32]!r} is no address of a host on the underlay.")
 
 
 def _check_addresses(wiring: PortWiring) -> None:

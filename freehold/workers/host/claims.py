@@ -114,6 +114,9 @@ def _possible(host: Host, build: Build) -> ImageOffer:
         raise BadRequest(
             f"Image {build.image.id} needs a disk of {needed_gib} GiB; flavor {build.spec.flavor.name} has {disk_gib}."
         )
+    lacking = [lack for lack in (host.carriage.lacks(wiring) for wiring in build.ports) if lack]
+    if lacking:
+        raise Unavailable(f"Host {host.name} can't carry the guest's network: it {lacking[0]}.")
     wanted, free = needed_by(build.spec.flavor), host.free()
     if not free.fits(wanted):
         raise NoRoom(

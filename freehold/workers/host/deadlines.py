@@ -8,12 +8,12 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from typing import Final, TypeVar
 
-from freehold.drivers.fabric.interface import Fabric, Filter, Metadata
+from freehold.drivers.fabric.interface import Fabric, Filter, Metadata, Peers
 from freehold.drivers.hypervisor.interface import ConfigDrive, DiskPlan, Facts, Hypervisor, News, Plan
 from freehold.runtime.log import logger
 from freehold.vocabulary.errors import Unavailable
 from freehold.vocabulary.guest import Power
-from freehold.vocabulary.network import PortWiring
+from freehold.vocabulary.network import Carriage, PortWiring
 
 LOOK_S: Final = 30.0
 """For a verb that only looks, or asks and returns at once."""
@@ -104,13 +104,17 @@ class TimelyFabric:
     def __init__(self, behind: Fabric, look_s: float = LOOK_S, change_s: float = CHANGE_S) -> None:
         self._behind, self._look_s, self._change_s = behind, look_s, change_s
 
-    async def probe(self) -> None:
+    async def probe(self) -> Carriage:
         """See Fabric."""
-        await in_time("probe", "the fabric", self._change_s, self._behind.probe())
+        return await in_time("probe", "the fabric", self._change_s, self._behind.probe())
 
     async def plug(self, wiring: PortWiring, hostname: str) -> str:
         """See Fabric."""
         return await in_time("plug", wiring.port, self._change_s, self._behind.plug(wiring, hostname))
+
+    async def reach(self, peers: Peers) -> None:
+        """See Fabric."""
+        await in_time("reach", f"{len(peers.networks)} networks", self._change_s, self._behind.reach(peers))
 
     async def filter(self, filters: tuple[Filter, ...]) -> None:
         """See Fabric."""

@@ -1,21 +1,24 @@
-"""What may pass the ports that are plugged here: what the cluster's network worker says, brought to the fabric.
+"""What may pass the ports that are plugged here, and where else their networks are: what the cluster's network worker
+says, brought to the fabric.
 
-`PortView` keeps in memory the cluster's security groups and the addresses of the ports in each, as their owner says.
-`Filters` makes of it what each of our ports lets pass, and tells the fabric when that changes.
+`PortView` keeps in memory the cluster's security groups, the addresses of the ports in each, and who carries which
+port, as their owner says. `Filters` makes of it what each of our ports lets pass and where our networks go, and tells
+the fabric when that changes.
 """
 
 import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from freehold.drivers.fabric.interface import Fabric, Filter, Pass
+from freehold.drivers.fabric.interface import Fabric, Filter, Pass, Peers
 from freehold.runtime.clock import Clock
 from freehold.runtime.log import logger
 from freehold.vocabulary.codec import decode
 from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position, Row
 from freehold.vocabulary.errors import FreeholdError
-from freehold.vocabulary.network import Port, PortWiring, Rule, SecurityGroup
+from freehold.vocabulary.network import Carrier, Port, PortWiring, Rule, SecurityGroup
 from freehold.workers.host.patience import within
+from freehold.workers.host.whereabouts import Whereabouts
 
 VIEW_WAIT_S: Final = 5.0
 """How long a guest's first filter waits for the network worker's news; without them nothing may come in."""
@@ -29,9 +32,11 @@ _log = logger("host")
 
 
 class PortView:
-    """Security groups and their members in this host's cluster. A sink for views.follower; keeps nothing on disk."""
+    """Security groups, their members and the whereabouts of ports in the cluster of `host`. A sink for views.follower;
+    keeps nothing on disk.
+    """
 
-    def __init__(self, cluster: str) -> None:
+    def __init__(self, cluster: str, host: str) -> None:
         self._cluster = cluster
         self._store = ""
         """The store of the cluster's network worker; empty until its state has been read."""
@@ -40,6 +45,7 @@ class PortView:
         self._ports: dict[str, Port] = {}
         self._members: dict[str, dict[str, tuple[str, ...]]] = {}
         self._addresses: dict[str, tuple[str, ...]] = {}
+        self._whereabouts = Whereabouts(host)
         self.version = 0
         self._waiting: list[asyncio.Future[None]] = []
 
@@ -64,6 +70,7 @@ class PortView:
             self._store = owner.store
             for table in (self._groups, self._ports, self._members, self._addresses):
                 table.clear()
+            self._whereabouts.clear()
             for row in rows:
                 self._put(row.kind, row.key, row.value)
             self._changed()
@@ -79,9 +86,12 @@ class PortView:
                 self._groups[key] = decode(value, SecurityGroup)
         elif kind == "port":
             self._put_port(key, None if value is None else decode(value, Port))
+        elif kind == "carrier":
+            self._whereabouts.put_carrier(key, None if value is None else decode(value, Carrier))
 
     def _put_port(self, key: str, port: Port | None) -> None:
         before = self._ports.pop(key, None)
+        self._whereabouts.put_port(before, port)
         for group in before.security_groups if before else ():
             self._members.get(group, {}).pop(key, None)
             self._addresses.pop(group, None)
@@ -126,6 +136,11 @@ class PortView:
         rules = [self._pass(rule) for group in groups if group is not None for rule in group.rules]
         return Filter(port=wiring.port, rules=tuple(rules))
 
+    def peers(self, networks: Iterable[str]) -> Peers:
+        """Where else these networks are."""
+        elsewhere = (self._whereabouts.of(network) for network in sorted(networks))
+        return Peers(hosts=self._whereabouts.hosts(), networks=tuple(one for one in elsewhere if one.ports))
+
     def _groups_of(self, wiring: PortWiring) -> tuple[str, ...]:
         port = self._ports.get(wiring.port)
         return wiring.security_groups if port is None else port.security_groups
@@ -144,12 +159,13 @@ class PortView:
 
 
 class Filters:
-    """Keeps the fabric's filters for the plugged ports as the view says."""
+    """Keeps the fabric's filters for the plugged ports, and the reach of their networks, as the view says."""
 
     def __init__(self, fabric: Fabric, view: PortView, clock: Clock) -> None:
         self._fabric, self._view, self._clock = fabric, view, clock
         self._plugged: dict[str, PortWiring] = {}
         self._in_force: dict[str, Filter] = {}
+        self._reached: Peers | None = None
         self._lock = asyncio.Lock()
 
     async def begin(self, wirings: Sequence[PortWiring]) -> None:
@@ -158,7 +174,7 @@ class Filters:
         for wiring in wirings:
             self._plugged[wiring.port] = wiring
             self._in_force.pop(wiring.port, None)
-        await self._bring()
+        await self._bring(anew=True)
 
     def adopt(self, wirings: Iterable[PortWiring]) -> None:
         """Ports that an earlier process has plugged: their filters hold until the view says more."""
@@ -183,16 +199,19 @@ class Filters:
                 version -= 1
                 await self._clock.sleep(RETRY_S)
 
-    async def _bring(self) -> None:
+    async def _bring(self, *, anew: bool = False) -> None:
         if not self._view.loaded():
             return  # what is in force stays; a new port lets nothing in
         async with self._lock:
             filters = [self._view.filter_of(wiring) for wiring in self._plugged.values()]
             due = tuple(wanted for wanted in filters if self._in_force.get(wanted.port) != wanted)
-            if not due:
-                return
-            await self._fabric.filter(due)
-            self._in_force.update({wanted.port: wanted for wanted in due if wanted.port in self._plugged})
+            if due:
+                await self._fabric.filter(due)
+                self._in_force.update({wanted.port: wanted for wanted in due if wanted.port in self._plugged})
+            peers = self._view.peers({wiring.network for wiring in self._plugged.values() if not wiring.physical})
+            if anew or peers != self._reached:  # a network that has just come here was left out before
+                await self._fabric.reach(peers)
+                self._reached = peers
 
     async def _wait_for_view(self, wirings: Sequence[PortWiring]) -> None:
         """Waits until the view knows these ports, for `VIEW_WAIT_S` at most."""

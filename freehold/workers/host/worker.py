@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Final
 
+from msgspec.structs import replace
+
 from freehold.bus import subjects, talk
 from freehold.bus.interface import Subscription
 from freehold.drivers.fabric.interface import Fabric
@@ -29,6 +31,7 @@ from freehold.vocabulary.guest import (
 )
 from freehold.vocabulary.host import Capacity, Host
 from freehold.vocabulary.ids import is_uuid
+from freehold.vocabulary.network import Carriage
 from freehold.vocabulary.request import Build
 from freehold.vocabulary.word import Word
 from freehold.workers.base import Desk, Means
@@ -90,7 +93,7 @@ class HostWorker:
         self.tasks = Tasks("host")
         clock = means.clock
         self._records = records = Records(store, clock)
-        view = PortView(store.owner.cluster)
+        view = PortView(store.owner.cluster, store.id)
         self._filters = Filters(fabric, view, clock.clock)
         effects = Effects(
             hypervisor, fabric, images, self._filters, records.job, clock.clock, means.chance, launches_max
@@ -112,8 +115,7 @@ class HostWorker:
         Raises Broken if guests can't be run here.
         """
         facts = await self._hypervisor.probe()
-        await self._fabric.probe()
-        await self._keep_host(facts)
+        await self._keep_host(facts, await self._fabric.probe())
         await self._take_up_ports()
         await self._desk.open()
         await self.follower.open()
@@ -139,9 +141,9 @@ class HostWorker:
         await self.tasks.close()
         await self._desk.close()
 
-    async def _keep_host(self, facts: Facts) -> None:
+    async def _keep_host(self, facts: Facts, carriage: Carriage) -> None:
         known = self._records.known_host()
-        host = _host(self._store, self._name, facts, known)
+        host = replace(_host(self._store, self._name, facts, known), carriage=carriage)
         for shard, gate in enumerate(self._actors.gates):
             gate.machine_restarted = host.boot != facts.boot != self._records.resumed(shard)
         self._records.keep_host(host, "host started")

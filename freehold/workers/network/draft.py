@@ -2,12 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from freehold.vocabulary.errors import BadRequest, QuotaExceeded
 from freehold.vocabulary.ids import is_uuid, uuid_text
 from freehold.vocabulary.network import SecurityGroup
 from freehold.vocabulary.word import Word
 from freehold.workers.network.holdings import Change, Gone, Holdings, name_of
+
+MTU_OVERLAY: Final = 1450
+"""What VXLAN leaves of an Ethernet frame of 1500 bytes."""
 
 Dice = Callable[[int], bytes]
 """So many random bytes."""
@@ -25,6 +29,8 @@ class Draft:
     addresses: dict[str, set[int]] = field(default_factory=dict)
     """Subnet -> addresses taken in this decision."""
     macs: set[str] = field(default_factory=set)
+    overlay_mtu: int = MTU_OVERLAY
+    """The largest that a network of the cluster's own can have."""
 
     def put(self, record: Word) -> None:
         """Makes or replaces a record."""

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple, TypeVar
 
 from freehold.vocabulary.errors import NotFound
-from freehold.vocabulary.network import FixedAddress, Network, NetworkQuota, Port, SecurityGroup, Subnet
+from freehold.vocabulary.network import Carrier, FixedAddress, Network, NetworkQuota, Port, SecurityGroup, Subnet
 from freehold.vocabulary.word import Word
 from freehold.workers.network.addressing import AddressBook
 
 R = TypeVar("R")
+K = TypeVar("K")
 
 
 class Booking(Word, frozen=True, kw_only=True):
@@ -56,6 +57,7 @@ _NAMES: Final[dict[type, tuple[str, Callable[[Any], str]]]] = {
     Port: ("port", lambda record: record.id),
     SecurityGroup: ("security_group", lambda record: record.id),
     NetworkQuota: ("network_quota", lambda record: record.project),
+    Carrier: ("carrier", lambda record: record.host),
     Booking: ("booking", lambda record: record.guest),
     Sight: ("sight", lambda record: sight_key(record.host, record.guest)),
 }
@@ -82,10 +84,13 @@ class Holdings:
         self.ports: dict[str, Port] = {}
         self.groups: dict[str, SecurityGroup] = {}
         self.quotas: dict[str, NetworkQuota] = {}
+        self.carriers: dict[str, Carrier] = {}
         self.bookings: dict[str, Booking] = {}
         self.sights: dict[str, Sight] = {}
         self.books: dict[str, AddressBook] = {}
         self.segments: dict[int, str] = {}
+        self.wires: dict[tuple[str, int], str] = {}
+        """(physical network, VLAN) -> the network that has it."""
         self.macs: dict[str, str] = {}
         self.default_groups: dict[str, str] = {}
         """Project -> id."""
@@ -103,6 +108,7 @@ class Holdings:
             "port": self.ports,
             "security_group": self.groups,
             "network_quota": self.quotas,
+            "carrier": self.carriers,
             "booking": self.bookings,
             "sight": self.sights,
         }
@@ -137,6 +143,7 @@ class Holdings:
             self._tables == other._tables
             and self.macs == other.macs
             and self.segments == other.segments
+            and self.wires == other.wires
             and {key: book.holders for key, book in self.books.items()}
             == {key: book.holders for key, book in other.books.items()}
         )
@@ -193,10 +200,10 @@ class Holdings:
 
     def _index_network(self, network: Network, here: bool) -> None:
         self._tally("network", network.project, here)
-        if here:
-            self.segments.setdefault(network.segment, network.id)
-        elif self.segments.get(network.segment) == network.id:
-            del self.segments[network.segment]
+        if network.physical:
+            _hold(self.wires, (network.physical, network.vlan), network.id, here)
+        else:
+            _hold(self.segments, network.segment, network.id, here)
 
     def _index_subnet(self, subnet: Subnet, here: bool) -> None:
         self._tally("subnet", subnet.project, here)
@@ -217,10 +224,7 @@ class Holdings:
             _member(self._ports_in, group, port.id, here)
         for fixed in port.addresses:
             self._index_address(port.id, fixed, here)
-        if here:
-            self.macs.setdefault(port.mac, port.id)
-        elif self.macs.get(port.mac) == port.id:
-            del self.macs[port.mac]
+        _hold(self.macs, port.mac, port.id, here)
 
     def _index_address(self, port: str, fixed: FixedAddress, here: bool) -> None:
         book = self.books.get(fixed.subnet)
@@ -259,6 +263,14 @@ def _found(table: dict[str, R], key: str, what: str) -> R:
     if record is None:
         raise NotFound(f"There is no {what} {key}.")
     return record
+
+
+def _hold(index: dict[K, str], key: K, holder: str, here: bool) -> None:
+    """The first holder of a key stays where rows contradict one another."""
+    if here:
+        index.setdefault(key, holder)
+    elif index.get(key) == holder:
+        del index[key]
 
 
 def _member(index: defaultdict[str, set[str]], key: str, member: str, here: bool) -> None:

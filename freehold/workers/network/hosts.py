@@ -1,4 +1,6 @@
-"""What the cluster's hosts say of their guests: a sink that turns it into the ends of leases."""
+"""What the cluster's hosts say of themselves and of their guests: a sink that turns it into what hosts are told of one
+another, and into the ends of leases.
+"""
 
 from collections.abc import Sequence
 from typing import Final
@@ -8,12 +10,14 @@ from freehold.runtime.log import logger
 from freehold.vocabulary.codec import decode
 from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position, Row
 from freehold.vocabulary.guest import Guest, Refusal
+from freehold.vocabulary.host import Host
 from freehold.workers.network.adoption import adopt
+from freehold.workers.network.carriers import hear_host
 from freehold.workers.network.draft import Dice, Draft
 from freehold.workers.network.lifecycle import hear_guest, hear_refusal
 from freehold.workers.network.records import Records
 
-_KINDS: Final = ("guest", "refusal")
+_KINDS: Final = ("host", "guest", "refusal")
 
 _log = logger("network")
 
@@ -46,13 +50,14 @@ class HostSink:
         before = self._records.positions.get(owner.store)
         host, told = owner.store, {(row.kind, row.key): row.value for row in rows if row.kind in _KINDS}
         # A store that was put back to an old copy, or lost, doesn't know what is there; what it refused it takes again.
-        kinds = _KINDS if before is None or before.epoch == position.epoch else ("refusal",)
+        kinds = ("guest", "refusal") if before is None or before.epoch == position.epoch else ("refusal",)
         absent = [
             (kind, sight.guest)
             for sight in self._records.holdings.sights_at(host)
             for kind in kinds
             if (kind, sight.guest) not in told
         ]
+        absent += [("host", host)] if ("host", host) not in told else []
         # A crash before the position is kept has the whole state taken once more, to the same end.
         for kind, key in (*told, *absent):
             draft = self._draft()
@@ -74,7 +79,9 @@ class HostSink:
 
 def _hear(draft: Draft, host: str, kind: str, key: str, value: bytes | None) -> None:
     try:
-        if kind == "guest":
+        if kind == "host":
+            hear_host(draft, host, None if value is None or key != host else decode(value, Host))
+        elif kind == "guest":
             guest = None if value is None else decode(value, Guest)
             hear_guest(draft, host, key, guest)
             if guest is not None:

@@ -1,5 +1,6 @@
 """Rules of networks, subnets and quotas."""
 
+import re
 from typing import Final
 
 from msgspec.structs import replace
@@ -10,22 +11,30 @@ from freehold.workers.network.addressing import checked, parse_range
 from freehold.workers.network.draft import Draft
 
 SEGMENT_MAX: Final = 2**24 - 1
+VLAN_MAX: Final = 4094
+PHYSICAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 MTU_MIN: Final = 576
-MTU_MAX: Final = 1450
-"""What VXLAN leaves of an Ethernet frame of 1500 bytes."""
+MTU_WIRE: Final = 1500
+MTU_MAX: Final = 9216
+"""Of a physical network; whether its wire carries it is the hosts' to say."""
 
 OWN_PORTS: Final = "network:dhcp"
 """`device_owner` of ports that this role makes for itself: they go with their network."""
 
 
 def save_network(draft: Draft, network: Network, new: bool) -> str:
-    """Makes or changes a network.
+    """Makes or changes a network. An MTU of 0 is the usual one.
 
-    BadRequest, NotFound, Conflict (segment taken, still shared), QuotaExceeded. Gives its id.
+    BadRequest, NotFound, Conflict (segment or VLAN taken, still shared), QuotaExceeded. Gives its id.
     """
-    if not MTU_MIN <= network.mtu <= MTU_MAX:
-        raise BadRequest(f"The MTU {network.mtu} can't be carried: it must be {MTU_MIN} to {MTU_MAX}.")
     return _make_network(draft, network) if new else _change_network(draft, network)
+
+
+def _mtu(draft: Draft, wanted: int, physical: str) -> int:
+    usual, most = (MTU_WIRE, MTU_MAX) if physical else (draft.overlay_mtu, draft.overlay_mtu)
+    if wanted and not MTU_MIN <= wanted <= most:
+        raise BadRequest(f"The MTU {wanted} can't be carried: it must be {MTU_MIN} to {most}.")
+    return wanted or usual
 
 
 def _make_network(draft: Draft, network: Network) -> str:
@@ -41,7 +50,8 @@ def _make_network(draft: Draft, network: Network) -> str:
             network,
             id=key,
             cluster=holdings.cluster,
-            segment=_segment(draft, network.segment),
+            mtu=_mtu(draft, network.mtu, network.physical),
+            segment=0 if _takes_wire(draft, network) else _segment(draft, network.segment),
             created=draft.now,
             updated=draft.now,
             revision=1,
@@ -60,6 +70,10 @@ def _change_network(draft: Draft, network: Network) -> str:
             project=before.project,
             cluster=before.cluster,
             segment=before.segment,
+            mtu=before.mtu if network.mtu == before.mtu else _mtu(draft, network.mtu, before.physical),
+            physical=before.physical,
+            vlan=before.vlan,
+            reachable=before.reachable,
             created=before.created,
             updated=draft.now,
             revision=before.revision + 1,
@@ -70,6 +84,21 @@ def _change_network(draft: Draft, network: Network) -> str:
 
 def _others_use(draft: Draft, network: Network) -> bool:
     return any(port.project != network.project for port in draft.holdings.ports_on(network.id))
+
+
+def _takes_wire(draft: Draft, network: Network) -> bool:
+    """Whether it is a network on a physical one. BadRequest for what no wire has, Conflict if another has it."""
+    if not network.physical:
+        return False
+    if not PHYSICAL.fullmatch(network.physical):
+        raise BadRequest(f"'{network.physical[:64]}' can't be the name of a physical network.")
+    if network.segment or not 0 <= network.vlan <= VLAN_MAX:
+        raise BadRequest(f"A network on a physical one has no segment but a VLAN, 1 to {VLAN_MAX}, or none.")
+    holder = draft.holdings.wires.get((network.physical, network.vlan))
+    if holder is not None:
+        part = f"VLAN {network.vlan} of physical network" if network.vlan else "physical network"
+        raise Conflict(f"The {part} {network.physical} is used by network {holder} already.")
+    return True
 
 
 def _segment(draft: Draft, wanted: int) -> int:

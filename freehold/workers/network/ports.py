@@ -138,6 +138,8 @@ def wiring(draft: Draft, port: Port) -> PortWiring:
         reachable=network.reachable,
         port_security=port.port_security,
         security_groups=port.security_groups,
+        physical=network.physical,
+        vlan=network.vlan,
     )
 
 

@@ -7,11 +7,11 @@ from freehold.store.database import Store, drop, keep_private, put
 from freehold.store.writing import Change as Row
 from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.envelope import Position
-from freehold.vocabulary.network import Network, NetworkQuota, Port, SecurityGroup, Subnet
+from freehold.vocabulary.network import Carrier, Network, NetworkQuota, Port, SecurityGroup, Subnet
 from freehold.vocabulary.word import Word
 from freehold.workers.network.holdings import Booking, Change, Gone, Holdings, Sight, name_of
 
-_TOLD: Final[tuple[type[Word], ...]] = (Network, Subnet, SecurityGroup, NetworkQuota, Port)
+_TOLD: Final[tuple[type[Word], ...]] = (Network, Subnet, SecurityGroup, NetworkQuota, Port, Carrier)
 """In the order in which they refer to one another."""
 
 _PRIVATE: Final[dict[str, type[Word]]] = {"booking": Booking, "sight": Sight}

@@ -13,7 +13,7 @@ from freehold.vocabulary.errors import FreeholdError
 from freehold.vocabulary.network import NetworkQuestion
 from freehold.vocabulary.request import Build
 from freehold.workers.base import Desk, Means
-from freehold.workers.network.draft import Draft
+from freehold.workers.network.draft import MTU_OVERLAY, Draft
 from freehold.workers.network.effects import Effects
 from freehold.workers.network.hosts import HostSink
 from freehold.workers.network.lifecycle import Decision, decide_build
@@ -29,10 +29,14 @@ _log = logger("network")
 
 
 class NetworkWorker:
-    """Owner of a cluster's networks, subnets, ports, security groups and network quotas."""
+    """Owner of a cluster's networks, subnets, ports, security groups and network quotas.
 
-    def __init__(self, means: Means, store: Store) -> None:
+    `overlay_mtu`: the largest that a network of the cluster's own can have.
+    """
+
+    def __init__(self, means: Means, store: Store, overlay_mtu: int = MTU_OVERLAY) -> None:
         self._means = means
+        self._overlay_mtu = overlay_mtu
         self._records = Records(store)
         self._desk = Desk(means, store, f"network {store.owner.cluster}")
         self._effects = Effects(means.bus, means.shards)
@@ -104,4 +108,5 @@ class NetworkWorker:
         await self._records.durable()
 
     def _draft(self) -> Draft:
-        return Draft(self._records.holdings, self._means.clock.now(), self._means.chance.bytes)
+        now, dice = self._means.clock.now(), self._means.chance.bytes
+        return Draft(self._records.holdings, now, dice, overlay_mtu=self._overlay_mtu)

@@ -1,0 +1,62 @@
+"""Where the cluster's ports are, by network: what the network worker says of its ports and of the hosts' addresses."""
+
+from freehold.drivers.fabric.interface import Elsewhere
+from freehold.vocabulary.network import Carrier, Port
+
+
+class Whereabouts:
+    """Kept up entry by entry, so that one port's news costs its network and not the cluster. `host`: whose own ports
+    are left out.
+    """
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+        self._addresses: dict[str, str] = {}
+        """Host -> its underlay address."""
+        self._ports: dict[str, dict[str, tuple[str, str]]] = {}
+        """Network -> port -> (MAC, host)."""
+        self._told: dict[str, Elsewhere] = {}
+        self._hosts: tuple[str, ...] | None = None
+
+    def clear(self) -> None:
+        """Nothing is known any more."""
+        self._addresses.clear()
+        self._ports.clear()
+        self._told.clear()
+        self._hosts = None
+
+    def put_carrier(self, host: str, carrier: Carrier | None) -> None:
+        """A host is on the underlay, or no more."""
+        if carrier is None:
+            self._addresses.pop(host, None)
+        else:
+            self._addresses[host] = carrier.address
+        self._told.clear()
+        self._hosts = None
+
+    def put_port(self, before: Port | None, port: Port | None) -> None:
+        """A port is as it is now, and not as it was."""
+        if before is not None:
+            self._told.pop(before.network, None)
+            ports = self._ports.get(before.network, {})
+            ports.pop(before.id, None)
+            if not ports:
+                self._ports.pop(before.network, None)
+        if port is not None and port.host not in ("", self._host):
+            self._told.pop(port.network, None)
+            self._ports.setdefault(port.network, {})[port.id] = (port.mac, port.host)
+
+    def hosts(self) -> tuple[str, ...]:
+        """The underlay addresses of the cluster's hosts, in order."""
+        if self._hosts is None:
+            self._hosts = tuple(sorted(set(self._addresses.values())))
+        return self._hosts
+
+    def of(self, network: str) -> Elsewhere:
+        """The ports of a network that other hosts carry and that can be reached."""
+        told = self._told.get(network)
+        if told is None:
+            ports = self._ports.get(network, {}).values()
+            pairs = sorted((mac, self._addresses[host]) for mac, host in ports if host in self._addresses)
+            told = self._told[network] = Elsewhere(network=network, ports=tuple(pairs))
+        return told
