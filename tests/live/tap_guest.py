@@ -33,19 +33,20 @@ fi
 
 
 class TapGuest:
-    """Use as a context manager; `name` is at most 10 letters, unique on the machine."""
+    """Use as a context manager; `name` is at most 10 letters, unique on the machine. `at`: the namespace of the tap."""
 
-    def __init__(self, name: str, tap: str, mac: str) -> None:
+    def __init__(self, name: str, tap: str, mac: str, at: str = "") -> None:
         self.namespace = f"guest-{name}-{os.getpid()}"
         self._tap = tap
         self._mac = mac
+        self._at = at
         self._stop_reader, self._stop_writer = os.pipe()
         self._ends: tuple[int, int] | None = None
         self._copier = threading.Thread(target=self._copy, name=self.namespace)
 
     def __enter__(self) -> "TapGuest":
         namespaces.create(self.namespace)
-        outer = _open_tap(self._tap)
+        outer = namespaces.in_namespace(self._at, self._open) if self._at else self._open()
         self._ends = outer, namespaces.in_namespace(self.namespace, lambda: _open_tap("eth0"))
         self.run(f"ip link set lo up; ip link set eth0 address {self._mac}; ip link set eth0 up")
         self._copier.start()
@@ -59,6 +60,9 @@ class TapGuest:
         for descriptor in (*(self._ends or ()), self._stop_reader, self._stop_writer):
             os.close(descriptor)
         namespaces.delete(self.namespace)
+
+    def _open(self) -> int:
+        return _open_tap(self._tap)
 
     def run(self, command: str, timeout_s: float = 30, **environment: str) -> "subprocess.CompletedProcess[str]":
         """Runs a shell command in the guest and gives what came of it."""
