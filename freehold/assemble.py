@@ -29,9 +29,10 @@ from freehold.bus.passports import Identity
 from freehold.config import Settings, backup_folder, bus_servers
 from freehold.drivers.backup.folder import FolderBackups
 from freehold.drivers.backup.interface import Backups
+from freehold.drivers.fabric.beyond import beyond_of
 from freehold.drivers.fabric.interface import Fabric
 from freehold.drivers.fabric.linux import LinuxFabric
-from freehold.drivers.fabric.simulated import SimulatedFabric
+from freehold.drivers.fabric.simulated import SimulatedFabric, simulated_carriage
 from freehold.drivers.hypervisor.interface import Hypervisor
 from freehold.drivers.hypervisor.qemu import QemuHypervisor
 from freehold.drivers.hypervisor.simulated import SimulatedHypervisor
@@ -237,7 +238,8 @@ class Running:
             await self._start(SchedulerWorker(self._means))
 
     async def _open_network(self) -> None:
-        await self._start(NetworkWorker(self._means, await self._store("network.db", "network")))
+        store = await self._store("network.db", "network")
+        await self._start(NetworkWorker(self._means, store, self._settings.network_mtu))
 
     async def _open_hosts(self) -> None:
         if self._settings.hypervisor == "simulated":
@@ -252,7 +254,7 @@ class Running:
         store = await self._store("hosts/0.db", "host")
         self._say("host: probing what this machine can do (the first time takes a few seconds)")
         hypervisor: Hypervisor = QemuHypervisor(state / "guests", means.clock.clock)
-        fabric: Fabric = LinuxFabric(store.id, state / "fabric", means.offload)
+        fabric: Fabric = LinuxFabric(store.id, state / "fabric", means.offload, beyond=beyond_of(self._settings))
         images: ImageCache = HttpImageCache(state / "cache", self._bytes_offload)
         facts = await hypervisor.probe()
         await fabric.probe()
@@ -267,7 +269,8 @@ class Running:
         hypervisor = SimulatedHypervisor(
             folder / "guests", clock, ram_mib=settings.simulated_ram_mib, boot_s=settings.simulated_boot_s
         )
-        fabric, images = SimulatedFabric(folder / "fabric"), SimulatedImageCache(clock)
+        fabric = SimulatedFabric(folder / "fabric", carriage=simulated_carriage(settings, number))
+        images = SimulatedImageCache(clock)
         launches_max = SIMULATED_LAUNCHES_AT_ONCE
         host = HostWorker(self._means, store, f"sim-{number}", hypervisor, fabric, images, launches_max)
         await self._open_host(number, host, hypervisor, fabric, images)
@@ -385,7 +388,7 @@ async def wipe(settings: Settings) -> list[str]:
         offload=means.offload,
     )
     hypervisor = QemuHypervisor(settings.state / "guests", means.clock.clock)
-    fabric = LinuxFabric(store.id, settings.state / "fabric", means.offload)
+    fabric = LinuxFabric(store.id, settings.state / "fabric", means.offload, beyond=beyond_of(settings))
     guests = sorted(await hypervisor.guests())
     for guest in guests:
         await hypervisor.remove(guest)

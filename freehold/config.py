@@ -1,5 +1,6 @@
 """Settings: typed, read once, handed down. Everything has a default that works on one machine."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Final
@@ -8,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from freehold.vocabulary.errors import BadRequest
+from freehold.vocabulary.network import is_underlay_address
 from freehold.vocabulary.shards import SHARDS_MAX
 
 ROLES: Final = ("registrar", "image", "scheduler", "network", "host", "api")
@@ -16,6 +18,10 @@ EVERY_ROLE: Final = (*ROLES, "directory")
 HOSTS_MAX: Final = 100_000
 CALLS_MAX: Final = 10_000
 """That an API process may be set to serve at once."""
+NETWORK_MTU_MIN: Final = 576
+NETWORK_MTU_MAX: Final = 9166
+_PHYSICAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_INTERFACE: Final = re.compile(r"[A-Za-z0-9._@-]{1,15}")
 WORKERS_MAX: Final = 64
 """Of a role in one process."""
 
@@ -68,6 +74,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     roles: tuple[str, ...] = ROLES
     demo_image: Path | None = None
     """An image file that a new cloud starts with, as a public image."""
+    underlay_address: str = ""
+    """A host's own IPv4 address on the network that joins the hosts of its cluster; empty: its guests' networks end on
+    it.
+    """
+    underlay_port: int = 4789
+    """The UDP port of the overlay; the same on every host of a cluster."""
+    underlay_interface: str = ""
+    """The interface of that address, if it is there for the overlay alone: then guests' packets aren't routed out of
+    it.
+    """
+    physical_networks: dict[str, str] = {}
+    """The interface of this host on each physical network: ``{public = "eth1"}``."""
+    network_mtu: int = 1450
+    """The largest MTU of a cluster's own networks: the underlay's less 50. A network worker's setting."""
     network_cidr: str = "10.88.0.0/24"
     """The range of the network that a new cloud starts with."""
     backup: str = ""
@@ -109,6 +129,7 @@ def checked(settings: Settings) -> Settings:
     if not 0 <= settings.port <= 65535 - settings.apis + 1:
         raise BadRequest(f"port is {settings.port}; it can be 0 to {65535 - settings.apis + 1}")
     _check_bus(settings)
+    _check_underlay(settings)
     for name, text in (("cluster", settings.cluster), ("default_zone", settings.default_zone or settings.cluster)):
         if not text.replace("-", "").isalnum():
             raise BadRequest(f"{name} is {text!r}; it can have letters, digits and dashes")
@@ -160,6 +181,33 @@ def _check_bus(settings: Settings) -> None:
         raise BadRequest("bus_certificate and bus_key are set together or not at all")
     if not 0 <= settings.image_port <= 65535 - settings.image_workers + 1:
         raise BadRequest(f"image_port is {settings.image_port}; it can be 0 to {65535 - settings.image_workers + 1}")
+
+
+def _check_underlay(settings: Settings) -> None:
+    address = settings.underlay_address
+    if address and not is_underlay_address(address):
+        raise BadRequest(
+            f"underlay_address is {address!r}; it can be an IPv4 address of this machine's, like 192.0.2.7"
+        )
+    if settings.underlay_interface and not address:
+        raise BadRequest("underlay_interface is set without underlay_address")
+    if not 1 <= settings.underlay_port <= 65535:
+        raise BadRequest(f"underlay_port is {settings.underlay_port}; it can be 1 to 65535")
+    if not NETWORK_MTU_MIN <= settings.network_mtu <= NETWORK_MTU_MAX:
+        raise BadRequest(
+            f"network_mtu is {settings.network_mtu}; it can be {NETWORK_MTU_MIN} to {NETWORK_MTU_MAX}: 50 less "
+            "than the underlay's"
+        )
+    interfaces = settings.physical_networks
+    for name, interface in interfaces.items():
+        if not _PHYSICAL.fullmatch(name) or not _INTERFACE.fullmatch(interface):
+            raise BadRequest(
+                f"physical_networks has {name!r} on {interface!r}; a name has letters, digits, dots and dashes, an "
+                "interface at most 15 characters"
+            )
+    twice = len(set(interfaces.values())) < len(interfaces)
+    if twice or settings.underlay_interface in interfaces.values():
+        raise BadRequest("physical_networks has an interface twice, or the underlay's: each needs one of its own")
 
 
 def _check_counts(settings: Settings) -> None:

@@ -22,6 +22,7 @@ class Network(Word, frozen=True, kw_only=True):
     reachable: bool = False
     admin_state_up: bool = True
     mtu: int = 1450
+    """Bytes of an IP packet; 0 in a question: the usual."""
     segment: int = 0
     """VXLAN network identifier, 1 … 2²⁴−1, unique in the cluster; 0 for a physical network."""
     physical: str = ""
@@ -219,6 +220,15 @@ class NetworkWanted(Word, frozen=True, kw_only=True):
     network: str = ""
     port: str = ""
     address: str = ""
+
+
+class Ties(Word, frozen=True, kw_only=True):
+    """What its networks say of where a guest can be built."""
+
+    cluster: str = ""
+    """Theirs; empty: there are none, so that any will do."""
+    physical: tuple[str, ...] = ()
+    """The physical networks that its host must be on."""
 
 
 class SaveNetwork(Message, frozen=True, kw_only=True):

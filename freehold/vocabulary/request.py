@@ -7,7 +7,7 @@ from freehold.vocabulary.envelope import Position
 from freehold.vocabulary.errors import Fault
 from freehold.vocabulary.guest import GuestSpec, Labels
 from freehold.vocabulary.image import ImageOffer
-from freehold.vocabulary.network import NetworkWanted, PortWiring
+from freehold.vocabulary.network import NetworkWanted, PortWiring, Ties
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.tenant import (
     ApplicationCredential,
@@ -54,8 +54,7 @@ class Build(Word, frozen=True, kw_only=True):
     labels: Labels
     spec: GuestSpec
     networks: tuple[NetworkWanted, ...] = ()
-    cluster: str = ""
-    """The cluster of its networks, which it must be built in; empty: it has none."""
+    ties: Ties = Ties()
     image_owner: str = ""
     """The store of the image worker that has the image: the API knows it from its view."""
     user_data: Secret | None = None

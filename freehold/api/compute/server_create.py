@@ -4,8 +4,7 @@ import base64
 import binascii
 import hashlib
 import re
-from ipaddress import AddressValueError, IPv4Address, IPv4Network
-from typing import Any, Final
+from typing import Final
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -13,14 +12,15 @@ from msgspec.structs import replace
 from freehold.api.call import Answer, Call
 from freehold.api.compute import microversion as mv
 from freehold.api.compute.links import links
-from freehold.api.compute.wire.servers import BlockDeviceIn, CreateBody, HintsIn, NetworkIn, ServerIn
+from freehold.api.compute.server_networks import networks_wanted
+from freehold.api.compute.wire.servers import BlockDeviceIn, CreateBody, HintsIn, ServerIn
 from freehold.api.reading import every, find
 from freehold.bus import subjects, talk
 from freehold.vocabulary.errors import BadRequest, Conflict, Forbidden
 from freehold.vocabulary.guest import GuestSpec, Labels
 from freehold.vocabulary.host import Host
 from freehold.vocabulary.image import Image, ImageStatus, Visibility
-from freehold.vocabulary.network import Network, NetworkWanted, Port, SecurityGroup, Subnet
+from freehold.vocabulary.network import SecurityGroup
 from freehold.vocabulary.request import Admit, Admitted, Build
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.tenant import Flavor, KeyPair, Quota, ServerGroup
@@ -29,7 +29,6 @@ from freehold.vocabulary.units import GIB
 ADMIT_DEADLINE_S: Final = 10.0
 USER_DATA_BYTES_MAX: Final = 64 * 1024
 IDEMPOTENCY_KEY_LENGTH_MAX: Final = 255
-NETWORKS_MAX: Final = 16
 PASSWORD_BYTES: Final = 9
 TAGS_MAX: Final = 50
 
@@ -89,15 +88,17 @@ async def _build(call: Call, server: ServerIn, hints: HintsIn | None, password: 
     _check_fits(flavor, image)
     pair = await _key_pair(call, server)
     group = await _server_group(call, hints)
+    zone = await _zone(call, server.availability_zone)
+    networks, ties = await networks_wanted(call, server.networks, zone)
     spec = GuestSpec(
         flavor=flavor,
         image=image.id,
         image_name=image.name,
         key_name=pair.name if pair else "",
         public_key=pair.public_key if pair else "",
-        availability_zone=await _zone(call, server.availability_zone),
+        availability_zone=zone,
         config_drive=_yes("config_drive", server.config_drive),
-        security_groups=await _groups(call, server),
+        security_groups=await _groups(call, server, ties.cluster),
         server_group=group.id if group else "",
         server_group_policy=group.policy if group else None,
     )
@@ -111,7 +112,8 @@ async def _build(call: Call, server: ServerIn, hints: HintsIn | None, password: 
         hostname=server.hostname or _hostname(server.name),
         labels=_labels(call, server),
         spec=spec,
-        networks=await _networks(call, server.networks),
+        networks=networks,
+        ties=ties,
         image_owner=call.cloud.view.owner(Image, image.id),
         user_data=_user_data(server.user_data),
         admin_password=Secret(password),
@@ -186,19 +188,33 @@ async def _zone(call: Call, zone: str | None) -> str:
     return zone
 
 
-async def _groups(call: Call, server: ServerIn) -> tuple[str, ...]:
+async def _groups(call: Call, server: ServerIn, cluster: str) -> tuple[str, ...]:
+    """The ids of the groups asked for, of the cluster of the server's networks if it has any."""
     if not server.security_groups:
         return ()
-    mine = list(await every(call, SecurityGroup, call.caller.project))
+    mine, elsewhere = await _groups_of(call, cluster)
     found: dict[str, None] = {}
     for wanted in server.security_groups:
         matching = [g.id for g in mine if g.id == wanted.name] or [g.id for g in mine if g.name == wanted.name]
+        if not matching and wanted.name != "default" and any(wanted.name in (g.id, g.name) for g in elsewhere):
+            raise BadRequest(
+                f"Security group {wanted.name[:64]} is of another availability zone than the server's networks, which "
+                f"are of {cluster}: make one for it there."
+            )
         if not matching and wanted.name != "default":
             raise BadRequest(f"Security group {wanted.name[:64]} not found for project {call.caller.project}.")
         if len(matching) > 1:
             raise Conflict(f"Multiple security groups found matching '{wanted.name[:64]}'. Use an ID.")
         found |= dict.fromkeys(matching)
     return tuple(found)
+
+
+async def _groups_of(call: Call, cluster: str) -> tuple[list[SecurityGroup], list[SecurityGroup]]:
+    """The project's groups that a server in a cluster can have (all, if it may be in any), and its others."""
+    every_one = list(await every(call, SecurityGroup, call.caller.project))
+    here = {seen.owner.store for seen in call.cloud.view.owners() if seen.owner.cluster == cluster}
+    fits = {one.id for one in every_one if not cluster or call.cloud.view.owner(SecurityGroup, one.id) in here}
+    return [one for one in every_one if one.id in fits], [one for one in every_one if one.id not in fits]
 
 
 async def _server_group(call: Call, hints: HintsIn | None) -> ServerGroup | None:
@@ -253,58 +269,6 @@ def _yes(name: str, value: bool | str | None) -> bool:
     if text in ("true", "1", "yes", "on", "t", "y"):
         return True
     raise BadRequest(f"Invalid input for field/attribute {name}. Value: {text[:64]}.")
-
-
-async def _networks(call: Call, wanted: Any) -> tuple[NetworkWanted, ...]:
-    if wanted == "none":
-        return ()
-    if wanted is UNSET or wanted is None or wanted == "auto" or wanted == []:
-        return await _only_network(call)
-    if len(wanted) > NETWORKS_MAX:
-        raise BadRequest(f"{len(wanted)} networks were asked for; at most {NETWORKS_MAX} can be given")
-    return tuple([await _network(call, one) for one in wanted])
-
-
-async def _only_network(call: Call) -> tuple[NetworkWanted, ...]:
-    """The project's one network; else the one shared network. Conflict when it isn't clear which is meant."""
-    networks = [network for network in await every(call, Network) if network.admin_state_up]
-    with_range = {subnet.network for subnet in await every(call, Subnet)}
-    usable = [network for network in networks if network.id in with_range]
-    own = [network for network in usable if network.project == call.caller.project]
-    choice = own if len(own) == 1 else [n for n in usable if n.shared or n.project == call.caller.project]
-    if len(choice) > 1:
-        raise Conflict("Multiple possible networks found, use a Network ID to be more specific.")
-    return tuple(NetworkWanted(network=network.id) for network in choice)
-
-
-async def _network(call: Call, wanted: NetworkIn) -> NetworkWanted:
-    if wanted.port is not UNSET and wanted.port is not None:
-        port = await find(call, Port, wanted.port)
-        if port is None or not call.caller.owns(port.project):
-            raise BadRequest(f"Port {wanted.port[:64]} could not be found.")
-        # The device of a request that is sent again may be the guest it made: the registrar knows, by its key.
-        if port.device and "idempotency-key" not in call.headers:
-            raise Conflict(f"Port {port.id} is still in use.")
-        return NetworkWanted(network=port.network, port=port.id)
-    if wanted.uuid is UNSET:
-        raise BadRequest("Bad networks format: each network needs a uuid or a port")
-    network = await find(call, Network, wanted.uuid)
-    if network is None or not (network.shared or call.caller.owns(network.project)):
-        raise BadRequest(f"Network {wanted.uuid[:64]} could not be found.")
-    address = "" if wanted.fixed_ip is UNSET else await _address_on(call, network, wanted.fixed_ip)
-    return NetworkWanted(network=network.id, address=address)
-
-
-async def _address_on(call: Call, network: Network, text: str) -> str:
-    """An address as it is kept. Raises BadRequest unless it is within a subnet of the network."""
-    subnets = [subnet for subnet in await every(call, Subnet) if subnet.network == network.id]
-    try:
-        address = IPv4Address(text)
-    except AddressValueError as error:
-        raise BadRequest(f"Invalid input for field/attribute fixed_ip. Value: {text}.") from error
-    if not any(address in IPv4Network(subnet.cidr) for subnet in subnets):
-        raise BadRequest(f"Fixed IP {address} is not a valid ip address for network {network.id}.")
-    return str(address)
 
 
 def _counts(server: ServerIn) -> tuple[int, int]:

@@ -28,7 +28,11 @@ from freehold.vocabulary.units import iso_seconds
 NOUN: Final = Noun("network", "networks", "Network")
 TUNNEL: Final = "vxlan"
 FLAT: Final = "flat"
-"""A network whose hosts route to it (``Network.reachable``): what Neutron calls a flat provider network."""
+"""A physical network's untagged frames; without a physical network, one whose hosts route to it
+(``Network.reachable``).
+"""
+VLAN: Final = "vlan"
+VLAN_MAX: Final = 4094
 
 _ADMIN_ONLY: Final = ("provider:network_type", "provider:physical_network", "provider:segmentation_id")
 
@@ -73,15 +77,29 @@ def _check(call: Call, network: NetworkIn) -> None:
             "dns_domain": network.dns_domain,
             "qos_policy_id": network.qos_policy_id,
             "vlan_transparent": network.vlan_transparent,
-            "provider:physical_network": network.physical_network,
         }
     )
-    kind = given(network.network_type, TUNNEL)
-    if kind not in ("", TUNNEL, FLAT):
+    chosen = (network.shared, network.network_type, network.segment, network.physical_network)
+    if any(given(value, None) for value in chosen) and not call.caller.is_admin:
+        raise Forbidden("Only an admin shares networks or chooses what carries them.")
+    _check_provider(network)
+
+
+def _check_provider(network: NetworkIn) -> None:
+    """Raises BadRequest unless type, physical network and segment go together, as Neutron has it."""
+    kind = given(network.network_type, "")
+    physical, segment = given(network.physical_network, ""), given(network.segment, 0)
+    if kind not in ("", TUNNEL, FLAT, VLAN):
         raise BadRequest(f"Networks of type '{kind[:32]}' aren't offered: leave provider:network_type out.")
-    asks = bool(given(network.shared, False) or given(network.network_type, "") or given(network.segment, 0))
-    if asks and not call.caller.is_admin:
-        raise Forbidden("Only an admin shares networks or chooses their segments.")
+    if physical and kind not in (FLAT, VLAN):
+        raise BadRequest("A provider:physical_network needs a provider:network_type, flat or vlan.")
+    if kind == FLAT and segment:
+        raise BadRequest("provider:segmentation_id prohibited for flat provider network.")
+    if kind == VLAN and not (physical and 1 <= segment <= VLAN_MAX):
+        raise BadRequest(
+            "A vlan network needs its provider:physical_network, and the VLAN as provider:segmentation_id "
+            f"(1 to {VLAN_MAX})."
+        )
 
 
 def sees(call: Call, network: Network) -> bool:
@@ -129,13 +147,19 @@ def shown(call: Call, network: Network, subnets: list[str]) -> Document:
         "revision_number": network.revision,
         "tags": [],
     }
-    if call.caller.is_admin:
-        document |= {
-            "provider:network_type": FLAT if network.reachable else TUNNEL,
-            "provider:physical_network": None,
-            "provider:segmentation_id": network.segment,
-        }
-    return document
+    return document | _provider(network) if call.caller.is_admin else document
+
+
+def _provider(network: Network) -> Document:
+    if network.physical:
+        kind, segment = (VLAN, network.vlan) if network.vlan else (FLAT, None)
+    else:
+        kind, segment = FLAT if network.reachable else TUNNEL, network.segment
+    return {
+        "provider:network_type": kind,
+        "provider:physical_network": network.physical or None,
+        "provider:segmentation_id": segment,
+    }
 
 
 async def _subnets(call: Call) -> dict[str, list[str]]:
@@ -179,14 +203,20 @@ async def create(call: Call) -> Answer:
         if cluster not in _clusters(call):
             raise BadRequest(f"There is no availability zone {cluster[:64]}.")
         project = await project_of(call, wanted.tenant_id, wanted.project_id)
-        blank = Network(id=new_id(call.cloud.chance), name="", project=project, cluster=cluster)
-        network = msgspec.structs.replace(
-            _changed(blank, wanted), segment=given(wanted.segment, 0), reachable=given(wanted.network_type, "") == FLAT
-        )
+        blank = Network(id=new_id(call.cloud.chance), name="", project=project, cluster=cluster, mtu=0)
+        network = msgspec.structs.replace(_changed(blank, wanted), **_carried(wanted))
         await asking.networks(call, SaveNetwork(network=network, new=True), cluster)
         return network.id
 
     return await made(call, NOUN, body.network, body.networks, make, lambda key: _document(call, key))
+
+
+def _carried(wanted: NetworkIn) -> dict[str, Any]:
+    kind, segment = given(wanted.network_type, ""), given(wanted.segment, 0)
+    physical = given(wanted.physical_network, "")
+    if physical:
+        return {"physical": physical, "vlan": segment}
+    return {"segment": segment, "reachable": kind == FLAT}
 
 
 def _clusters(call: Call) -> set[str]:
@@ -214,7 +244,7 @@ async def update(call: Call) -> Answer:
         raise BadRequest("Unable to find 'network' in the request body.")
     network = await owned(call, call.params["network_id"])
     _check(call, wanted)
-    fixed = (wanted.tenant_id, wanted.project_id, wanted.segment, wanted.network_type)
+    fixed = (wanted.tenant_id, wanted.project_id, wanted.segment, wanted.network_type, wanted.physical_network)
     if any(value is not UNSET for value in fixed) or wanted.availability_zone_hints:
         raise BadRequest("The project, segment and availability zone of a network can't be changed.")
     await asking.networks(call, SaveNetwork(network=_changed(network, wanted)), network.cluster)

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
+from freehold.config import Settings
 from freehold.drivers.fabric import names, namespaces
 from freehold.drivers.fabric.records import NetworkRecord
 from freehold.vocabulary.errors import Broken
@@ -57,6 +58,12 @@ class Beyond(NamedTuple):
 
 
 NOTHING_BEYOND: Final = Beyond()
+
+
+def beyond_of(settings: Settings) -> Beyond:
+    """The ways out as the settings have them."""
+    address, port, interface = settings.underlay_address, settings.underlay_port, settings.underlay_interface
+    return Beyond(Underlay(address, port, interface) if address else None, settings.physical_networks)
 
 
 def carriage_of(beyond: Beyond) -> Carriage:

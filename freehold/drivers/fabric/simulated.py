@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from freehold.config import Settings
 from freehold.drivers.fabric import names
 from freehold.drivers.fabric.interface import Filter, Metadata, MetadataAnswer, Pass, Peers
 from freehold.drivers.fabric.passes import matches, protocol_number
@@ -13,6 +14,16 @@ from freehold.drivers.fabric.wiring import check_carried, check_peers, check_wir
 from freehold.vocabulary.errors import FreeholdError
 from freehold.vocabulary.ids import is_uuid
 from freehold.vocabulary.network import Carriage, Direction, PortWiring, Rule
+
+
+def simulated_carriage(settings: Settings, number: int) -> Carriage:
+    """What the simulated host of a number says that it carries: they follow one another on the underlay."""
+    address = settings.underlay_address
+    return Carriage(
+        underlay=str(IPv4Address(address) + number) if address else "",
+        overlay_mtu=settings.network_mtu,
+        physical=tuple((name, 1500) for name in sorted(settings.physical_networks)),
+    )
 
 
 class SimulatedFabric:

@@ -8,7 +8,6 @@ none has                                      give up, saying what was wanted an
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from freehold.views.fleet import Fleet
 from freehold.vocabulary.deed import Deed
@@ -67,10 +66,28 @@ def decide(build: Build, fleet: Fleet, now: int, group_hosts: Sequence[str] | No
     if build.deed is not None and build.deed.host not in build.refused:
         return PassOn(build)
     members = fleet.group_hosts(build.spec.server_group, build.guest) if group_hosts is None else group_hosts
-    host = groups.chosen(build, members, partial(fleet.choose, wanted(build), build.spec.availability_zone))
+    apart = _lacking(build, fleet)
+
+    def choose(*, refused: Sequence[str], among: Sequence[str] | None = None) -> Host | None:
+        return fleet.choose(wanted(build), _cluster(build), (*refused, *apart), among)
+
+    host = groups.chosen(build, members, choose)
     if host is None:
         return Surrender(build, no_room(build, fleet))
     return Place(build, _deed(build, host))
+
+
+def _cluster(build: Build) -> str:
+    """Where it must be built; empty: anywhere."""
+    return build.ties.cluster or build.spec.availability_zone
+
+
+def _lacking(build: Build, fleet: Fleet) -> list[str]:
+    """The hosts that aren't on the physical networks that it needs. They would refuse it, one after the other."""
+    needed = set(build.ties.physical)
+    if not needed:
+        return []
+    return [host.id for host in fleet.hosts() if not needed <= {name for name, _ in host.carriage.physical}]
 
 
 def _deed(build: Build, host: Host) -> Deed:
@@ -89,8 +106,12 @@ def no_room(build: Build, fleet: Fleet) -> Fault:
     room = wanted(build)
     hosts = fleet.hosts()
     text = f"No valid host was found: {room.vcpus} vCPUs, {room.ram_mib} MiB of memory and {room.disk_gib} GiB of disk"
-    if build.spec.availability_zone:
-        text += f" in availability zone {build.spec.availability_zone}"
+    if _cluster(build):
+        text += f" in availability zone {_cluster(build)}"
+    if build.ties.cluster and not build.spec.availability_zone:
+        text += ", where its networks are,"
+    if build.ties.physical:
+        text += f" on physical network {' and '.join(build.ties.physical)}"
     text += f" have no room on any of {len(hosts)} hosts"
     text += groups.why(build)
     if build.refused:

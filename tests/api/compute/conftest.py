@@ -18,6 +18,7 @@ from freehold.drivers.imagefetch.simulated import SimulatedImageCache
 from freehold.runtime.tasks import ThreadOffload
 from freehold.store.database import Store
 from freehold.vocabulary.errors import NoAnswer
+from freehold.vocabulary.network import Carriage
 from freehold.vocabulary.request import Admission, Stage
 from freehold.workers.base import Means
 from freehold.workers.host.worker import HostWorker
@@ -174,7 +175,7 @@ async def compute(api: Api, tmp_path: Path) -> AsyncIterator[Compute]:
         stack.push_async_callback(scheduler.close)
         cables = [Cable(api.cloud.bus) for _ in range(2)]  # type: ignore[arg-type]
         opened = [
-            await _open_host(replace(means, bus=cable), tmp_path / f"host{n}", f"host{n}", stack)
+            await open_host(replace(means, bus=cable), tmp_path / f"host{n}", f"host{n}", stack)
             for n, cable in enumerate(cables)
         ]
         yield Compute(
@@ -190,12 +191,19 @@ async def compute(api: Api, tmp_path: Path) -> AsyncIterator[Compute]:
         )
 
 
-async def _open_host(means: Means, path: Path, name: str, stack: AsyncExitStack) -> tuple[SimulatedHypervisor, Store]:
+async def open_host(
+    means: Means,
+    path: Path,
+    name: str,
+    stack: AsyncExitStack,
+    cluster: str = "default",
+    carriage: Carriage | None = None,
+) -> tuple[SimulatedHypervisor, Store]:
     path.mkdir()
     store = await Store.open(
         path / "host.db",
         role="host",
-        cluster="default",
+        cluster=cluster,
         clock=means.clock,
         chance=means.chance,
         offload=means.offload,
@@ -203,7 +211,7 @@ async def _open_host(means: Means, path: Path, name: str, stack: AsyncExitStack)
     stack.push_async_callback(store.close)
     clock = means.clock.clock
     hypervisor = SimulatedHypervisor(path / "guests", clock, vcpus=16, ram_mib=16384, disk_gib=200)
-    fabric, images = SimulatedFabric(path / "fabric"), SimulatedImageCache(clock)
+    fabric, images = SimulatedFabric(path / "fabric", carriage=carriage), SimulatedImageCache(clock)
     host = HostWorker(means, store, name, hypervisor, fabric, images, 8)
     await host.open()
     stack.push_async_callback(host.close)

@@ -75,7 +75,8 @@ async def test_a_shared_network_is_everybody_s_to_use_and_its_owner_s_to_change(
         ({"name": "a\0"}, 400),
         ({"router:external": True}, 400),
         ({"router:external": False}, 201),
-        ({"provider:network_type": "vlan"}, 400),
+        ({"provider:network_type": "vlan"}, 403),
+        ({"provider:physical_network": "public"}, 403),
         ({"provider:network_type": "vxlan"}, 403),
         ({"provider:segmentation_id": 7}, 403),
         ({"project_id": "another"}, 403),
@@ -96,6 +97,57 @@ async def test_an_admin_makes_networks_for_others_and_sees_their_segments(api: A
     assert await names_of(api.member, "networks") == ["blue"]
     reply = await api.admin.post(f"{V2}/networks", {"network": {"project_id": "none"}})
     assert reply.status == 400
+
+
+PUBLIC = {"provider:network_type": "flat", "provider:physical_network": "public"}
+TAGGED = {**PUBLIC, "provider:network_type": "vlan", "provider:segmentation_id": 7}
+
+
+def provider_of(network: Any) -> list[Any]:
+    return [network[f"provider:{name}"] for name in ("network_type", "physical_network", "segmentation_id")]
+
+
+async def test_an_admin_makes_provider_networks_and_alone_sees_what_carries_them(api: Api) -> None:
+    flat = await made_network(api.admin, shared=True, **PUBLIC)
+    assert (provider_of(flat), flat["mtu"]) == (["flat", "public", None], 1500)
+    tagged = await made_network(api.admin, name="tagged", mtu=9000, **TAGGED)
+    assert (provider_of(tagged), tagged["mtu"]) == (["vlan", "public", 7], 9000)
+    own = await made_network(api.admin, name="own")
+    assert (provider_of(own)[:2], own["mtu"]) == (["vxlan", None], 1450)
+    seen = (await api.member.get(f"{V2}/networks/{flat['id']}")).json["network"]
+    assert not [name for name in seen if name.startswith("provider:")]
+    found = (await api.admin.get(f"{V2}/networks?provider:physical_network=public")).json["networks"]
+    assert {one["id"] for one in found} == {flat["id"], tagged["id"]}
+    change = {"network": {"provider:physical_network": "other", "provider:network_type": "flat"}}
+    assert (await api.admin.put(f"{V2}/networks/{flat['id']}", change)).status == 400
+    renamed = (await api.admin.put(f"{V2}/networks/{flat['id']}", {"network": {"name": "wan"}})).json["network"]
+    assert provider_of(renamed) == ["flat", "public", None]
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "says"),
+    [
+        (PUBLIC, 409, "used by network"),
+        (TAGGED, 409, "VLAN 7"),
+        ({**TAGGED, "provider:segmentation_id": 8}, 201, "vlan"),
+        ({**TAGGED, "provider:segmentation_id": 4095}, 400, "1 to 4094"),
+        ({"provider:network_type": "vlan", "provider:segmentation_id": 7}, 400, "physical_network"),
+        ({"provider:network_type": "vlan", "provider:physical_network": "public"}, 400, "segmentation_id"),
+        ({**PUBLIC, "provider:segmentation_id": 7}, 400, "prohibited"),
+        ({"provider:physical_network": "public"}, 400, "network_type"),
+        ({**PUBLIC, "provider:network_type": "vxlan"}, 400, "network_type"),
+        ({**PUBLIC, "provider:network_type": "gre"}, 400, "aren't offered"),
+        ({**PUBLIC, "provider:physical_network": "a b"}, 400, "name of a physical network"),
+        ({**PUBLIC, "provider:physical_network": "wan", "mtu": 20000}, 400, "9216"),
+        ({"mtu": 1451}, 400, "1450"),
+    ],
+)
+async def test_what_may_carry_a_network(api: Api, fields: Any, status: int, says: str) -> None:
+    for taken in (PUBLIC, TAGGED):
+        await made_network(api.admin, **taken)
+    reply = await api.admin.post(f"{V2}/networks", {"network": {"name": "n", **fields}})
+    assert reply.status == status
+    assert says in reply.body.decode()
 
 
 async def test_networks_and_ports_are_changed(api: Api) -> None:
