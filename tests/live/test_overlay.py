@@ -191,28 +191,42 @@ async def test_dhcp_gateway_and_metadata_are_each_hosts_own_and_do_not_cross(
     for host, own in zip(pair, (one, two), strict=True):
         await host.filter(lets_in(own, PING))
         await host.call(host.fabric.serve_metadata(name_of_port))
-    with Sniffer(second) as seen:
+    with Sniffer(pair[1].machine, "und0") as wire_end, Sniffer(second) as seen:
         lease = await asyncio.to_thread(first.dhcp, tmp_path)
         assert (lease["ip"], lease["mtu"], lease["router"]) == ("10.213.77.5", "1450", "10.213.77.1")
         assert await asyncio.to_thread(lambda: first.pings("10.213.77.1", wait_s=3))
         assert (await asyncio.to_thread(first.fetch, "http://169.254.169.254/"))[1] == one.port
-        assert seen.frames(one.mac) == []
+        assert tunnelled(pair[0], wire_end) == []
         assert await asyncio.to_thread(lambda: first.pings("10.213.77.6", wait_s=3))
         assert seen.frames(one.mac)  # the question for another's address does cross
     assert GATEWAY_MAC in first.run("ip neigh show 10.213.77.1").stdout
     assert (await asyncio.to_thread(second.fetch, "http://169.254.169.254/"))[1] == two.port
-    with Sniffer(second) as seen:  # the routers' own questions stay at home as well
+    with Sniffer(pair[1].machine, "und0") as wire_end:  # the routers' own questions stay at home as well
         router = names.namespace(pair[0].id, network)
-        namespaces.in_namespace(router, lambda: said("busybox ping -c 1 -W 1 10.213.77.6"))
-        assert seen.frames(GATEWAY_MAC) == []
+        for line in ("busybox ping -c 1 -W 1 10.213.77.6", "ping -b -c 1 -W 1 10.213.77.255"):
+            namespaces.in_namespace(router, lambda line=line: said(line))  # type: ignore[misc]
+        assert tunnelled(pair[0], wire_end) == []
+
+
+def tunnelled(sender: HostOnWire, wire_end: Sniffer) -> list[bytes]:
+    """The frames that a host has sent over the underlay."""
+    mac = re.findall(r"link/ether ([0-9a-f:]+)", sender.machine.run("ip -o link show und0"))[0]
+    return [frame[50:] for frame in wire_end.frames(mac) if frame[23:24] == b"\x11" and frame[36:38] == b"\x12\xb5"]
 
 
 def vxlan(segment: int, target: PortWiring, source_mac: str) -> bytes:
     """A VXLAN packet with a frame that any guest takes: an ARP question for its address."""
+    return packed(segment, arp_question(target, source_mac))
+
+
+def packed(segment: int, frame: bytes) -> bytes:
+    return struct.pack("!II", 0x08000000, segment << 8) + frame
+
+
+def arp_question(target: PortWiring, source_mac: str) -> bytes:
     source, wanted = bytes.fromhex(source_mac.replace(":", "")), socket.inet_aton(target.addresses[0])
     arp = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + source + socket.inet_aton("10.213.77.9") + bytes(6) + wanted
-    frame = b"\xff" * 6 + source + b"\x08\x06" + arp
-    return struct.pack("!II", 0x08000000, segment << 8) + frame
+    return b"\xff" * 6 + source + b"\x08\x06" + arp
 
 
 def send_from(machine: Machine, packet: bytes, address: str) -> None:
@@ -258,6 +272,32 @@ async def test_nobody_draws_a_peers_frames_to_itself_by_a_false_mac(pair: tuple[
     assert await asyncio.to_thread(first.pings, "10.213.77.6")
 
 
+async def test_a_peer_can_not_have_a_machine_route_its_frames(
+    pair: tuple[HostOnWire, HostOnWire], wire: Wire, guests: ExitStack
+) -> None:
+    network = str(uuid.uuid4())
+    one, two = port(network, 5), port(network, 6)
+    await pair[0].guest(one)
+    await pair[1].guest(two)
+    await introduce(*pair)
+    outside = guests.enter_context(Machine("out"))
+    wire.join(outside.namespace, "out0", "192.0.2.99/24")
+    machine = pair[1].machine
+    bridge = machine.run(f"ip -o link show {names.bridge(pair[1].id, network)}")
+    for mac in (re.findall(r"link/ether ([0-9a-f:]+)", bridge)[0], GATEWAY_MAC):
+        datagram = struct.pack("!HHHH", 1000, 2000, 14, 0) + b"routed"
+        addresses = socket.inet_aton(one.addresses[0]) + socket.inet_aton("192.0.2.99")
+        header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(datagram), 1, 0, 64, 17, 0) + addresses
+        check = sum(struct.unpack("!10H", header))
+        check = ~((check & 0xFFFF) + (check >> 16)) & 0xFFFF
+        packet = header[:10] + struct.pack("!H", check) + header[12:] + datagram
+        frame = bytes.fromhex((mac + one.mac).replace(":", "")) + b"\x08\x00" + packet
+        with Sniffer(outside, "out0") as seen:
+            mine = re.findall(r"link/ether ([0-9a-f:]+)", machine.run("ip -o link show und0"))[0]
+            send_from(pair[0].machine, packed(100, frame), "192.0.2.2")
+            assert not [frame for frame in seen.frames(mine) if b"routed" in frame]
+
+
 async def test_guests_do_not_reach_the_underlay(
     pair: tuple[HostOnWire, HostOnWire], wire: Wire, guests: ExitStack
 ) -> None:
@@ -274,7 +314,7 @@ async def test_guests_do_not_reach_the_underlay(
     with Sniffer(outside, "und0") as seen, datagrams(guest, 1000) as sender:
         sender.sendto(b"open", ("192.0.2.99", 4788))
         sender.sendto(b"shut", ("192.0.2.99", 4789))
-        mac = pair[0].machine.run("cat /sys/class/net/und0/address; ip -o link show und0")
+        mac = pair[0].machine.run("ip -o link show und0")
         told = b"".join(seen.frames(re.findall(r"link/ether ([0-9a-f:]+)", mac)[0]))
     assert b"open" in told and b"shut" not in told
 
