@@ -277,12 +277,13 @@ async def test_a_peer_can_not_have_a_machine_route_its_frames(
 ) -> None:
     network = str(uuid.uuid4())
     one, two = port(network, 5), port(network, 6)
+    machine = pair[1].machine
+    machine.run("sysctl -w net.ipv4.ip_forward=1; sysctl -w net.ipv4.conf.all.rp_filter=0")  # it routes for others
     await pair[0].guest(one)
     await pair[1].guest(two)
     await introduce(*pair)
     outside = guests.enter_context(Machine("out"))
     wire.join(outside.namespace, "out0", "192.0.2.99/24")
-    machine = pair[1].machine
     bridge = machine.run(f"ip -o link show {names.bridge(pair[1].id, network)}")
     for mac in (re.findall(r"link/ether ([0-9a-f:]+)", bridge)[0], GATEWAY_MAC):
         datagram = struct.pack("!HHHH", 1000, 2000, 14, 0) + b"routed"

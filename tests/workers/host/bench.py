@@ -37,7 +37,7 @@ from freehold.vocabulary.guest import (
 )
 from freehold.vocabulary.host import NOTHING, Capacity, Host, needed_by
 from freehold.vocabulary.image import ImageOffer
-from freehold.vocabulary.network import Direction, FixedAddress, Port, PortWiring, Rule, SecurityGroup
+from freehold.vocabulary.network import Carriage, Direction, FixedAddress, Port, PortWiring, Rule, SecurityGroup
 from freehold.vocabulary.request import Build, DeedPage, DeedsOf, Intent, IntentList, Intents, LedgerNotice, Lost
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.shards import ONE_SHARD, Shards
@@ -108,7 +108,7 @@ class Bench:
         self.folder, self.bus, self.clock = folder, LocalBus(), StandingClock()
         self.means = Means(self.bus, HybridClock(self.clock), SeededChance(7), offload_inline, shards)
         self.hypervisor = SimulatedHypervisor(None, self.clock, vcpus=1, ram_mib=4096, disk_gib=100)
-        self.fabric = SimulatedFabric()
+        self.fabric = SimulatedFabric(carriage=Carriage(underlay="192.0.2.1", overlay_mtu=1450))
         self.images = SimulatedImageCache(self.clock)
         self.intents: dict[str, Intent] = {}
         self.deeds: list[Deed] = []

@@ -178,3 +178,16 @@ async def test_a_disk_too_small_for_its_image_is_refused(bench: Bench) -> None:
     assert offer is not None
     await bench.send(bench.build(image=replace(offer, virtual_bytes=11 << 30)))
     assert bench.refusal().fault.code == BadRequest.__name__
+
+
+async def test_a_network_that_the_host_can_not_carry_is_refused_on_disk_with_the_reason(bench: Bench) -> None:
+    build = bench.build()
+    wired = tuple(replace(wiring, physical="public", segment=0) for wiring in build.ports)
+    await bench.send(replace(build, ports=wired))
+    refusal = bench.store.read_as(Refusal, GUEST)
+    assert refusal is not None
+    assert refusal.fault.message == "Host h can't carry the guest's network: it isn't on the physical network public."
+    wide = tuple(replace(wiring, mtu=9000) for wiring in build.ports)
+    await bench.send(replace(bench.build(OTHER), ports=tuple(replace(one, port=OTHER) for one in wide)))
+    refusal = bench.store.read_as(Refusal, OTHER)
+    assert refusal is not None and "room for an MTU of 1450 on its underlay, not 9000" in refusal.fault.message

@@ -2,12 +2,13 @@
 
 from msgspec.structs import replace
 
-from freehold.store.database import put
-from freehold.vocabulary.guest import (
-    GuestState,
-)
+from freehold.store.database import drop, put
+from freehold.vocabulary.guest import GuestState
+from freehold.vocabulary.host import Host
+from freehold.vocabulary.network import Carrier, Port
 from tests.workers.host.bench import (
     GUEST,
+    NETWORK,
     OTHER,
     WEB,
     WEB_GROUP,
@@ -64,3 +65,58 @@ async def test_filters_stay_in_force_while_a_new_process_has_not_heard_the_netwo
     await settled()
     await bench.clock.advance(1)
     assert bench.fabric.lets_in(OTHER, "1.2.3.4", "tcp", 80)
+
+
+def elsewhere(host: str) -> Port:
+    """Another port of the guest's network, on another host."""
+    return replace(a_port(a_wiring(OTHER)), host=host)
+
+
+async def test_the_fabric_is_told_where_else_its_networks_are(bench: Bench) -> None:
+    two = Carrier(host="two", address="192.0.2.2")
+    await bench.network.commit([put("two", two), put(OTHER, elsewhere("two"))], "test")
+    assert bench.fabric.sends(NETWORK) == frozenset()
+    await bench.running()
+    mac = a_wiring(OTHER).mac
+    assert bench.fabric.sends(NETWORK) == {(mac, "192.0.2.2")}, "known before the guest runs"
+    for change, sends in (
+        (put("two", replace(two, address="192.0.2.22")), {(mac, "192.0.2.22")}),
+        (put(OTHER, elsewhere(bench.store.id)), set()),
+        (put(OTHER, elsewhere("two")), {(mac, "192.0.2.22")}),
+        (drop("port", OTHER), set()),
+        (put(OTHER, elsewhere("two")), {(mac, "192.0.2.22")}),
+        (drop("carrier", "two"), set()),
+    ):
+        await bench.network.commit([change], "test")
+        await settled()
+        await bench.clock.advance(1)
+        assert bench.fabric.sends(NETWORK) == sends
+
+
+async def test_what_changed_while_no_process_ran_reaches_the_fabric_after_its_start(bench: Bench) -> None:
+    await bench.network.commit(
+        [put("two", Carrier(host="two", address="192.0.2.2")), put(OTHER, elsewhere("two"))], "t"
+    )
+    await bench.running()
+    await bench.kill()
+    await bench.network.commit([drop("port", OTHER)], "test")
+    await bench.open()
+    await bench.clock.advance(1)
+    assert bench.fabric.sends(NETWORK) == frozenset()
+
+
+async def test_where_networks_are_stays_in_force_while_the_network_worker_is_away(bench: Bench) -> None:
+    await bench.network.commit(
+        [put("two", Carrier(host="two", address="192.0.2.2")), put(OTHER, elsewhere("two"))], "t"
+    )
+    await bench.running()
+    await bench.kill()
+    await bench.network_desk.close()
+    await bench.open()
+    await bench.clock.advance(6)
+    assert len(bench.fabric.sends(NETWORK)) == 1
+
+
+async def test_what_the_host_can_carry_is_in_its_record(bench: Bench) -> None:
+    host = bench.store.read_as(Host, bench.store.id)
+    assert host is not None and host.carriage.underlay == "192.0.2.1"

@@ -13,10 +13,11 @@ from freehold.store.database import Store
 from freehold.vocabulary.codec import encode, kind_of
 from freehold.vocabulary.envelope import Entry, Owner, Position, Row
 from freehold.vocabulary.guest import Guest, Refusal
-from freehold.vocabulary.network import Network, Port
+from freehold.vocabulary.network import Carriage, Network, Port
 from freehold.workers.network.holdings import Booking
 from freehold.workers.network.hosts import HostSink
 from freehold.workers.network.records import Records
+from tests.owners import a_host
 from tests.workers.network.rules_bench import refused, shown
 
 HOST = Owner(store="h1", role="host", cluster="c1")
@@ -107,3 +108,18 @@ async def test_a_far_host_is_not_heard(store: Store) -> None:
     sink.replace(far, at(2), [row("g", refused("g", 9))])
     assert "g" in records.holdings.bookings
     assert not sink.positions() and not records.holdings.sights
+
+
+async def test_where_a_host_is_comes_from_its_record_and_goes_with_it(store: Store) -> None:
+    records, sink = with_bookings(store)
+    here = a_host("h1", carriage=Carriage(underlay="192.0.2.1"))
+    sink.apply(HOST, at(1), [Entry(1, 0, "host", "h1", encode(here), "cause", b"")])
+    assert [carrier.address for carrier in records.holdings.carriers.values()] == ["192.0.2.1"]
+    other = a_host("h2", carriage=Carriage(underlay="192.0.2.2"))
+    sink.apply(HOST, at(2), [Entry(2, 0, "host", "h2", encode(other), "cause", b"")])
+    assert "h2" not in records.holdings.carriers, "a host speaks of itself alone"
+    sink.replace(HOST, at(3), [Row("host", "h1", 3, encode(here))])
+    await records.durable()
+    assert Records(store).holdings.carriers.keys() == {"h1"}
+    sink.replace(HOST, at(4), [])
+    assert records.holdings.carriers == {}

@@ -17,7 +17,8 @@ from freehold.vocabulary.network import (
     SaveNetworkQuota,
     SaveSubnet,
 )
-from freehold.workers.network.networks import OWN_PORTS, SEGMENT_MAX
+from freehold.workers.network.draft import Draft
+from freehold.workers.network.networks import OWN_PORTS, SEGMENT_MAX, save_network
 from tests.workers.network.rules_bench import CLUSTER, RulesBench, an_id
 
 
@@ -170,3 +171,38 @@ def test_a_decision_that_is_refused_leaves_nothing() -> None:
     bench.ask(DeleteOf(kind="network_quota", id="p"))
     assert not bench.holdings.groups
     assert bench.port(key).addresses[0].address == "10.0.0.2"
+
+
+def test_a_network_on_a_wire_has_no_segment_and_each_wire_and_vlan_has_one() -> None:
+    bench = RulesBench()
+    flat = bench.holdings.networks[bench.network(cidr="", physical="public", mtu=0)]
+    assert (flat.segment, flat.mtu) == (0, 1500)
+    tagged = bench.holdings.networks[bench.network(cidr="", physical="public", vlan=7, mtu=9000)]
+    assert (tagged.segment, tagged.vlan, tagged.mtu) == (0, 7, 9000)
+    for fields, says in (({}, "physical network public"), ({"vlan": 7}, "VLAN 7 of physical network public")):
+        with pytest.raises(Conflict, match=says):
+            bench.network(cidr="", physical="public", **fields)
+    bench.network(cidr="", physical="lab", vlan=7)
+    bench.ask(DeleteOf(kind="network", id=flat.id))
+    again = bench.network(cidr="", physical="public")
+    bench.ask(SaveNetwork(network=replace(bench.holdings.networks[again], physical="lab", vlan=9, name="new")))
+    changed = bench.holdings.networks[again]
+    assert (changed.physical, changed.vlan, changed.name) == ("public", 0, "new")
+    for wrong in ({"vlan": 4095}, {"segment": 5}, {"physical": "a b"}, {"mtu": 9217}):
+        with pytest.raises(BadRequest):
+            bench.network(cidr="", **{"physical": "other", **wrong})
+
+
+def test_the_underlay_sets_how_large_packets_are() -> None:
+    bench = RulesBench()
+
+    def made(mtu: int, room: int) -> int:
+        def rule(draft: Draft) -> str:
+            draft.overlay_mtu = room
+            return save_network(draft, Network(id="", name="n", project="p", cluster="", mtu=mtu), new=True)
+
+        return bench.holdings.networks[bench.decide(rule)].mtu
+
+    assert (made(0, 1450), made(0, 1350), made(1300, 1350), made(0, 8950)) == (1450, 1350, 1300, 8950)
+    with pytest.raises(BadRequest, match="576 to 1350"):
+        made(1450, 1350)

@@ -10,6 +10,7 @@ from freehold.views.fleet import Fleet
 from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position
 from freehold.vocabulary.guest import GuestSpec
 from freehold.vocabulary.host import Capacity, Host
+from freehold.vocabulary.network import Carriage, Ties
 from freehold.vocabulary.request import FORGOTTEN_S, Build
 from freehold.vocabulary.tenant import Flavor
 from freehold.vocabulary.units import clock_time
@@ -108,3 +109,19 @@ def test_no_room_says_what_was_wanted_and_who_refused() -> None:
 
 def test_an_empty_fleet_has_no_room() -> None:
     assert isinstance(decide(build(), Fleet(HybridClock(HandClock())), NOW), Surrender)
+
+
+def test_a_build_goes_to_the_cluster_of_its_networks_though_no_zone_was_asked_for() -> None:
+    near, far = a_host("near", cluster="c", ram_mib=2048), a_host("far", cluster="d")
+    assert placed(build(), near, far).deed.host == "far"
+    assert placed(build(ties=Ties(cluster="c")), near, far).deed.host == "near"
+    message = fault_of(build(ties=Ties(cluster="c"), refused=("near",)), near, far)
+    assert "in availability zone c, where its networks are," in message
+
+
+def test_a_host_that_is_not_on_a_physical_network_is_not_asked() -> None:
+    on = a_host("on", ram_mib=2048, carriage=Carriage(physical=(("public", 1500), ("lab", 1500))))
+    off = a_host("off", carriage=Carriage(physical=(("lab", 1500),)))
+    assert placed(build(ties=Ties(physical=("lab",))), on, off).deed.host == "off"
+    assert placed(build(ties=Ties(physical=("lab", "public"))), on, off).deed.host == "on"
+    assert "on physical network public" in fault_of(build(ties=Ties(physical=("public",))), off)
