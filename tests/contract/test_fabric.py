@@ -1,22 +1,31 @@
 """What every guest network of a machine promises (see freehold/drivers/fabric/interface.py)."""
 
 import asyncio
+import re
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from freehold.drivers.fabric.interface import Fabric, Filter, MetadataAnswer, Pass
+from freehold.drivers.fabric import names
+from freehold.drivers.fabric.beyond import Beyond, Underlay
+from freehold.drivers.fabric.interface import Elsewhere, Fabric, Filter, MetadataAnswer, Pass, Peers
 from freehold.drivers.fabric.linux import LinuxFabric
+from freehold.drivers.fabric.overlay import EVERYBODY
 from freehold.drivers.fabric.simulated import SimulatedFabric
 from freehold.runtime.tasks import ThreadOffload
 from freehold.vocabulary.errors import BadRequest, Conflict
-from freehold.vocabulary.network import Direction, PortWiring, Rule
+from freehold.vocabulary.network import Carriage, Direction, PortWiring, Rule
+from tests.live.machines import Distant, Machine
 from tests.live.tap_guest import TapGuest
+
+CARRIAGE = Carriage(underlay="192.0.2.1", overlay_mtu=1450, physical=(("public", 1500),))
+"""What the machines of these tests can carry."""
 
 
 class Bench(Protocol):
@@ -27,18 +36,19 @@ class Bench(Protocol):
     async def restart(self) -> None: ...
     async def reached(self, port: PortWiring, source: PortWiring) -> bool: ...
     async def ask_metadata(self, port: PortWiring, path: str) -> tuple[int, str]: ...
+    async def sends(self, network: str) -> frozenset[tuple[str, str]]: ...
     async def close(self) -> None: ...
 
 
 class SimulatedBench:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._fabric = SimulatedFabric(folder)
+        self._fabric = SimulatedFabric(folder, carriage=CARRIAGE)
         self.fabric: Fabric = self._fabric
 
     async def restart(self) -> None:
         await self.fabric.close()
-        self.fabric = self._fabric = SimulatedFabric(self._folder)
+        self.fabric = self._fabric = SimulatedFabric(self._folder, carriage=CARRIAGE)
 
     async def reached(self, port: PortWiring, source: PortWiring) -> bool:
         return self._fabric.lets_in(port.port, source.addresses[0], "icmp", 8)
@@ -47,24 +57,36 @@ class SimulatedBench:
         answer = await self._fabric.ask_metadata(port.port, path)
         return answer.status, answer.body.decode()
 
+    async def sends(self, network: str) -> frozenset[tuple[str, str]]:
+        return self._fabric.sends(network)
+
     async def close(self) -> None:
         await self.fabric.close()
 
 
 class LinuxBench:
-    """Each port asked about gets a guest with its MAC and first address."""
+    """A machine of its own. Each port asked about gets a guest with its MAC and first address."""
 
     def __init__(self, folder: Path) -> None:
         self._host = str(uuid.uuid4())
         self._folder = folder
         self._offload = ThreadOffload(2)
         self._guests: dict[str, TapGuest] = {}
-        self._stack = ExitStack()
-        self.fabric: Fabric = LinuxFabric(self._host, folder, self._offload)
+        self._stack, self._guest_stack = ExitStack(), ExitStack()
+        self._machine = self._stack.enter_context(Machine("contract"))
+        for link in ("und0", "pub0"):
+            self._machine.run(f"ip link add {link} type veth peer name {link}x; ip link set {link} up")
+        self._machine.run(f"ip addr add {CARRIAGE.underlay}/24 dev und0")
+        self.fabric: Fabric = self._opened()
+
+    def _opened(self) -> Fabric:
+        beyond = Beyond(Underlay(CARRIAGE.underlay), {"public": "pub0"})
+        distant: Any = Distant(self._machine, LinuxFabric(self._host, self._folder, self._offload, beyond=beyond))
+        return distant  # type: ignore[no-any-return]
 
     async def restart(self) -> None:
         await self.fabric.close()
-        self.fabric = LinuxFabric(self._host, self._folder, self._offload)
+        self.fabric = self._opened()
 
     async def reached(self, port: PortWiring, source: PortWiring) -> bool:
         await self._guest(port)
@@ -76,15 +98,28 @@ class LinuxBench:
         status, body = await asyncio.to_thread(guest.fetch, f"http://169.254.169.254{path}")
         return status or 503, body  # nobody listens any more
 
+    async def sends(self, network: str) -> frozenset[tuple[str, str]]:
+        """What the kernel says, once it agrees that the hosts there, and no others, get the broadcasts and may send."""
+        table = self._machine.run(f"bridge fdb show dev {names.tunnel(self._host, network)}")
+        entries = frozenset(re.findall(r"^(\S+) dst (\S+) self", table, re.MULTILINE))
+        ports = frozenset((mac, address) for mac, address in entries if mac != EVERYBODY)
+        rules = self._machine.run(f"nft list set inet {names.table(self._host)} senders")
+        assert {address for mac, address in entries if mac == EVERYBODY} == {address for _, address in ports}
+        assert set(re.findall(rf"(\S+) \. {segment_of(network):#x}\b", rules)) == {address for _, address in ports}
+        return ports
+
     async def close(self) -> None:
-        self._stack.close()
+        self._guest_stack.close()
         await self.fabric.sweep(frozenset())
         await self.fabric.close()
+        self._stack.close()
+        self._offload.close()
 
     async def _guest(self, port: PortWiring) -> TapGuest:
         if port.port not in self._guests:
             tap = await self.fabric.plug(port, "guest")
-            guest = self._stack.enter_context(TapGuest(f"{port.addresses[0].rpartition('.')[2]}", tap, port.mac))
+            name = port.addresses[0].rpartition(".")[2]
+            guest = self._guest_stack.enter_context(TapGuest(name, tap, port.mac, at=self._machine.namespace))
             await asyncio.to_thread(guest.address, port.addresses[0], port.gateway or "")
             self._guests[port.port] = guest
         return self._guests[port.port]
@@ -102,13 +137,18 @@ def network() -> str:
     return str(uuid.uuid4())
 
 
+def segment_of(network: str) -> int:
+    """Each network has its own."""
+    return 1 + int(network[:5], 16)
+
+
 def wiring(network: str, number: int) -> PortWiring:
     """A port with the address and MAC of that number."""
     return PortWiring(
         port=str(uuid.uuid4()),
         network=network,
         network_name="net",
-        segment=1,
+        segment=segment_of(network),
         mtu=1450,
         mac=f"fa:16:3e:00:00:{number:02x}",
         addresses=(f"10.214.0.{number}",),
@@ -128,8 +168,8 @@ async def name_of_port(port: str, path: str) -> MetadataAnswer:
     return MetadataAnswer(status=200, content_type="text/plain", body=f"{port} {path}".encode())
 
 
-async def test_this_machine_can_carry_guest_networks(bench: Bench) -> None:
-    await bench.fabric.probe()
+async def test_this_machine_can_carry_guest_networks_and_says_which(bench: Bench) -> None:
+    assert replace(await bench.fabric.probe(), vlans=True) == CARRIAGE
 
 
 async def test_a_plugged_port_is_here_until_it_is_unplugged_however_often(bench: Bench, network: str) -> None:
@@ -178,6 +218,11 @@ async def test_sweep_leaves_only_what_is_to_be_kept(bench: Bench, network: str) 
         {"mtu": 20},
         {"port": "../../etc"},
         {"network": "../../etc"},
+        {"segment": 0},
+        {"segment": 1 << 24},
+        {"vlan": 7},
+        {"physical": "public accept", "segment": 0},
+        {"physical": "public", "segment": 0, "vlan": 4095},
     ],
 )
 async def test_a_wiring_that_can_not_be_is_refused_and_leaves_nothing(
@@ -273,3 +318,107 @@ async def test_metadata_is_answered_by_the_port_and_not_before_somebody_serves_i
     assert (await bench.ask_metadata(ports[0], "/latest"))[0] == 503
     await bench.fabric.serve_metadata(name_of_port)
     assert await bench.ask_metadata(ports[0], "/a") == (200, f"{ports[0].port} /a")
+
+
+def told(network: str, *ports: tuple[int, str]) -> Peers:
+    """Peers that carry these ports of a network: the number of the MAC, and the host's address."""
+    pairs = tuple((f"fa:16:3e:00:01:{number:02x}", address) for number, address in ports)
+    hosts = tuple(sorted({CARRIAGE.underlay, *(address for _, address in ports)}))
+    return Peers(hosts=hosts, networks=(Elsewhere(network=network, ports=pairs),))
+
+
+def pairs_of(peers: Peers) -> frozenset[tuple[str, str]]:
+    return frozenset(peers.networks[0].ports)
+
+
+async def test_a_network_goes_to_the_peers_that_were_named_last_and_to_nobody_else(bench: Bench, network: str) -> None:
+    await bench.fabric.plug(wiring(network, 5), "a")
+    assert await bench.sends(network) == frozenset()
+    for peers in (
+        told(network, (1, "192.0.2.2"), (2, "192.0.2.2"), (3, "192.0.2.3")),
+        told(network, (1, "192.0.2.3"), (3, "192.0.2.3")),
+        told(network, (1, "192.0.2.3"), (3, "192.0.2.3")),
+        told(network, (4, "192.0.2.4")),
+        told(network),
+    ):
+        await bench.fabric.reach(peers)
+        assert await bench.sends(network) == pairs_of(peers)
+
+
+async def test_peers_of_a_network_that_is_not_here_are_nothing_to_do_and_those_that_are_not_named_go(
+    bench: Bench, network: str
+) -> None:
+    other = str(uuid.uuid4())
+    await bench.fabric.plug(wiring(network, 5), "a")
+    await bench.fabric.reach(told(network, (1, "192.0.2.2")))
+    await bench.fabric.reach(told(other, (2, "192.0.2.3")))
+    assert await bench.sends(network) == frozenset()
+    await bench.fabric.plug(wiring(other, 6), "b")
+    assert await bench.sends(other) == frozenset(), "it is told again when it is here"
+
+
+async def test_peers_outlive_a_restart_a_repeated_plug_and_a_sweep(bench: Bench, network: str) -> None:
+    port, peers = wiring(network, 5), told(network, (1, "192.0.2.2"), (2, "192.0.2.3"))
+    await bench.fabric.plug(port, "a")
+    await bench.fabric.reach(peers)
+    await bench.restart()
+    assert await bench.sends(network) == pairs_of(peers)
+    await bench.fabric.plug(port, "a")
+    assert await bench.sends(network) == pairs_of(peers)
+    await bench.restart()
+    await bench.fabric.sweep(frozenset({port.port}))
+    assert await bench.sends(network) == pairs_of(peers)
+    fewer = told(network, (2, "192.0.2.3"))
+    await bench.fabric.reach(fewer)
+    assert await bench.sends(network) == pairs_of(fewer)
+
+
+async def test_a_network_that_comes_back_has_no_peers_until_they_are_named(bench: Bench, network: str) -> None:
+    port = wiring(network, 5)
+    await bench.fabric.plug(port, "a")
+    await bench.fabric.reach(told(network, (1, "192.0.2.2")))
+    await bench.fabric.unplug(port.port)
+    await bench.fabric.plug(port, "a")
+    assert await bench.sends(network) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("mac", "address"),
+    [
+        ("fa:16:3e:00:00:05", "192.0.2.2 }; accept"),
+        ("fa:16:3e:00:00:05", "127.0.0.1"),
+        ("fa:16:3e:00:00:05", "239.0.0.1"),
+        ("fa:16:3e:00:00:05 accept", "192.0.2.2"),
+        ("01:00:5e:00:00:05", "192.0.2.2"),
+        (EVERYBODY, ""),
+    ],
+)
+async def test_peers_that_can_not_be_are_refused_and_all_stays(
+    bench: Bench, network: str, mac: str, address: str
+) -> None:
+    peers = told(network, (1, "192.0.2.2"))
+    await bench.fabric.plug(wiring(network, 5), "a")
+    await bench.fabric.reach(peers)
+    wrong = Elsewhere(network=network, ports=((mac, address),))
+    with pytest.raises(BadRequest):
+        await bench.fabric.reach(Peers(hosts=peers.hosts, networks=(wrong,)))
+    assert await bench.sends(network) == pairs_of(peers)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"mtu": 1451}, {"physical": "lab", "segment": 0}, {"physical": "public", "segment": 0, "mtu": 1501}]
+)
+async def test_a_network_that_the_machine_can_not_carry_is_refused_and_leaves_nothing(
+    bench: Bench, network: str, wrong: dict[str, object]
+) -> None:
+    with pytest.raises(Conflict, match="can't be carried here: this host"):
+        await bench.fabric.plug(msgspec.structs.replace(wiring(network, 5), **wrong), "a")
+    assert await bench.fabric.plugged() == frozenset()
+
+
+async def test_a_physical_network_is_carried_and_has_no_peers(bench: Bench, network: str) -> None:
+    port = replace(wiring(network, 5), physical="public", segment=0, mtu=1500)
+    await bench.fabric.plug(port, "a")
+    await bench.fabric.reach(told(network, (1, "192.0.2.2")))
+    assert await bench.sends(network) == frozenset()
+    assert await bench.fabric.plugged() == {port.port}

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from freehold.drivers.fabric import names, namespaces
 from freehold.drivers.fabric.beyond import Beyond, Underlay
-from freehold.drivers.fabric.interface import Filter, Peers
+from freehold.drivers.fabric.interface import Filter, Metadata, MetadataAnswer, Peers
 from freehold.drivers.fabric.linux import LinuxFabric
 from freehold.runtime.tasks import ThreadOffload
 from freehold.vocabulary.network import Carrier, Port, PortWiring
@@ -63,6 +63,28 @@ class Machine:
 
     def _live(self) -> None:
         namespaces.in_namespace(self.namespace, self._loop.run_forever)
+
+
+class Distant:
+    """A fabric that lives on a machine, for callers in another loop."""
+
+    def __init__(self, machine: Machine, fabric: LinuxFabric) -> None:
+        self._machine, self._fabric = machine, fabric
+
+    def __getattr__(self, verb: str) -> Any:
+        async def call(*words: Any) -> Any:
+            return await self._machine.call(getattr(self._fabric, verb)(*words))
+
+        return call
+
+    async def serve_metadata(self, answer: Metadata) -> None:
+        """See Fabric: it is answered in the caller's loop."""
+        caller = asyncio.get_running_loop()
+
+        async def answered(port: str, path: str) -> MetadataAnswer:
+            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(answer(port, path), caller))  # type: ignore[arg-type]
+
+        await self._machine.call(self._fabric.serve_metadata(answered))
 
 
 class Wire:
