@@ -121,3 +121,31 @@ def test_a_file_that_cant_be_read_is_named(tmp_path: Path, text: bytes) -> None:
 def test_a_file_that_isnt_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadRequest, match=r"nothing\.toml can't be read"):
         read(tmp_path / "nothing.toml", state=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"underlay_address": "host.example"},
+        {"underlay_address": "127.0.0.1"},
+        {"underlay_address": "2001:db8::1"},
+        {"underlay_interface": "eth1"},
+        {"underlay_address": "192.0.2.1", "underlay_port": 0},
+        {"network_mtu": 500},
+        {"network_mtu": 9200},
+        {"physical_networks": {"a b": "eth1"}},
+        {"physical_networks": {"public": "eth1; reboot"}},
+        {"physical_networks": {"public": "eth1", "lab": "eth1"}},
+        {"underlay_address": "192.0.2.1", "underlay_interface": "eth1", "physical_networks": {"public": "eth1"}},
+    ],
+)
+def test_ways_out_that_can_not_be_are_a_sentence(wrong: dict[str, object]) -> None:
+    name = next(reversed(wrong))
+    with pytest.raises(BadRequest, match=name):
+        read(None, state=Path("/srv"), **wrong)
+
+
+def test_ways_out_are_read(tmp_path: Path) -> None:
+    text = 'state = "/srv/cloud"\nunderlay_address = "192.0.2.7"\nphysical_networks = { public = "eth1" }\n'
+    settings = read(file_of(tmp_path, text))
+    assert (settings.underlay_address, settings.physical_networks) == ("192.0.2.7", {"public": "eth1"})

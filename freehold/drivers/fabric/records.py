@@ -78,10 +78,17 @@ class Records:
         self._underlay_folder = folder / "underlay" if folder is not None else None
         self.ports: dict[str, PortRecord] = _read(self._ports_folder, PortRecord)
         self.networks: dict[str, NetworkRecord] = _read(self._networks_folder, NetworkRecord)
+        self._complete_networks()
         self.elsewhere: dict[str, Elsewhere] = _read(self._elsewhere_folder, Elsewhere)
         """What of each network other hosts carry."""
         self.hosts = _read(self._underlay_folder, Peers).get(_ONE, Peers()).hosts
         """The cluster's hosts on the underlay."""
+
+    def _complete_networks(self) -> None:
+        """Earlier versions wrote no segment down for a network, only for its ports."""
+        for network in [one for one in self.networks.values() if not one.segment and not one.physical]:
+            for port in self.ports_on(network.id)[:1]:
+                self.networks[network.id] = msgspec.structs.replace(network, segment=port.wiring.segment)
 
     def port_for(self, wiring: PortWiring, hostname: str) -> PortRecord:
         """The record of a port to be plugged; what is known of it already is kept.

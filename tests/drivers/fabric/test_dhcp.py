@@ -40,6 +40,17 @@ def test_a_subnet_without_gateway_offers_no_default_route() -> None:
     assert "shared-network=guests,10.0.0.0" in served
 
 
+def test_the_gateway_of_a_physical_network_is_outside_and_metadata_here() -> None:
+    ranges = (Range(cidr="198.51.100.0/24", gateway="198.51.100.1"),)
+    record = NetworkRecord(id="n", slot=7, mtu=1500, reachable=False, ranges=ranges, physical="public")
+    served = configuration(record, Path("/run/x"), "nogroup").splitlines()
+    assert "dhcp-option=tag:subnet0,option:router,198.51.100.1" in served
+    assert (
+        "dhcp-option=tag:subnet0,option:classless-static-route,169.254.169.254/32,0.0.0.0,0.0.0.0/0,198.51.100.1"
+    ) in served
+    assert "shared-network=guests,198.51.100.0" in served
+
+
 def test_subnets_of_one_network_keep_their_options_apart() -> None:
     served = lines(Range(cidr="10.0.0.0/24", gateway="10.0.0.1"), Range(cidr="10.0.1.0/24", gateway="10.0.1.1"))
     assert "dhcp-option=tag:subnet0,option:router,10.0.0.1" in served

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from freehold.drivers.fabric.interface import Filter
+from freehold.drivers.fabric.interface import Elsewhere, Filter
 from freehold.drivers.fabric.records import NetworkRecord, Records
 from freehold.vocabulary.errors import Conflict
 from freehold.vocabulary.network import PortWiring
@@ -24,7 +24,7 @@ def wiring(number: int, network: str = NETWORK) -> PortWiring:
 def test_records_are_read_again(tmp_path: Path) -> None:
     records = Records(tmp_path)
     port = records.port_for(wiring(5), "web")
-    network = NetworkRecord(id=NETWORK, slot=7, mtu=1450, reachable=True, ranges=())
+    network = NetworkRecord(id=NETWORK, slot=7, mtu=1450, reachable=True, ranges=(), segment=1)
     records.save_port(port)
     records.save_network(network)
     again = Records(tmp_path)
@@ -76,3 +76,23 @@ def test_a_port_does_not_move_to_another_network_while_it_is_plugged() -> None:
     moved = msgspec.structs.replace(port, network=str(uuid.uuid4()))
     with pytest.raises(Conflict, match="another network"):
         records.port_for(moved, "web")
+
+
+def test_what_is_known_of_other_hosts_is_read_again_and_goes_with_its_network(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    records.save_network(NetworkRecord(id=NETWORK, slot=7, mtu=1450, reachable=False, ranges=(), segment=1))
+    there = Elsewhere(network=NETWORK, ports=(("fa:16:3e:00:00:05", "192.0.2.2"),))
+    records.keep_elsewhere(NETWORK, there)
+    records.save_hosts(("192.0.2.1", "192.0.2.2"))
+    again = Records(tmp_path)
+    assert again.elsewhere == {NETWORK: there}
+    assert again.hosts == ("192.0.2.1", "192.0.2.2")
+    again.drop_network(NETWORK)
+    assert Records(tmp_path).elsewhere == {}
+
+
+def test_a_network_of_an_earlier_version_has_the_segment_of_its_ports(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    records.save_port(records.port_for(msgspec.structs.replace(wiring(5), segment=77), "web"))
+    records.save_network(NetworkRecord(id=NETWORK, slot=7, mtu=1450, reachable=False, ranges=()))
+    assert Records(tmp_path).networks[NETWORK].segment == 77

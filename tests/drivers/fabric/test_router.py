@@ -25,3 +25,9 @@ def test_link_local_addresses_are_refused_before_anything_is_forwarded() -> None
     assert lines.index("add rule inet freehold forward ip daddr 169.254.0.0/16 drop") < lines.index(
         "add rule inet freehold forward iifname guests accept"
     )
+
+
+def test_on_a_physical_network_nothing_is_forwarded() -> None:
+    text = router_rules(NetworkRecord(id="n", slot=7, mtu=1500, reachable=False, ranges=(), physical="public"))
+    assert "add rule inet freehold forward" not in text
+    assert "policy drop" in next(line for line in text.splitlines() if "chain inet freehold forward" in line)

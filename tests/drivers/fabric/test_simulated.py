@@ -1,12 +1,14 @@
 """What the simulated fabric has for tests beyond the family's promises."""
 
 import uuid
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from freehold.config import read
 from freehold.drivers.fabric.interface import Filter, Pass
-from freehold.drivers.fabric.simulated import SimulatedFabric
+from freehold.drivers.fabric.simulated import SimulatedFabric, simulated_carriage
 from freehold.vocabulary.errors import Unavailable
 from freehold.vocabulary.network import Direction, PortWiring, Rule
 
@@ -38,3 +40,12 @@ async def test_it_tells_what_a_filter_lets_in() -> None:
     assert not fabric.lets_in(WIRING.port, "10.0.0.1", "tcp", 82)
     assert not fabric.lets_in(WIRING.port, "10.0.0.1", "udp", 81)
     assert not fabric.lets_in(WIRING.port, "10.0.0.9", "tcp", 81)
+
+
+def test_simulated_hosts_follow_one_another_on_the_underlay() -> None:
+    state = Path("/srv")
+    given = {"underlay_address": "192.0.2.1", "physical_networks": {"public": "eth1"}}
+    carriages = [simulated_carriage(read(None, state=state, **given), number) for number in range(2)]
+    assert [carriage.underlay for carriage in carriages] == ["192.0.2.1", "192.0.2.2"]
+    assert carriages[0].physical == (("public", 1500),)
+    assert simulated_carriage(read(None, state=state), 1).underlay == ""
