@@ -87,9 +87,14 @@ class LinuxFabric:
         check_peers(peers)
         if self._beyond.underlay is None:
             return
+        told = {one.network: one for one in peers.networks if one.ports}
         async with self._lock:
-            _, networks, _ = await self._opened()
-            await networks.reach(peers)
+            _, networks, records = await self._opened()
+            await networks.keep_from(peers.hosts)
+            here = tuple(records.networks)
+        for network in here:
+            async with self._lock:  # one at a time: a plug needn't wait for all of them
+                await networks.reach(network, told.get(network))
 
     async def filter(self, filters: tuple[Filter, ...]) -> None:
         """See Fabric."""

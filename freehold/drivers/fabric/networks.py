@@ -8,7 +8,7 @@ from freehold.drivers.fabric import dhcp, inside, names, namespaces, uplinks
 from freehold.drivers.fabric.beyond import Beyond
 from freehold.drivers.fabric.dnsmasq import DhcpServer, server_group_name
 from freehold.drivers.fabric.forwarding import allow_forwarding, release_forwarding
-from freehold.drivers.fabric.interface import Peers
+from freehold.drivers.fabric.interface import Elsewhere, Peers
 from freehold.drivers.fabric.links import Links
 from freehold.drivers.fabric.nft import run_nft
 from freehold.drivers.fabric.overlay import Overlay
@@ -121,18 +121,20 @@ class Networks:
         await self._go_beyond(network, bridge)
         self._up[network.id] = network
 
-    async def reach(self, peers: Peers) -> None:
-        """Sends to, and hears, these hosts and no others."""
-        if self._records.networks and peers.hosts != self._records.hosts:
-            await self.transaction(self.rules.hosts(peers.hosts))
-        self._records.save_hosts(peers.hosts)
-        told = {one.network: one for one in peers.networks if one.ports}
-        for network in [one for one in self._records.networks.values() if not one.physical]:
-            before, now = self._records.elsewhere.get(network.id), told.get(network.id)
-            if now != before:
-                await self.transaction(self.rules.elsewhere(network, before, now))
-                await self._overlay.reach(network.id, now)
-                self._records.keep_elsewhere(network.id, now)
+    async def keep_from(self, hosts: tuple[str, ...]) -> None:
+        """Keeps guests from these addresses on the underlay, and from no others there."""
+        if self._records.networks and hosts != self._records.hosts:
+            await self.transaction(self.rules.hosts(hosts))
+        self._records.save_hosts(hosts)
+
+    async def reach(self, key: str, now: Elsewhere | None) -> None:
+        """Has a network, if it is here and goes over the underlay, send to these ports, and hear their hosts alone."""
+        network, before = self._records.networks.get(key), self._records.elsewhere.get(key)
+        if network is None or network.physical or now == before:
+            return
+        await self.transaction(self.rules.elsewhere(network, before, now))
+        await self._overlay.reach(key, now)
+        self._records.keep_elsewhere(key, now)
 
     async def _go_beyond(self, network: NetworkRecord, bridge: int) -> None:
         """Joins the network to what of it is beyond this machine."""

@@ -113,8 +113,8 @@ class TimelyFabric:
         return await in_time("plug", wiring.port, self._change_s, self._behind.plug(wiring, hostname))
 
     async def reach(self, peers: Peers) -> None:
-        """See Fabric."""
-        await in_time("reach", f"{len(peers.networks)} networks", self._change_s, self._behind.reach(peers))
+        """See Fabric: it goes over everything, so it has long."""
+        await in_time("reach", f"{len(peers.networks)} networks", 5 * self._change_s, self._behind.reach(peers))
 
     async def filter(self, filters: tuple[Filter, ...]) -> None:
         """See Fabric."""

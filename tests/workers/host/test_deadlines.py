@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from freehold.drivers.fabric.interface import Peers
 from freehold.drivers.fabric.simulated import SimulatedFabric
 from freehold.vocabulary.errors import Conflict, Unavailable
 from freehold.vocabulary.guest import GuestState
@@ -41,7 +42,7 @@ async def test_every_verb_but_the_probe_and_the_news_has_a_bound(bench: Bench) -
     fabric = TimelyFabric(Hangs(), 0.01, 0.01)  # type: ignore[arg-type]
     looks = [hypervisor.guests(), hypervisor.power(GUEST), hypervisor.console_log(GUEST, 1), fabric.plugged()]
     changes = [hypervisor.shut_down(GUEST), hypervisor.reset(GUEST), hypervisor.stop(GUEST), hypervisor.remove(GUEST)]
-    more = [fabric.unplug(GUEST), fabric.filter(()), fabric.sweep(frozenset()), fabric.probe()]
+    more = [fabric.unplug(GUEST), fabric.filter(()), fabric.reach(Peers()), fabric.sweep(frozenset()), fabric.probe()]
     for answer in await asyncio.gather(*looks, *changes, *more, return_exceptions=True):
         assert isinstance(answer, Unavailable)
     assert await TimelyFabric(SimulatedFabric()).plugged() == frozenset()
