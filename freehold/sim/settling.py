@@ -7,7 +7,7 @@ from freehold.sim.disk import StoreFile
 from freehold.sim.plan import QUOTA
 from freehold.vocabulary.codec import KINDS, decode
 from freehold.vocabulary.guest import Action, Guest, GuestState, Power, Refusal
-from freehold.vocabulary.network import Port
+from freehold.vocabulary.network import Carrier, Port
 from freehold.vocabulary.request import Admission, Request, Stage
 from freehold.workers.host.lifecycle import effect_of
 from freehold.workers.host.reconciler import kept_ports
@@ -92,7 +92,8 @@ def unsettled(world: "World") -> str:
     unfinished = (_unfinished(admission, admission.guest in stranded) for admission in admissions)
     restless = (_restless(host, admitted) for host in _living(world))
     leased = (f"a port is leased to guest {guest}, which is nowhere" for guest in _leased_to_nobody(world, stranded))
-    return next(filter(None, (*unfinished, *restless, *leased)), "") or _leased_wrongly(world) or _behind(world)
+    first = next(filter(None, (*unfinished, *restless, *leased)), "")
+    return first or _leased_wrongly(world) or _behind(world) or _astray(world)
 
 
 def _unfinished(admission: Admission, stranded: bool) -> str:
@@ -218,6 +219,26 @@ def _leased_wrongly(world: "World") -> str:
         guest = there.get(port.device)
         if guest is not None and port.id not in [wiring.port for wiring in guest.ports]:
             return f"port {port.id} is leased to guest {port.device}, which doesn't have it"
+    return ""
+
+
+def _astray(world: "World") -> str:
+    """A host sends a network's frames where the network worker says that its ports are, and nowhere else."""
+    assert world.networks.store is not None
+    rows = world.networks.store.rows()
+    carriers = [decode(value, Carrier) for kind, _, value in rows if kind == "carrier"]
+    addresses = {carrier.host: carrier.address for carrier in carriers}
+    ports = _ports(world)
+    for host in _living(world):
+        assert host.store is not None
+        if addresses.get(host.store.id) != host.carriage.underlay:
+            return f"{host.name} is at {host.carriage.underlay}, and others are told {addresses.get(host.store.id)}"
+        for network in sorted({record.wiring.network for record in host.ports.ports.values()}):
+            there = [port for port in ports if port.network == network and port.host not in ("", host.store.id)]
+            wanted = {(port.mac, addresses[port.host]) for port in there if port.host in addresses}
+            known = host.ports.elsewhere.get(network)
+            if wanted != set(known.ports if known is not None else ()):
+                return f"{host.name} sends network {network} to {known}, and its ports are at {sorted(wanted)}"
     return ""
 
 

@@ -30,6 +30,7 @@ from freehold.views.cloud import ROLES, CloudView
 from freehold.views.follower import Follower
 from freehold.vocabulary.errors import FreeholdError
 from freehold.vocabulary.guest import Power
+from freehold.vocabulary.network import Carriage
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.shards import IDENTITY_SHARD, Shards
 from freehold.workers.backup import Backup
@@ -289,6 +290,7 @@ class HostSite(Site):
         self.slow_s = 0.0
         """How long an answer of the hypervisor may be old when it comes."""
         self.guests = Guests(lambda guest, before, after: world.checkers.guest_kept(self, guest, before, after))
+        self.carriage = Carriage(underlay=f"192.0.2.{int(name.rpartition('-')[2]) + 1}", overlay_mtu=1450)
         self.ports = Ports(lambda record: world.checkers.port_plugged(self, record))
         self.hypervisor: SimulatedHypervisor | None = None
         self.images: SimulatedImageCache | None = None
@@ -308,7 +310,7 @@ class HostSite(Site):
         )
         self.hypervisor.deaf = self.deaf
         self.images = SimulatedImageCache(self.clock, fetch_s=0.2)
-        fabric = SimulatedFabric(records=self.ports)
+        fabric = SimulatedFabric(records=self.ports, carriage=self.carriage)
         store = self.open_store(means, process)
         drivers: list[Any] = [Watched(self, process, driver) for driver in (self.hypervisor, fabric, self.images)]
         hypervisor, watched_fabric, images = drivers
