@@ -140,6 +140,8 @@ async def test_what_a_machine_is_set_to_and_has_not_is_said_when_it_is_looked_at
     assert "198.51.100.9, which this machine doesn't have; it has none" in await found("198.51.100.9")
     machine.run("ip addr add 198.51.100.9/24 dev eth1")
     assert "has an address of the machine's (198.51.100.9)" in await found("", public="eth1")
+    machine.run("ip addr flush dev eth1; ip addr add 2001:db8::9/64 dev eth1 nodad")
+    assert "(2001:db8::9)" in await found("", public="eth1")
     machine.run("ip addr flush dev eth1; ip link add br7 type bridge; ip link set eth1 master br7")
     assert "a part of br7" in await found("", public="eth1")
     machine.run("ip link del br7")

@@ -7,6 +7,7 @@ from msgspec import UNSET
 
 from freehold.api.call import Call
 from freehold.api.compute.wire.servers import NetworkIn
+from freehold.api.network.networks import check_address
 from freehold.api.reading import every, find
 from freehold.vocabulary.errors import BadRequest, Conflict
 from freehold.vocabulary.network import Network, NetworkWanted, Port, Subnet, Ties
@@ -92,4 +93,5 @@ async def _address_on(call: Call, network: Network, text: str) -> str:
         raise BadRequest(f"Invalid input for field/attribute fixed_ip. Value: {text}.") from error
     if not any(address in IPv4Network(subnet.cidr) for subnet in subnets):
         raise BadRequest(f"Fixed IP {address} is not a valid ip address for network {network.id}.")
+    await check_address(call, network, str(address))
     return str(address)

@@ -1,5 +1,6 @@
 """Networks."""
 
+from ipaddress import IPv4Address
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -121,6 +122,21 @@ async def owned(call: Call, key: str) -> Network:
     if not call.caller.owns(network.project):
         raise Forbidden(f"Network {network.id} belongs to another project.")
     return network
+
+
+async def check_address(call: Call, network: Network, address: str) -> None:
+    """Raises Forbidden for an address of a physical network that its owner hasn't left to guests: it may be some
+    machine's on the wire.
+    """
+    if not network.physical or call.caller.owns(network.project):
+        return
+    try:
+        wanted = IPv4Address(address)
+    except ValueError:
+        return  # none is named, or one that the network worker refuses
+    pools = [pool for one in await every(call, Subnet) if one.network == network.id for pool in one.pools]
+    if not any(IPv4Address(first) <= wanted <= IPv4Address(last) for first, last in pools):
+        raise Forbidden(f"Only the owner of network {network.id} gives addresses beyond its allocation pools.")
 
 
 def shown(call: Call, network: Network, subnets: list[str]) -> Document:

@@ -23,7 +23,7 @@ from freehold.api.network.frame import (
 from freehold.api.reading import every, not_found, one
 from freehold.api.wire import Identifier, NameOrNothing, Text
 from freehold.runtime.chance import new_id
-from freehold.vocabulary.errors import BadRequest, NotFound
+from freehold.vocabulary.errors import BadRequest, Forbidden, NotFound
 from freehold.vocabulary.host import Host
 from freehold.vocabulary.network import CreatePort, DeleteOf, FixedAddress, Network, Port, UpdatePort
 from freehold.vocabulary.units import iso_seconds
@@ -185,6 +185,7 @@ async def create(call: Call) -> Answer:
             raise BadRequest("Failed to parse request. Required attribute 'network_id' not specified.")
         network = await networks.visible(call, wanted.network_id)
         project = await project_of(call, wanted.tenant_id, wanted.project_id)
+        await _check_owner_says(call, network, wanted)
         mac = given(wanted.mac_address, "")
         secured = given(wanted.port_security_enabled, network.port_security)
         blank = Port(id=new_id(call.cloud.chance), project=project, network=network.id, mac=mac, port_security=secured)
@@ -193,6 +194,18 @@ async def create(call: Call) -> Answer:
         return blank.id
 
     return await made(call, NOUN, body.port, body.ports, make, lambda key: _document(call, key))
+
+
+async def _check_owner_says(call: Call, network: Network, wanted: PortIn) -> None:
+    """Raises Forbidden for what could harm others on a network that isn't the caller's: as Neutron's policy has it."""
+    if call.caller.owns(network.project):
+        return
+    if network.port_security and not given(wanted.port_security_enabled, True):
+        raise Forbidden(f"Only the owner of network {network.id} has ports on it without port security.")
+    if given(wanted.mac_address, ""):
+        raise Forbidden(f"Only the owner of network {network.id} chooses MAC addresses on it.")
+    for fixed in given(wanted.fixed_ips, []):
+        await networks.check_address(call, network, fixed.ip_address)
 
 
 def _changed(port: Port, wanted: PortIn) -> Port:
@@ -229,6 +242,9 @@ async def update(call: Call) -> Answer:
     fixed = (wanted.tenant_id, wanted.project_id, wanted.network_id)
     if any(value is not UNSET for value in fixed) or given(wanted.mac_address, port.mac) != port.mac:
         raise BadRequest("The project, network and MAC address of a port can't be changed.")
+    held = {fixed.address for fixed in port.addresses}
+    fresh = [fixed for fixed in given(wanted.fixed_ips, []) if fixed.ip_address not in held]
+    await _check_owner_says(call, network, msgspec.structs.replace(wanted, mac_address=UNSET, fixed_ips=fresh))
     await asking.networks(call, UpdatePort(port=_changed(port, wanted)), network.cluster)
     return Answer(body={NOUN.one: await _document(call, port.id)})
 

@@ -4,7 +4,6 @@ Everything but `Beyond` blocks.
 """
 
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Address
 from typing import Any, Final, NamedTuple
 
 from pyroute2 import IPRoute
@@ -14,12 +13,14 @@ from freehold.config import Settings
 from freehold.drivers.fabric import names, namespaces
 from freehold.drivers.fabric.records import NetworkRecord
 from freehold.vocabulary.errors import Broken
-from freehold.vocabulary.network import Carriage
+from freehold.vocabulary.network import Carriage, is_underlay_address
 
 VXLAN_OVERHEAD: Final = 50
 """What IPv4, UDP, VXLAN and the inner Ethernet header take of the underlay's MTU."""
 
 _LOOPBACK: Final = 0x8
+_LINK_SCOPE: Final = 253
+"""Of addresses that every interface has by itself."""
 
 
 class Underlay(NamedTuple):
@@ -73,8 +74,9 @@ def carriage_of(beyond: Beyond) -> Carriage:
     with IPRoute() as netlink:
         links = {message["index"]: message for message in netlink.get_links()}
         addresses: dict[str, int] = {}
-        for message in netlink.get_addr(family=2):
-            addresses[str(message.get("local") or message.get("address"))] = message["index"]
+        for message in netlink.get_addr():
+            if message["scope"] != _LINK_SCOPE:
+                addresses[str(message.get("local") or message.get("address"))] = message["index"]
     by_name = {message.get("ifname"): message for message in links.values()}
     physical = [
         (name, _mtu_on(name, beyond.physical[name], by_name, links, addresses)) for name in sorted(beyond.physical)
@@ -97,7 +99,7 @@ def _underlay(underlay: Underlay, links: Mapping[int, Any], addresses: Mapping[s
 
 
 def _listed(addresses: Iterable[str]) -> str:
-    usable = sorted(a for a in addresses if not IPv4Address(a).is_loopback and not IPv4Address(a).is_link_local)
+    usable = sorted(address for address in addresses if is_underlay_address(address))
     return ", ".join(usable[:8]) or "none that could be it"
 
 

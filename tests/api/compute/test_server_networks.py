@@ -120,6 +120,13 @@ async def test_a_server_on_a_physical_network_goes_to_a_host_that_is_on_it(two: 
         assert await zone_of(two, reply) == "west"
         server = await two.server(reply.json["server"]["id"], two.admin)
         assert server["OS-EXT-SRV-ATTR:host"] == "west1"
+    wanted = [{"uuid": public, "fixed_ip": "10.30.0.9"}]
+    assert (await asked(two, networks=wanted)).status == 202
+    subnet = (await two.admin.get(f"{V2}/subnets?network_id={public}")).json["subnets"][0]["id"]
+    pools = {"allocation_pools": [{"start": "10.30.0.100", "end": "10.30.0.199"}]}
+    assert (await two.admin.put(f"{V2}/subnets/{subnet}", {"subnet": pools})).status == 200
+    wanted = [{"uuid": public, "fixed_ip": "10.30.0.19"}]
+    assert (await asked(two, networks=wanted)).status == 403  # it may be a machine's on the wire
     nowhere = {**provider, "provider:physical_network": "lab"}
     reply = await asked(two, await made(two.admin, "lab", "west", **nowhere))
     server = await two.settled(reply.json["server"]["id"], "ERROR")
