@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from freehold.drivers.fabric.interface import Peers
 from freehold.store.database import drop, put
 from freehold.vocabulary.guest import GuestState
 from freehold.vocabulary.host import Host
@@ -15,6 +16,7 @@ from tests.workers.host.bench import (
     Bench,
     a_port,
     a_wiring,
+    delete,
     settled,
 )
 
@@ -91,6 +93,32 @@ async def test_the_fabric_is_told_where_else_its_networks_are(bench: Bench) -> N
         await settled()
         await bench.clock.advance(1)
         assert bench.fabric.sends(NETWORK) == sends
+
+
+async def test_a_network_that_left_and_came_back_is_told_of_again_and_one_that_stays_once(bench: Bench) -> None:
+    told: list[Peers] = []
+    reach = bench.fabric.reach
+
+    async def noted(peers: Peers) -> None:
+        told.append(peers)
+        await reach(peers)
+
+    bench.fabric.reach = noted  # type: ignore[method-assign]
+    await bench.network.commit(
+        [put("two", Carrier(host="two", address="192.0.2.2")), put(OTHER, elsewhere("two"))], "t"
+    )
+    await bench.running()
+    count = len(told)
+    await bench.network.commit([put(WEB, replace(WEB_GROUP, rules=()))], "test")
+    await bench.clock.advance(1)
+    assert len(told) == count, "nothing has changed for the fabric"
+    await bench.ask(delete())
+    await bench.until(lambda: bench.state() is None)
+    assert bench.fabric.sends(NETWORK) == frozenset()
+    third = "9" + GUEST[1:]
+    await bench.send(bench.build(third))
+    await bench.until(lambda: bench.state(third) is S.RUNNING)
+    assert bench.fabric.sends(NETWORK) == {(a_wiring(OTHER).mac, "192.0.2.2")}
 
 
 async def test_what_changed_while_no_process_ran_reaches_the_fabric_after_its_start(bench: Bench) -> None:

@@ -117,9 +117,11 @@ async def test_where_a_host_is_comes_from_its_record_and_goes_with_it(store: Sto
     assert [carrier.address for carrier in records.holdings.carriers.values()] == ["192.0.2.1"]
     other = a_host("h2", carriage=Carriage(underlay="192.0.2.2"))
     sink.apply(HOST, at(2), [Entry(2, 0, "host", "h2", encode(other), "cause", b"")])
-    assert "h2" not in records.holdings.carriers, "a host speaks of itself alone"
-    sink.replace(HOST, at(3), [Row("host", "h1", 3, encode(here))])
+    told = [carrier.address for carrier in records.holdings.carriers.values()]
+    assert told == [], "a host speaks of itself alone, and what it says of itself in another's name is nothing"
+    sink.apply(HOST, at(3), [Entry(3, 0, "host", "h1", encode(here), "cause", b"")])
+    sink.replace(HOST, at(4), [Row("host", "h1", 3, encode(here))])
     await records.durable()
     assert Records(store).holdings.carriers.keys() == {"h1"}
-    sink.replace(HOST, at(4), [])
+    sink.replace(HOST, at(5), [])
     assert records.holdings.carriers == {}
