@@ -43,6 +43,8 @@ ELSEWHERE: Final = {
     "freehold.workers.directory.records:forget_invitations": "what nobody can use any more",
     "freehold.workers.directory.records:authority": "the first start",
     "freehold.workers.directory.first:let_self_in": "each start",
+    # Hosts that are retired: none of them is, in the script.
+    "freehold.workers.registrar.retiring:_keep": "hosts that leave",
     # Healing: in the seeds' storms, which put stores back to old copies.
     "freehold.workers.registrar.records:adopt": "a ledger put back",
     "freehold.workers.registrar.records:forget_ended": "a horizon of thirty days",

@@ -20,6 +20,7 @@ from freehold.views.rows import RowFile
 from freehold.vocabulary.codec import KIND_OF, decode
 from freehold.vocabulary.envelope import Done, Entry, Heartbeat, Owner, Position, Row, Stands
 from freehold.vocabulary.errors import FreeholdError, NoAnswer, Unavailable
+from freehold.vocabulary.host import Retirement
 from freehold.vocabulary.request import Admitted
 from freehold.vocabulary.shards import IDENTITY_SHARD
 from freehold.vocabulary.word import Word
@@ -51,6 +52,7 @@ class CloudView:
         self._in_step = {store: one.until for store, one in seen.items()}
         """The clock time until which the view has all of an owner's writes."""
         clock.go_on_from(max((one.learned for one in seen.values()), default=0))
+        self._retired = {one.host for one in self.list(Retirement)}
         self._began_s = clock.clock.monotonic_s()
         self._beats: dict[str, tuple[float, Heartbeat]] = {}
         self._waiting: dict[str, list[tuple[int, asyncio.Future[None]]]] = {}
@@ -175,9 +177,9 @@ class CloudView:
         return self._clock.clock.monotonic_s() - beat[0] >= SILENT_AFTER_PERIODS * beat[1].period_s
 
     async def _caught_up(self, store: str) -> None:
-        shared = self._questions.get(store)
+        owner, shared = self._owners[store], self._questions.get(store)
         if shared is None:
-            shared = self._questions[store] = _Shared(self._bus, self._owners[store])
+            shared = self._questions[store] = _Shared(self._bus, owner)
         try:
             asked = self._clock.now()
             position = await shared.stands()
@@ -186,7 +188,6 @@ class CloudView:
             self._in_step[store] = max(self._in_step.get(store, 0), asked)
         except (FreeholdError, TimeoutError) as error:
             _log.warning("an owner didn't say where it stands in time", store=store)
-            owner = self._owners[store]
             if owner.role != "host":
                 raise Unavailable(f"The {owner.role} worker can't be reached now. Try again.") from error
 
@@ -214,21 +215,37 @@ class CloudView:
 
     def apply(self, owner: Owner, position: Position, entries: Sequence[Entry]) -> None:
         """See Sink."""
+        if owner.store in self._retired:
+            return
         self._file.apply(owner, position, entries)
         self._stand(owner, position)
+        self._forget(entry.key for entry in entries if entry.kind == "retirement" and entry.value is not None)
 
     def replace(self, owner: Owner, position: Position, rows: Sequence[Row]) -> None:
         """See Sink."""
+        if owner.store in self._retired:
+            return
         self._file.replace(owner, position, rows)
         self._stand(owner, position)
+        self._forget(row.key for row in rows if row.kind == "retirement")
 
     def heard(self, heartbeat: Heartbeat) -> None:
         """See Sink."""
+        if heartbeat.owner.store in self._retired:
+            return
         self._owners[heartbeat.owner.store] = heartbeat.owner
         self._beats[heartbeat.owner.store] = (self._clock.clock.monotonic_s(), heartbeat)
         self._clock.heard(heartbeat.time)
         if self._stands.get(heartbeat.owner.store) == heartbeat.position:
             self._in_step[heartbeat.owner.store] = self._clock.now()
+
+    def _forget(self, retired: Iterable[str]) -> None:
+        """Lets go of hosts that were retired: of their records, and of them as owners. Nothing they say is heeded."""
+        for store in retired:
+            self._retired.add(store)
+            self._file.forget(store)
+            for known in (self._owners, self._stands, self._in_step, self._beats, self._questions):
+                known.pop(store, None)
 
     def _stand(self, owner: Owner, position: Position) -> None:
         self._owners[owner.store] = owner

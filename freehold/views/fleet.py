@@ -38,6 +38,7 @@ class Fleet:
         self._heard_until = np.zeros(FIRST_ROWS)
         self._promised: dict[str, tuple[str, Capacity, float]] = {}
         self._placements = Placements()
+        self._retired: set[str] = set()
 
     # --- asking ---
 
@@ -133,10 +134,21 @@ class Fleet:
                 self._heard_of(decode(value, Guest).id, owner.store)
             elif kind == "refusal" and value is not None:
                 self._heard_of(decode(value, Refusal).guest, owner.store)
+            elif kind == "retirement" and value is not None:
+                self._retire(key)
             elif kind == "admission":
                 self._placements.learn(key, None if value is None else decode(value, Admission), owner.store)
 
+    def _retire(self, store: str) -> None:
+        """It is no host of this cloud any more, whatever it says from now on."""
+        self._retired.add(store)
+        row = self._rows.get(store)
+        if row is not None:
+            self._hosts[row], self._enabled[row] = None, False
+
     def _put(self, store: str, host: Host) -> None:
+        if store in self._retired:
+            return
         row = self._rows.get(store)
         if row is None:
             row = self._rows[store] = len(self._hosts)

@@ -199,6 +199,14 @@ class RowFile:
                 self._delete(txn, owner.store, kind, key, now)
             self._stand(txn, Seen(owner=owner, position=position, learned=now, until=now))
 
+    def forget(self, store: str) -> None:
+        """Lets go of an owner, and of all that is known of it alone."""
+        now = self._now()
+        with self._env.begin(write=True) as txn:
+            for kind, key in self._owned_by(txn, store):
+                self._delete(txn, store, kind, key, now)
+            txn.delete(store.encode(), db=self._positions)
+
     def close(self) -> None:
         """Writes everything to disk and marks the file as whole."""
         self._env.sync(True)

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from freehold.vocabulary.guest import Action, Guest, Refusal
-from freehold.vocabulary.host import Host
+from freehold.vocabulary.host import Host, Retirement
 from freehold.vocabulary.image import Image
 from freehold.vocabulary.machine import Machine
 from freehold.vocabulary.network import Carrier, Network, NetworkQuota, Port, SecurityGroup, Subnet
@@ -37,6 +37,7 @@ KINDS: Final[dict[str, type[Word]]] = {
     "refusal": Refusal,
     "admission": Admission,
     "request": Request,
+    "retirement": Retirement,
     "project": Project,
     "user": User,
     "role": Role,

@@ -5,6 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from freehold.vocabulary.errors import Fault
+from freehold.vocabulary.host import Drain, Retire, Undrain
 from freehold.vocabulary.image import ImageOffer
 from freehold.vocabulary.network import PortWiring
 from freehold.vocabulary.tenant import Flavor, GroupPolicy
@@ -205,4 +206,4 @@ class ConsoleOutput(Word, frozen=True, kw_only=True):
     text: str
 
 
-HostQuestion = Start | Stop | Reboot | Relabel | Delete | ConsoleLog
+HostQuestion = Start | Stop | Reboot | Relabel | Delete | ConsoleLog | Drain | Undrain | Retire

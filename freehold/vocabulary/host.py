@@ -2,7 +2,10 @@
 
 from freehold.vocabulary.network import Carriage
 from freehold.vocabulary.tenant import Flavor
-from freehold.vocabulary.word import Word
+from freehold.vocabulary.word import Message, Word
+
+REASON_LETTERS_MAX = 255
+"""Of the reason why a host is drained."""
 
 
 class Capacity(Word, frozen=True, kw_only=True):
@@ -60,6 +63,11 @@ class Host(Word, frozen=True, kw_only=True):
     accelerator_reason: str = ""
     version: str = ""
     enabled: bool = True
+    """False: it is drained, and takes no new guests. What it has runs on."""
+    disabled_reason: str = ""
+    """Why it is drained, as the operator has put it."""
+    retired: int = 0
+    """Clock time at which it took its leave: it has no guests and takes none, for good. 0: it hasn't."""
     boot: str = ""
     """The machine's boot id: a change means that it was restarted and no guest runs."""
     carriage: Carriage = Carriage()
@@ -68,3 +76,53 @@ class Host(Word, frozen=True, kw_only=True):
     def free(self) -> Capacity:
         """What is left."""
         return self.total.minus(self.used)
+
+
+class HostOrder(Message, frozen=True, kw_only=True):
+    """Base of what may be asked of a host itself. Answer: Done, once it is on the host's disk."""
+
+    urn: str
+    host: str
+    user: str
+
+
+class Drain(HostOrder, frozen=True, kw_only=True):
+    """Has a host take no new guests, also after its next start. Conflict if it is retired."""
+
+    reason: str = ""
+
+
+class Undrain(HostOrder, frozen=True, kw_only=True):
+    """Has a drained host take guests again. Conflict if it is retired."""
+
+
+class Retire(HostOrder, frozen=True, kw_only=True):
+    """Has a host take its leave, for good. Conflict while it has guests; Unavailable while it doesn't know whether."""
+
+
+class RetireHost(Message, frozen=True, kw_only=True):
+    """Asks a registrar shard to end what it has with a host, which gets no deed any more. Answer: Done.
+
+    `dead`: the host can't be asked, and is gone for good; else the shard asks it to `Retire`. `only_look`: nothing is
+    changed. Errors: Conflict, naming the guests that are deeded to it; NoAnswer if it doesn't answer.
+    """
+
+    urn: str
+    host: str
+    name: str
+    user: str
+    dead: bool = False
+    only_look: bool = False
+
+
+class Retirement(Word, frozen=True, kw_only=True):
+    """A host that is no host of this cloud any more (kind ``retirement``, key its id), as each shard of the registrar
+    keeps it: nobody heeds what it says.
+    """
+
+    host: str
+    name: str
+    user: str
+    time: int
+    dead: bool = False
+    """It was never asked: its operator has said that it is gone."""

@@ -2,6 +2,7 @@
 
 from freehold.vocabulary.errors import Fault
 from freehold.vocabulary.guest import ConsoleLog, GuestState, Power, Reboot, Start, Stop
+from freehold.vocabulary.host import Drain, Undrain
 from freehold.vocabulary.word import Message, Word
 
 GUESTS_PAGE_MAX = 500
@@ -64,7 +65,16 @@ class LocalOrder(Message, frozen=True, kw_only=True):
     """Start it though the registrar may have decided otherwise about it, and can't be heard."""
 
 
-LocalQuestion = GuestsHere | GuestAwaited | LocalOrder | ConsoleLog
+class HostStands(Word, frozen=True, kw_only=True):
+    """Answer to Drain and Undrain at the host's own machine. Who asks, and which host it is, the host fills in."""
+
+    name: str
+    enabled: bool
+    reason: str = ""
+    guests: int = 0
+
+
+LocalQuestion = GuestsHere | GuestAwaited | LocalOrder | ConsoleLog | Drain | Undrain
 
 
 class LocalAnswer(Word, frozen=True, kw_only=True):

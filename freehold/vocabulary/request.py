@@ -6,6 +6,7 @@ from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Position
 from freehold.vocabulary.errors import Fault
 from freehold.vocabulary.guest import GuestSpec, Labels
+from freehold.vocabulary.host import RetireHost
 from freehold.vocabulary.image import ImageOffer
 from freehold.vocabulary.network import NetworkWanted, PortWiring, Ties
 from freehold.vocabulary.secret import Secret
@@ -190,9 +191,7 @@ class GiveUp(Message, frozen=True, kw_only=True):
     urn: str
     guest: str
     deed: int
-    """The deed it was worked on under; 0: before there was one. An older one than the ledger's is out of date and
-    ignored.
-    """
+    """The deed it was worked on under; 0: none yet. One older than the ledger's is out of date, and ignored."""
     fault: Fault
 
 
@@ -389,6 +388,7 @@ RegistrarQuestion = (
     Admit
     | DeleteGuest
     | CloseProject
+    | RetireHost
     | SignIn
     | SignInByCredential
     | SignInAgain

@@ -10,11 +10,25 @@ from freehold.bus import subjects, talk
 from freehold.store.database import Store, put
 from freehold.views import cloud
 from freehold.views.cloud import CloudView
-from freehold.vocabulary.envelope import Done, Frame, Heartbeat, Owner, OwnerQuestion, Position, Since, Stands
+from freehold.vocabulary.codec import encode
+from freehold.vocabulary.envelope import (
+    Done,
+    Entry,
+    Frame,
+    Heartbeat,
+    Owner,
+    OwnerQuestion,
+    Position,
+    Row,
+    Since,
+    Stands,
+)
 from freehold.vocabulary.errors import Unavailable
+from freehold.vocabulary.guest import Guest
+from freehold.vocabulary.host import Host, Retirement
 from freehold.vocabulary.tenant import Project
 from freehold.vocabulary.word import Word
-from tests.owners import HandClock, means_of, project, store_at, turns, until
+from tests.owners import HandClock, a_guest, a_host, means_of, project, store_at, turns, until
 
 
 class Around:
@@ -226,3 +240,70 @@ async def test_it_knows_until_when_it_has_everything(around: Around) -> None:
     around.clock.move(100)
     assert around.view.known_until(["registrar"]) < around.means.clock.now()
     assert around.view.known_until(["host"]) > whole, "there is nobody to miss anything of"
+
+
+# --- hosts that were retired
+
+HOST = Owner(store="00000000-0000-4000-8000-0000000000aa", role="host", cluster="c")
+
+
+async def host_speaks(around: Around, seq: int = 1, *, complete: bool = False) -> None:
+    """The host tells of itself and of a guest, and beats."""
+    told = {"host": a_host(HOST.store), "guest": a_guest("g", HOST.store)}
+    position = Position(epoch="e", seq=seq)
+    if complete:
+        rows = [Row(kind, record.id, 1, encode(record)) for kind, record in told.items()]
+        around.view.replace(HOST, position, rows)
+    else:
+        entries = [Entry(seq, 1, kind, record.id, encode(record), "t", b"") for kind, record in told.items()]
+        around.view.apply(HOST, position, entries)
+    around.view.heard(Heartbeat(owner=HOST, position=position, time=1, name="h"))
+
+
+async def retire(around: Around) -> None:
+    gone = Retirement(host=HOST.store, name="h", user="u", time=1)
+    await around.store.commit([put(HOST.store, gone)], "t")
+    await around.beat()
+    await until(lambda: around.view.get(Retirement, HOST.store) is not None)
+
+
+def knows_host(view: CloudView) -> tuple[bool, bool, bool, bool]:
+    return (
+        any(seen.owner.store == HOST.store for seen in view.owners()),
+        view.get(Host, HOST.store) is not None,
+        view.get(Guest, "g") is not None,
+        HOST.store in view.positions(),
+    )
+
+
+@pytest.mark.parametrize("complete", [True, False])
+async def test_a_retired_host_is_forgotten_and_not_heeded_again(around: Around, complete: bool) -> None:
+    await host_speaks(around)
+    assert all(knows_host(around.view))
+    await retire(around)
+    assert not any(knows_host(around.view))
+    await host_speaks(around, 2, complete=complete)
+    assert not any(knows_host(around.view))
+    assert around.view.owner_seen(HOST.store) is None
+    await around.view.fresh(["host"])
+
+
+async def test_nor_by_the_next_process(around: Around) -> None:
+    await host_speaks(around)
+    await retire(around)
+    await around.view.close()
+    around.view = CloudView(around.means.bus, around.means.clock, around.folder / "view", "boot")
+    await around.view.open()
+    await host_speaks(around)
+    assert not any(knows_host(around.view))
+
+
+async def test_a_view_that_is_built_anew_hears_the_host_first(around: Around) -> None:
+    await retire(around)
+    await around.view.close()
+    around.view = CloudView(around.means.bus, around.means.clock, around.folder / "another", "boot")
+    await around.view.open()
+    await host_speaks(around)
+    await around.beat()
+    await until(lambda: around.view.get(Retirement, HOST.store) is not None)
+    assert not any(knows_host(around.view))

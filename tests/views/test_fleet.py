@@ -12,10 +12,11 @@ from freehold.views.fleet import PROMISE_S, Fleet
 from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position, Row
 from freehold.vocabulary.errors import Fault
 from freehold.vocabulary.guest import GuestSpec, Labels, Refusal
-from freehold.vocabulary.host import Capacity, Host
+from freehold.vocabulary.host import Capacity, Host, Retirement
 from freehold.vocabulary.request import Admission
 from tests.owners import FLAVOR, HandClock, a_deed, a_guest, a_host
 
+ONE_MIB = Capacity(vcpus=1, ram_mib=1, disk_gib=1)
 ONE = Capacity(vcpus=1, ram_mib=512, disk_gib=1)
 
 
@@ -201,3 +202,25 @@ def test_more_hosts_than_the_first_columns_hold() -> None:
         around.host(a_host(f"{number}", ram_mib=1000 + number))
         around.beat(f"{number}")
     assert around.chosen() == "299" and len(around.fleet.hosts()) == 300
+
+
+def test_a_retired_host_is_no_host_whatever_it_says() -> None:
+    around = Around()
+    gone = put("h1", Retirement(host="h1", name="h1", user="u", time=1))
+    for host in ("h1", "h2"):
+        around.host(a_host(host, ram_mib=99 if host == "h1" else 9))
+        around.beat(host)
+    assert around.chosen(ONE_MIB) == "h1"
+    around.tell("r", gone, role="registrar")
+    assert (around.chosen(ONE_MIB), [host.id for host in around.fleet.hosts()]) == ("h2", ["h2"])
+    around.host(a_host("h1", ram_mib=99))
+    around.beat("h1")
+    assert (around.chosen(ONE_MIB), around.fleet.host("h1")) == ("h2", None)
+
+
+def test_a_retirement_that_is_heard_of_before_its_host() -> None:
+    around = Around()
+    around.tell("r", put("h1", Retirement(host="h1", name="h1", user="u", time=1)), role="registrar")
+    around.host(a_host("h1"))
+    around.beat("h1")
+    assert around.chosen() is None and not around.fleet.hosts()

@@ -15,6 +15,7 @@ from freehold.vocabulary.request import Build, is_forgotten
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.units import GIB
 from freehold.workers.host.messages import DELETED, NEEDS_IMAGE, BuildSecret, DeleteAsked, HigherDeedKnown
+from freehold.workers.host.standing import refusal_sentence
 
 NO_KEY: Final = Secret("")
 
@@ -107,7 +108,7 @@ def _possible(host: Host, build: Build) -> ImageOffer:
     if build.image is None:
         raise BadRequest("A guest needs an image to boot from.")
     if not host.enabled:
-        raise Unavailable(f"Host {host.name} takes no new guests now.")
+        raise Unavailable(refusal_sentence(host))
     needed_gib = -(-build.image.virtual_bytes // GIB)
     disk_gib = build.spec.flavor.disk_gib
     if disk_gib and disk_gib < needed_gib:

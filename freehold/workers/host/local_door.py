@@ -27,6 +27,7 @@ from freehold.vocabulary.guest import (
     Start,
     Stop,
 )
+from freehold.vocabulary.host import Drain, Undrain
 from freehold.vocabulary.ids import is_request_urn
 from freehold.vocabulary.local import (
     GUESTS_PAGE_MAX,
@@ -34,6 +35,7 @@ from freehold.vocabulary.local import (
     GuestHere,
     GuestsHere,
     HostHere,
+    HostStands,
     LocalAnswer,
     LocalOrder,
     LocalQuestion,
@@ -59,7 +61,7 @@ _log = logger("host")
 
 
 class LocalDoor:
-    """Answers the machine's operator. `console` reads a guest's console."""
+    """Answers the machine's operator. `console` reads a guest's console; `stand` does what is ordered of the host."""
 
     def __init__(
         self,
@@ -69,8 +71,9 @@ class LocalDoor:
         hypervisor: Hypervisor,
         clock: Clock,
         console: Callable[[ConsoleLog], Awaitable[ConsoleOutput]],
+        stand: Callable[[Drain | Undrain], Awaitable[object]],
     ) -> None:
-        self._name, self._records, self._actors = name, records, actors
+        self._name, self._records, self._actors, self._stand = name, records, actors, stand
         self._hypervisor, self._clock, self._console = hypervisor, clock, console
 
     async def answer(self, user: str, question: bytes) -> bytes:
@@ -93,6 +96,8 @@ class LocalDoor:
                 return await self._order(user, question)
             case ConsoleLog():
                 return await self._console(replace(question, project=""))
+            case Drain() | Undrain():
+                return await self._order_host(user, question)
 
     # --- looking -------------------------------------------------------------------------------------------------
 
@@ -138,6 +143,12 @@ class LocalDoor:
         await self._records.store.durable()
         return await self._shown(command.guest)
 
+    async def _order_host(self, user: str, order: Drain | Undrain) -> HostStands:
+        _check_urn(order.urn)
+        await self._stand(replace(order, host=self._records.store.id, user=user))
+        host = self._records.host()
+        return HostStands(name=host.name, enabled=host.enabled, reason=host.disabled_reason, guests=host.guests)
+
     async def _permit(self, held: Guest, command: Start | Reboot, *, without_registrar: bool) -> None:
         """Raises Conflict if the registrar hasn't been heard, and the operator didn't say that it needn't be."""
         cleared = self._actors.gate(held.project).cleared
@@ -173,11 +184,15 @@ class LocalDoor:
 
 
 def _checked(command: Start | Stop | Reboot) -> Start | Stop | Reboot:
-    if not is_request_urn(command.urn):
-        raise BadRequest("The order's URN is none.")
+    _check_urn(command.urn)
     if isinstance(command, Stop) and not 0 <= command.grace_s <= GRACE_S_MAX:
         raise BadRequest(f"A guest can be given 0 to {GRACE_S_MAX:g} s to stop.")
     return command
+
+
+def _check_urn(urn: str) -> None:
+    if not is_request_urn(urn):
+        raise BadRequest("The order's URN is none.")
 
 
 def _so_already(state: GuestState, command: Start | Stop | Reboot) -> bool:

@@ -15,7 +15,7 @@ from freehold.runtime.tasks import Tasks, periodically
 from freehold.store.database import Store
 from freehold.views.follower import Follower
 from freehold.vocabulary.envelope import Done, Position
-from freehold.vocabulary.errors import FreeholdError, NotFound, Unavailable
+from freehold.vocabulary.errors import Conflict, FreeholdError, NotFound, Unavailable
 from freehold.vocabulary.guest import (
     Command,
     ConsoleLog,
@@ -29,7 +29,7 @@ from freehold.vocabulary.guest import (
     Start,
     Stop,
 )
-from freehold.vocabulary.host import Capacity, Host
+from freehold.vocabulary.host import Capacity, Drain, Host, Retire, Undrain
 from freehold.vocabulary.ids import is_uuid
 from freehold.vocabulary.network import Carriage
 from freehold.vocabulary.request import Build
@@ -56,6 +56,7 @@ from freehold.workers.host.metadata import MetadataService
 from freehold.workers.host.patience import within
 from freehold.workers.host.reconciler import PERIOD_S, Reconciler, kept_ports, runs_unrecorded
 from freehold.workers.host.records import Records
+from freehold.workers.host.standing import ordered
 
 CONSOLE_BYTES_MAX: Final = 100 * 1024
 CLEARANCE_WAIT_S: Final = 3.0
@@ -65,6 +66,8 @@ VCPUS_PER_CPU: Final = 8
 """Virtual CPUs that are given for each of the machine's: most guests idle. Memory and disk are given once."""
 
 _log = logger("host")
+
+RUNS: Final = frozenset({Power.RUNNING, Power.PAUSED})
 
 _ASKED: Final[dict[type[Command], Callable[..., CommandAsked]]] = {
     Start: StartAsked,
@@ -104,7 +107,7 @@ class HostWorker:
         self.follower = Follower(means.bus, ["network"], view, room="host")
         self._desk = Desk(means, store, name)
         self.tasks.watch(self._desk.tasks, self.follower.tasks)
-        self.local = LocalDoor(name, records, self._actors, hypervisor, clock.clock, self._console)
+        self.local = LocalDoor(name, records, self._actors, hypervisor, clock.clock, self._console, self._stand)
         self._subscriptions: list[Subscription] = []
 
     # --- opening and closing -------------------------------------------------------------------------------------
@@ -146,6 +149,8 @@ class HostWorker:
         host = replace(_host(self._store, self._name, facts, known), carriage=carriage)
         for shard, gate in enumerate(self._actors.gates):
             gate.machine_restarted = host.boot != facts.boot != self._records.resumed(shard)
+        if host.retired:
+            _log.warning("this host is retired: it takes no guests any more, and nobody heeds it", host=self._name)
         self._records.keep_host(host, "host started")
         await self._store.durable()
 
@@ -223,6 +228,10 @@ class HostWorker:
                 return await self._delete(question)
             case Start() | Stop() | Reboot() | Relabel():
                 return await self._command(question)
+            case Drain() | Undrain():
+                return self._desk.done(await self._stand(question), self._store.id)
+            case Retire():
+                return await self._retire(question)
 
     async def _command(self, command: Start | Stop | Reboot | Relabel) -> Done:
         if isinstance(command, Start | Reboot):
@@ -261,6 +270,29 @@ class HostWorker:
         if held is None or project not in ("", held.project):
             raise NotFound(f"There is no guest {guest}.")
         return held
+
+    async def _stand(self, order: Drain | Undrain | Retire) -> Position:
+        """Does what the operator has ordered of the host itself; it is on disk then."""
+        host, now = self._records.host(), self._means.clock.now()
+        after = ordered(host, order, len(self._records.guests()), now)
+        if after != host:
+            _log.warning("the host was told", order=type(order).__name__, user=order.user, reason=after.disabled_reason)
+            self._records.keep_host(after, order.urn)
+        await self._store.durable()
+        return self._store.position()
+
+    async def _retire(self, order: Retire) -> Done:
+        """Its last word: whoever reads it lets go of this host, and no build is taken any more."""
+        if not self._actors.knows_room():
+            raise Unavailable(
+                f"Host {self._name} can't be sure yet that it knows all of its guests: it waits for the registrar. "
+                "Try again."
+            )
+        powers = await self._hypervisor.guests()
+        unknown = [guest for guest in powers if self._records.guest(guest) is None and powers[guest] in RUNS]
+        if unknown:
+            raise Conflict(f"Host {self._name} runs {len(unknown)} guests that it has no record of. Look at its log.")
+        return self._desk.done(await self._stand(order), self._store.id)
 
     async def _wait_for_clearance(self, command: Start | Reboot) -> None:
         """Waits for the registrar's word, for `CLEARANCE_WAIT_S` at most. Raises Unavailable."""
@@ -311,6 +343,8 @@ def _host(store: Store, name: str, facts: Facts, known: Host | None) -> Host:
         accelerator_reason=facts.reason,
         version=facts.version,
         enabled=known.enabled if known else True,
+        disabled_reason=known.disabled_reason if known else "",
+        retired=known.retired if known else 0,
         boot=known.boot if known and known.boot else facts.boot,
     )
 

@@ -5,6 +5,7 @@ from typing import Final
 from freehold.store.database import Store, keep_private
 from freehold.vocabulary.codec import KINDS, decode, encode
 from freehold.vocabulary.errors import BadRequest, Broken
+from freehold.vocabulary.host import RetireHost
 from freehold.vocabulary.request import (
     Admit,
     ChangePassword,
@@ -76,7 +77,7 @@ def _shard_of(shards: Shards, question: RegistrarQuestion | LedgerNotice) -> int
             return shards.of(saved.project)
         case DropTenant(kind="quota", key=project):
             return shards.of(project)
-        case GiveUp() | DeleteGuest() | Intents() | DeedsOf() | Lost() | DropTenant(kind="server_group"):
+        case GiveUp() | DeleteGuest() | Intents() | DeedsOf() | Lost() | RetireHost() | DropTenant(kind="server_group"):
             return None
         case SignIn() | SignInByCredential() | SignInAgain() | Revoke() | ChangePassword():
             return IDENTITY_SHARD

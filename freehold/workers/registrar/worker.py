@@ -17,6 +17,7 @@ from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Done, Position
 from freehold.vocabulary.errors import BadRequest, Conflict, NotFound
+from freehold.vocabulary.host import RetireHost
 from freehold.vocabulary.request import (
     Admit,
     Admitted,
@@ -58,6 +59,7 @@ from freehold.workers.registrar.first import first_records
 from freehold.workers.registrar.hosts import HostSink
 from freehold.workers.registrar.reconciler import Reconciler
 from freehold.workers.registrar.records import Records
+from freehold.workers.registrar.retiring import Retiring
 from freehold.workers.registrar.sharding import check_mine, take_place
 
 GUESTS_AT_ONCE_MAX: Final = 1000
@@ -82,6 +84,7 @@ class RegistrarWorker:
         self.records = Records(store)
         self.desk = Desk(means, store, name)
         self._reconciler = Reconciler(means, self.records, self.tasks, self.desk.watchdog)
+        self._retiring = Retiring(means, self.records, self._reconciler)
         sink = HostSink(self.records, means.clock, self._reconciler, means.shards)
         self.follower = Follower(means.bus, ["host"], sink, "registrar")
         self._passwords = Passwords(means, hasher or PasswordHasher())
@@ -139,8 +142,8 @@ class RegistrarWorker:
                 return await self._give_up(question)
             case DeleteGuest():
                 return await self._delete(question)
-            case Intents() | DeedsOf() | Lost():
-                return await self._answer_host(question)
+            case Intents() | DeedsOf() | Lost() | RetireHost():
+                return await self._about_host(question)
             case SignIn() | SignInByCredential() | SignInAgain():
                 return await self._sign_in(question)
             case Revoke():
@@ -154,15 +157,18 @@ class RegistrarWorker:
             case DropTenant(kind=kind, key=key):
                 return await self._drop(kind, key)
 
-    async def _answer_host(self, question: Intents | DeedsOf | Lost) -> Word:
+    async def _about_host(self, question: Intents | DeedsOf | Lost | RetireHost) -> Word:
         await self._store.durable()  # hosts act on what they are told
         match question:
             case Intents(guests=guests):
                 return IntentList(intents=tuple(self._intent(guest) for guest in guests))
             case DeedsOf(host=host, after=after):
+                self._retiring.check(host)
                 return self.records.deeds_of(host, after, DEEDS_PAGE)
             case Lost():
                 return await self._lost(question)
+            case RetireHost(host=host):
+                return self.desk.done(await self._retiring.retire(question), host)
 
     async def _admit(self, asked: Admit) -> Admitted:
         if not 0 < len(asked.builds) <= GUESTS_AT_ONCE_MAX:
@@ -219,6 +225,7 @@ class RegistrarWorker:
         now = self._means.clock.now()
         after = lifecycle.deed_recorded(admission, deed, now)
         if admission is not None and after is not admission:
+            self._retiring.check(deed.host)
             groups.check_deed(after, self.records.members(after.spec.server_group))
             self.records.moved(admission, after, deed.urn, now)
         await self._store.durable()

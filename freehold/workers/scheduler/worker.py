@@ -13,6 +13,7 @@ from freehold.views.follower import Follower
 from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.errors import Conflict, FreeholdError, NoAnswer, NotFound
 from freehold.vocabulary.guest import ConsoleLog, ConsoleOutput, HostQuestion
+from freehold.vocabulary.host import Drain, Retire, Undrain
 from freehold.vocabulary.request import Build
 from freehold.vocabulary.word import Word
 from freehold.workers.base import Means
@@ -88,7 +89,9 @@ class SchedulerWorker:
         await effects.pass_on(self._means, replace(place.build, deed=deed))
 
     async def _carry(self, question: HostQuestion) -> Word:
-        """Carries a command to the host of the guest's highest deed."""
+        """Carries a command to the host of the guest's highest deed, or to the host that it is about."""
+        if isinstance(question, Drain | Undrain | Retire):
+            return await self._carry_order(question)
         placed = self.fleet.placed(question.guest)
         if placed is None:
             raise NotFound(f"Instance {question.guest} could not be found on any host.")
@@ -99,4 +102,15 @@ class SchedulerWorker:
             raise NoAnswer(
                 f"The host of instance {question.guest} doesn't answer. "
                 "What was asked may still be done, if it arrived: look at the instance before you ask again."
+            ) from error
+
+    async def _carry_order(self, order: Drain | Undrain | Retire) -> Word:
+        host = self.fleet.host(order.host)
+        if host is None:
+            raise NotFound(f"There is no host {order.host}.")
+        try:
+            return await talk.ask(self._means.bus, subjects.ask_host(host.id), order, Done, COMMAND_DEADLINE_S)
+        except NoAnswer as error:
+            raise NoAnswer(
+                f"Host {host.name} doesn't answer. What was asked may still be done, if it arrived."
             ) from error

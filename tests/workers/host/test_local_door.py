@@ -19,8 +19,9 @@ from freehold.vocabulary.guest import (
     Start,
     Stop,
 )
+from freehold.vocabulary.host import Drain, Undrain
 from freehold.vocabulary.ids import request_urn
-from freehold.vocabulary.local import GuestAwaited, GuestHere, GuestsHere, HostHere, LocalAnswer, LocalOrder
+from freehold.vocabulary.local import GuestAwaited, GuestHere, GuestsHere, HostHere, HostStands, LocalAnswer, LocalOrder
 from freehold.vocabulary.request import Intent
 from freehold.vocabulary.word import Word
 from freehold.workers.host.reconciler import PERIOD_S
@@ -386,3 +387,24 @@ async def test_a_guest_started_after_a_power_cut_is_known_to_run_by_the_next_pro
     await registrar_returns(bench)
     assert bench.state() is S.CRASHED
     assert (bench.state(OTHER), boots(bench, OTHER)) == (S.RUNNING, 2)
+
+
+# --- the host itself
+
+
+async def test_the_host_is_drained_at_its_own_machine_with_nobody_above(bench: Bench) -> None:
+    await bench.running()
+    await cut_off(bench)
+    stands = await ask(bench, Drain(urn=URN, host="another", user="mallory", reason="fans"), HostStands)
+    assert stands == HostStands(name="h", enabled=False, reason="fans", guests=1)
+    assert not bench.host().enabled
+    (entry,) = [e for e in bench.store.told_about(URN).entries if e.kind == "host"]
+    assert entry.cause == URN
+    stands = await ask(bench, Undrain(urn=URN_2, host="", user=""), HostStands)
+    assert stands.enabled and bench.host().disabled_reason == ""
+
+
+async def test_an_order_to_the_host_has_a_urn(bench: Bench) -> None:
+    with pytest.raises(BadRequest, match="URN"):
+        await ask(bench, Drain(urn="x", host="", user=""), HostStands)
+    assert bench.host().enabled

@@ -14,6 +14,7 @@ from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Done, Entry, Heartbeat, Owner, Position
 from freehold.vocabulary.errors import Conflict, NoAnswer, NotFound
 from freehold.vocabulary.guest import ConsoleLog, ConsoleOutput, HostQuestion, Start
+from freehold.vocabulary.host import Drain, Retirement, Undrain
 from freehold.vocabulary.request import Build, GiveUp, RecordDeed
 from freehold.vocabulary.units import clock_time
 from freehold.vocabulary.word import Word
@@ -207,6 +208,33 @@ async def test_a_command_for_a_host_that_is_away_is_not_answered(around: Around)
     around.place("g", "h9")
     with pytest.raises(NoAnswer, match="The host of instance g doesn't answer"):
         await around.carry(start("g"))
+
+
+async def test_an_order_for_a_host_is_carried_to_it(around: Around) -> None:
+    around.host("h1")
+    order = Drain(urn="urn:d", host="h1", user="u", reason="fans")
+    await around.carry(order)
+    assert around.commands == [("h1", order)]
+    with pytest.raises(NotFound, match="no host h9"):
+        await around.carry(Undrain(urn="urn:d", host="h9", user="u"))
+
+
+async def test_an_order_for_a_host_that_is_away_names_it(around: Around) -> None:
+    around.host("h9", name="rack-7")
+    with pytest.raises(NoAnswer, match="Host rack-7 doesn't answer"):
+        await around.carry(Drain(urn="urn:d", host="h9", user="u"))
+
+
+async def test_a_drained_host_gets_no_build_and_a_retired_one_is_gone(around: Around) -> None:
+    around.host("h1", enabled=False)
+    around.host("h2")
+    await around.build("g")
+    around.tell("r", put("h2", Retirement(host="h2", name="h2", user="u", time=1)), role="registrar")
+    await around.build("k")
+    assert [question.deed.host for question in around.asked if isinstance(question, RecordDeed)] == ["h2"]
+    assert [question.guest for question in around.asked if isinstance(question, GiveUp)] == ["k"]
+    with pytest.raises(NotFound):
+        await around.carry(Drain(urn="urn:d", host="h2", user="u"))
 
 
 def test_who_asks_for_a_command_hears_that_its_host_is_away_before_it_takes_the_scheduler_for_away() -> None:
