@@ -35,13 +35,21 @@ async def _status(state: Path) -> None:
     )
     for host in hosts:
         figures = (f"{used} of {total}" for used, total in (host["vcpus"], host["ram_mib"], host["disk_gib"]))
-        known, driver = "up" if host["state"] == "heard" else "UNKNOWN", f"{host['hypervisor']} ({host['accelerator']})"
+        known, driver = _stands(host), f"{host['hypervisor']} ({host['accelerator']})"
         room.add_row(host["name"], known, driver, str(host["guests"]), *figures)
     console = Console()
     console.print(table)
     console.print(room)
     for reason in sorted({host["accelerator_reason"] for host in hosts} - {""}):
         console.print(reason, highlight=False)
+
+
+def _stands(host: dict[str, Any]) -> str:
+    """Whether a host lives, and whether it takes guests."""
+    known = "up" if host["state"] == "heard" else "UNKNOWN"
+    if host["enabled"]:
+        return known
+    return f"{known}, drained" + (f": {host['disabled_reason']}" if host["disabled_reason"] else "")
 
 
 def heard(owner: dict[str, Any]) -> str:

@@ -14,8 +14,9 @@ from freehold.runtime.chance import SystemChance, new_urn
 from freehold.runtime.clock import SystemClock
 from freehold.runtime.local_socket import ask_local
 from freehold.vocabulary.codec import decode, encode
-from freehold.vocabulary.errors import Broken, Conflict, Forbidden, NotFound, Unavailable, raised_from
+from freehold.vocabulary.errors import BadRequest, Broken, Conflict, Forbidden, NotFound, Unavailable, raised_from
 from freehold.vocabulary.guest import ConsoleLog, ConsoleOutput, GuestState, Reboot, RebootKind, Start, Stop
+from freehold.vocabulary.host import Drain, Undrain
 from freehold.vocabulary.ids import is_uuid
 from freehold.vocabulary.local import (
     GUESTS_PAGE_MAX,
@@ -23,6 +24,7 @@ from freehold.vocabulary.local import (
     GuestHere,
     GuestsHere,
     HostHere,
+    HostStands,
     LocalAnswer,
     LocalOrder,
     LocalQuestion,
@@ -69,6 +71,14 @@ def reboot(state: Path, host: str, guest: str, *, wait: bool, hard: bool, withou
 def console(state: Path, host: str, guest: str, *, lines: int | None, follow: bool) -> None:
     """Prints a guest's console."""
     run(_console(state, host, guest, lines, follow=follow))
+
+
+async def order_host(state: Path, host: str, order: Drain | Undrain) -> HostStands:
+    """Has a host of this machine do what is ordered of itself. Raises FreeholdError, also if several run here."""
+    hosts = await _hosts(state, host)
+    if len(hosts) > 1:
+        raise BadRequest(f"{len(hosts)} hosts run over {state}: say which ({', '.join(sorted(hosts.values())[:10])})")
+    return await _ask(next(iter(hosts)), order, HostStands)
 
 
 async def _ask(door: Path, question: LocalQuestion, answer: type[W]) -> W:

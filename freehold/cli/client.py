@@ -4,15 +4,16 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+import msgspec
 
 from freehold.cli.credentials import Admin
-from freehold.vocabulary.errors import NotFound, Unavailable
+from freehold.vocabulary.errors import Conflict, NotFound, Unavailable
 
 DEADLINE_S = 60.0
 
 
 class Client:
-    """Signs in when it is entered. Every call raises NotFound, or Unavailable with what the cloud said."""
+    """Signs in when it is entered. Every call raises NotFound, Conflict, or Unavailable with what the cloud said."""
 
     def __init__(self, admin: Admin) -> None:
         self._admin = admin
@@ -40,9 +41,13 @@ class Client:
         """The body of the answer to a POST of JSON."""
         return await self._call("POST", path, json=body)
 
-    async def delete(self, path: str) -> None:
-        """Deletes what is at the path. Raises NotFound if there is nothing."""
-        await self._call("DELETE", path)
+    async def put_json(self, path: str, body: Any) -> Any:
+        """The body of the answer to a PUT of JSON."""
+        return await self._call("PUT", path, json=body)
+
+    async def delete(self, path: str) -> Any:
+        """Deletes what is at the path; the answer, if there is one. Raises NotFound if there is nothing."""
+        return await self._call("DELETE", path)
 
     async def put(self, path: str, data: aiohttp.Payload) -> Any:
         """The answer to a PUT of bytes."""
@@ -69,8 +74,21 @@ class Client:
 
 async def _body(answer: aiohttp.ClientResponse) -> Any:
     text = await answer.text()
+    if answer.status == 409:
+        raise Conflict(f"the cloud refuses: {_sentence(text)}")
     if answer.status == 404:
-        raise NotFound(f"the cloud doesn't know that: {text[:500]}")
+        raise NotFound(f"the cloud doesn't know that: {_sentence(text)}")
     if answer.status >= 400:
-        raise Unavailable(f"the cloud answered {answer.status}: {text[:500]}")
+        raise Unavailable(f"the cloud answered {answer.status}: {_sentence(text)}")
     return await answer.json() if text and answer.content_type == "application/json" else text
+
+
+def _sentence(text: str) -> str:
+    """What an error's body says, for a person: its message, wherever it is; or the body itself."""
+    try:
+        body = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text[:500]
+    inner = next(iter(body.values()), None) if isinstance(body, dict) else None
+    message = inner.get("message") if isinstance(inner, dict) else None
+    return message[:1000] if isinstance(message, str) else text[:500]

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from freehold import __version__
-from freehold.cli import guest, machine
+from freehold.cli import guest, host, machine
 from freehold.config import EVERY_ROLE
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 admin = typer.Typer(no_args_is_help=True, help="What only the machine's own operator may do.")
 app.add_typer(admin, name="admin")
 app.add_typer(guest.app, name="guest")
+app.add_typer(host.app, name="host")
 app.add_typer(machine.app, name="machine")
 
 StateOption = Annotated[
@@ -82,7 +83,8 @@ def _role_command(role: str) -> None:
 
 
 for _role in EVERY_ROLE:
-    _role_command(_role)
+    if _role != "host":  # which has commands of its own beside it
+        _role_command(_role)
 
 
 @app.command()

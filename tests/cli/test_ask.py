@@ -2,7 +2,7 @@
 
 import pytest
 
-from freehold.cli.ask import heard
+from freehold.cli.ask import _stands, heard
 
 
 @pytest.mark.parametrize(
@@ -15,3 +15,16 @@ from freehold.cli.ask import heard
 )
 def test_an_owner_that_is_not_heard_is_unknown(state: str, age_s: float | None, silent_s: float, said: str) -> None:
     assert heard({"state": state, "age_s": age_s, "silent_s": silent_s}) == said
+
+
+@pytest.mark.parametrize(
+    ("state", "enabled", "reason", "said"),
+    [
+        ("heard", True, "", "up"),
+        ("heard", False, "", "up, drained"),
+        ("silent", False, "fans", "UNKNOWN, drained: fans"),
+        ("never", True, "", "UNKNOWN"),
+    ],
+)
+def test_a_host_that_is_drained_says_so(state: str, enabled: bool, reason: str, said: str) -> None:
+    assert _stands({"state": state, "enabled": enabled, "disabled_reason": reason}) == said

@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestServer, unused_port
 
 from freehold.cli.client import Client
 from freehold.cli.credentials import Admin
-from freehold.vocabulary.errors import NotFound, Unavailable
+from freehold.vocabulary.errors import Conflict, NotFound, Unavailable
 from freehold.vocabulary.secret import Secret
 
 TOKEN = "a-token"
@@ -44,6 +44,8 @@ class Api:
             return web.Response(status=204)
         if request.path == "/text":
             return web.Response(text="plainly")
+        if request.path == "/taken":
+            return web.json_response({"conflictingRequest": {"code": 409, "message": "it is taken"}}, status=409)
         if request.path == "/broken":
             return web.Response(status=500, text="x" * 10_000)
         return web.json_response({"error": {"message": "no such thing here"}}, status=404)
@@ -105,6 +107,11 @@ async def test_what_isnt_there_says_so(client: Client) -> None:
         await client.get("/nothing")
     with pytest.raises(NotFound):
         await client.delete("/nothing")
+
+
+async def test_what_is_refused_says_why(client: Client) -> None:
+    with pytest.raises(Conflict, match=r"^the cloud refuses: it is taken$"):
+        await client.put_json("/taken", {})
 
 
 async def test_what_the_cloud_cant_do_is_told_in_a_few_words(client: Client) -> None:

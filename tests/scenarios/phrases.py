@@ -4,7 +4,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from tests.scenarios import asking, breaking
+from tests.scenarios import asking, breaking, operating
 from tests.scenarios.stage import Lines, Stage
 
 PHRASES: Final[dict[str, Callable[..., Awaitable[Lines]]]] = {
@@ -43,6 +43,14 @@ PHRASES: Final[dict[str, Callable[..., Awaitable[Lines]]]] = {
     "NAME powers itself off": breaking.power_off,
     "at SITE stop NAME": breaking.order_stop,
     "at SITE start NAME": breaking.order_start,
+    "drain SITE": operating.drain,
+    "undrain SITE": operating.undrain,
+    "retire SITE as dead": operating.retire_dead,
+    "retire SITE": operating.retire,
+    "at SITE drain": operating.drain_here,
+    "at SITE undrain": operating.undrain_here,
+    "take away SITE": operating.take_away,
+    "fleet": operating.fleet,
     "heal": asking.heal,
     "settle": asking.settle,
 }

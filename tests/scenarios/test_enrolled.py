@@ -53,3 +53,42 @@ async def said(cloud: Cloud, *command: str) -> str:
     code, text = await cloud.command(*command)
     assert code == 0, text
     return text.strip()
+
+
+@pytest.mark.timeout(300)
+async def test_a_host_that_is_retired_is_shut_out_and_does_not_come_back(tmp_path: Path) -> None:
+    async with nats_server() as server:
+        given = {"bus": server.url, "log_level": "warning", "hypervisor": "simulated"}
+        control = Cloud(tmp_path / "control", roles=CONTROL, **given)
+        host = Cloud(tmp_path / "host", "host", **given)
+        try:
+            await control.start()
+            taken = ("--from", control.url, "--invitation", await said(control, "machine", "invite", "h1"))
+            await said(host, "enroll", *taken, "--config", str(tmp_path / "host.toml"))
+            await host.start()
+            guest = await control.created("first", await control.new_image(), await a_network(control))
+            await control.becomes(guest, "ACTIVE")
+            (name,) = [one["name"] for one in (await control.get("/freehold/v1/hosts"))["hosts"]]
+
+            assert "is drained (fans)" in await said(host, "host", "drain", "--here", "--reason", "fans")
+            code, why = await control.command("host", "retire", name)
+            assert code == 1 and "1 guest is deeded to host" in why
+            await control.well("DELETE", f"/compute/v2.1/servers/{guest}")
+            await control.goes(guest)
+            assert "its machine is shut out" in await said(control, "host", "retire", name)
+            assert (await control.get("/freehold/v1/hosts"))["hosts"] == []
+            assert await host.stop() == 0
+            await host.start()
+
+            async def refused() -> bool:
+                return "reason=barred" in control.log.read_text()
+
+            await until(refused, 20, control.last_lines)
+            owners = (await control.get("/freehold/v1/owners"))["owners"]
+            assert not [owner for owner in owners if owner["role"] == "host"]
+            assert (await control.get("/freehold/v1/hosts"))["hosts"] == []
+            assert await host.stop() == 0 and await control.stop() == 0
+        finally:
+            for one in (control, host):
+                if one.process is not None:
+                    await one.kill()

@@ -32,7 +32,7 @@ def _summary(machine: Machine, version: Version) -> dict[str, Any]:
 def _detail(machine: Machine, version: Version) -> dict[str, Any]:
     host = machine.host
     body = _summary(machine, version) | {
-        "service": {"id": _id(machine, version), "host": host.name, "disabled_reason": None},
+        "service": {"id": _id(machine, version), "host": host.name, "disabled_reason": host.disabled_reason or None},
         "host_ip": "",
         "hypervisor_type": _TYPES.get(host.hypervisor, host.hypervisor),
         "hypervisor_version": _number(host.version),

@@ -103,6 +103,8 @@ _OTHERS: Final[Routes] = {
     ("GET", "/v2.1/os-availability-zone"): Route(availability_zones.index, "compute:read"),
     ("GET", "/v2.1/os-availability-zone/detail"): Route(availability_zones.detail, "compute:admin"),
     ("GET", "/v2.1/os-services"): Route(services.index, "compute:admin"),
+    ("PUT", "/v2.1/os-services/{service_id}"): Route(services.update, "compute:admin"),
+    ("DELETE", "/v2.1/os-services/{service_id}"): Route(services.delete, "compute:admin"),
     ("GET", _HYPERVISORS): Route(hypervisors.index, "compute:admin"),
     ("GET", f"{_HYPERVISORS}/detail"): Route(hypervisors.detail, "compute:admin"),
     ("GET", f"{_HYPERVISORS}/{{hypervisor_id}}"): Route(hypervisors.show, "compute:admin"),

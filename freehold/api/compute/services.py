@@ -2,10 +2,16 @@
 
 from typing import Any, Final
 
+from msgspec import UNSET
+
+from freehold.api import host_orders
 from freehold.api.call import Answer, Call
 from freehold.api.compute import microversion as mv
 from freehold.api.compute.host_view import Machine, machines
 from freehold.api.compute.microversion import Version
+from freehold.api.compute.wire.services import ServiceIn, ServiceNamed
+from freehold.vocabulary.errors import BadRequest, Conflict, NotFound
+from freehold.vocabulary.ids import is_uuid
 from freehold.vocabulary.units import iso_micros
 
 BINARY: Final = "nova-compute"
@@ -37,6 +43,73 @@ def _shown(machine: Machine, version: Version) -> dict[str, Any]:
         "status": machine.status,
         "state": machine.state,
         "updated_at": iso_micros(machine.heard),
-        "disabled_reason": None,
+        "disabled_reason": host.disabled_reason or None,
         **({"forced_down": False} if version >= mv.SERVICE_FORCED_DOWN else {}),
     }
+
+
+async def update(call: Call) -> Answer:
+    """PUT /os-services/{id}; until 2.52 PUT /os-services/enable and its like, which name the host in the body."""
+    version = mv.of(call)
+    if version < mv.UUID_FOR_HYPERVISORS:
+        return await _update_by_name(call, call.params["service_id"])
+    machine, wanted = await _one(call), call.read(ServiceIn)
+    if wanted.forced_down is not UNSET:
+        raise BadRequest("'forced_down' can't be set: whether a host is down is seen by its silence")
+    if wanted.status is UNSET:
+        raise BadRequest(
+            "Specifying disabled_reason requires that status is 'disabled'."
+            if wanted.disabled_reason is not UNSET
+            else "No updates were requested. Fields 'status' or 'disabled_reason' should be specified."
+        )
+    if wanted.status == "enabled" and wanted.disabled_reason is not UNSET:
+        raise BadRequest("Specifying disabled_reason requires that status is 'disabled'.")
+    reason = "" if wanted.disabled_reason is UNSET else wanted.disabled_reason
+    after = await _ordered(call, machine, enable=wanted.status == "enabled", reason=reason)
+    return Answer(body={"service": _shown(after, version)})
+
+
+async def _update_by_name(call: Call, verb: str) -> Answer:
+    if verb not in ("enable", "disable", "disable-log-reason"):
+        raise NotFound("The resource could not be found.")
+    wanted = call.read(ServiceNamed)
+    given = wanted.disabled_reason is not UNSET
+    if given is not (verb == "disable-log-reason"):
+        raise BadRequest("Missing disabled reason field" if not given else "disabled_reason is for disable-log-reason")
+    known = {machine.host.name: machine for machine in await machines(call)}
+    if wanted.binary != BINARY or wanted.host not in known:
+        raise NotFound(f"Host '{wanted.host}' has no service '{wanted.binary}'.")
+    reason = "" if wanted.disabled_reason is UNSET else wanted.disabled_reason
+    after = await _ordered(call, known[wanted.host], enable=verb == "enable", reason=reason)
+    body = {"host": after.host.name, "binary": BINARY, "status": after.status}
+    return Answer(body={"service": body | ({"disabled_reason": reason} if given else {})})
+
+
+async def _ordered(call: Call, machine: Machine, *, enable: bool, reason: str) -> Machine:
+    if enable:
+        host = await host_orders.undrain(call, machine.host)
+    else:
+        host = await host_orders.drain(call, machine.host, reason)
+    return Machine(host, machine.up, machine.heard)
+
+
+async def delete(call: Call) -> Answer:
+    """DELETE /os-services/{id}: the host is retired, for good. One that is down isn't asked: it goes if nothing is
+    deeded to it.
+    """
+    machine = await _one(call)
+    try:
+        await host_orders.retire(call, machine.host, dead=not machine.up)
+    except Conflict as error:
+        raise Conflict(f"Unable to delete compute service that is hosting instances. {error.message}") from error
+    return Answer(204)
+
+
+async def _one(call: Call) -> Machine:
+    key, by_uuid = call.params["service_id"], mv.of(call) >= mv.UUID_FOR_HYPERVISORS
+    if not (is_uuid(key) if by_uuid else key.isascii() and key.isdigit()):
+        raise BadRequest(f"Invalid {'uuid' if by_uuid else 'integer'} {key[:64]}")
+    for machine in await machines(call):
+        if key == (machine.host.id if by_uuid else str(short_id(machine.host.id))):
+            return machine
+    raise NotFound(f"Service {key[:64]} could not be found.")

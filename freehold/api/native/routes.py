@@ -4,11 +4,14 @@ from typing import Final
 
 from freehold.api import faults
 from freehold.api.call import Door, Route, Routes
-from freehold.api.native import machines, status, story
+from freehold.api.native import hosts, machines, status, story
 
 ROUTES: Final[Routes] = {
     ("GET", "/v1/owners"): Route(status.owners, "native:admin"),
     ("GET", "/v1/hosts"): Route(status.hosts, "native:admin"),
+    ("PUT", "/v1/hosts/{id}"): Route(hosts.update, "native:admin"),
+    ("DELETE", "/v1/hosts/{id}"): Route(hosts.retire, "native:admin"),
+    ("GET", "/v1/retired-hosts"): Route(hosts.retired, "native:admin"),
     ("GET", "/v1/guests/{id}"): Route(status.guest, "native:admin"),
     ("GET", "/v1/stories/{id}"): Route(story.show, "native:admin"),
     ("GET", "/v1/machines"): Route(machines.index, "native:admin"),

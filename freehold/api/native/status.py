@@ -63,6 +63,7 @@ def _host(call: Call, host: Host) -> dict[str, Any]:
         "accelerator": host.accelerator,
         "accelerator_reason": host.accelerator_reason,
         "enabled": host.enabled,
+        "disabled_reason": host.disabled_reason,
         "state": "never" if seen is None else _state(seen),
         "age_s": None if seen is None or seen.age_s is None else round(seen.age_s, 1),
         "guests": host.guests,
