@@ -299,7 +299,7 @@ class Running:
         means, settings = self._means, self._settings
         view = CloudView(means.bus, means.clock, settings.state / view_folder, boot_id())
         self._stack.push_async_callback(view.close)
-        await view.open()
+        await view.open(audited=True)
 
         def url(port: int) -> str:
             return settings.public_url or f"http://{settings.listen}:{port}"

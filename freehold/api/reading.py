@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, TypeVar
 
 from freehold.api.call import Call
-from freehold.vocabulary.codec import KIND_OF
+from freehold.vocabulary.codec import KIND_OF, OWNED_BY
 from freehold.vocabulary.envelope import Owner
 from freehold.vocabulary.errors import NotFound, Unavailable
 from freehold.vocabulary.shards import IDENTITY_SHARD
@@ -19,20 +19,13 @@ R = TypeVar("R", bound=Word)
 KEY_BYTES_MAX: Final = 400
 """No key is longer; whatever is asked for beyond isn't there."""
 
-_ROLES: Final = {
-    **dict.fromkeys(("host", "guest", "action", "refusal"), "host"),
-    "image": "image",
-    "machine": "directory",
-    **dict.fromkeys(("network", "subnet", "port", "security_group", "network_quota", "carrier"), "network"),
-}
-
 _OF_PROJECTS: Final = frozenset({"admission", "request", "quota", "server_group"})
 """What each project's own registrar shard keeps; the identity shard has the registrar's other kinds."""
 
 
 def owner_role(shape: type[Word]) -> str:
     """The role that owns records of a class."""
-    return _ROLES.get(KIND_OF[shape], "registrar")
+    return OWNED_BY[KIND_OF[shape]]
 
 
 def shards(call: Call, shape: type[Word], project: str | None = None) -> Iterable[int]:

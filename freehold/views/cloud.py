@@ -14,6 +14,7 @@ from freehold.bus import subjects, talk
 from freehold.bus.interface import Bus
 from freehold.runtime.clock import HybridClock
 from freehold.runtime.log import logger
+from freehold.views.audit import Audit
 from freehold.views.follower import Follower
 from freehold.views.interface import OwnerSeen
 from freehold.views.rows import RowFile
@@ -58,10 +59,13 @@ class CloudView:
         self._waiting: dict[str, list[tuple[int, asyncio.Future[None]]]] = {}
         self._questions: dict[str, _Shared] = {}
         self.follower = Follower(bus, ROLES, self, "cloud")
+        self.audit = Audit(self, clock.clock)
 
-    async def open(self) -> None:
-        """Starts to follow: asks only for what came since the file was written."""
+    async def open(self, *, audited: bool = False) -> None:
+        """Starts to follow: asks only for what came since the file was written. `audited`: and to look through it."""
         await self.follower.open()
+        if audited:
+            self.follower.tasks.start("audit", self.audit.run())
 
     async def close(self) -> None:
         """Stops, leaving the file whole."""
@@ -130,6 +134,8 @@ class CloudView:
             age_s=None if beat is None else now - beat[0],
             silent_s=now - (self._began_s if beat is None else beat[0]),
             horizon=0 if beat is None else beat[1].horizon,
+            refused=self.follower.refused_of(owner.store),
+            contradictions=dict(self.audit.findings.get(owner.store, {})),
         )
 
     # --- waiting ---------------------------------------------------------------------------------------------------

@@ -8,10 +8,10 @@ For each owner a sink keeps the position (epoch, sequence, digest) it stands at.
     that doesn't fit
 An owner that doesn't answer is asked again when it is next heard, never in a loop of its own. What comes while an owner
 is being asked is held and taken after the answer. A record that can't be read here is left out, and said so: one bad
-record doesn't end its readers.
+record doesn't end its readers. So is one that its owner may not tell of (`believed`); that is counted.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -19,6 +19,7 @@ from freehold.bus import subjects, talk
 from freehold.bus.interface import Bus, Subscription
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks
+from freehold.views import believed
 from freehold.vocabulary.codec import KINDS, decode_kind
 from freehold.vocabulary.digest import chained
 from freehold.vocabulary.envelope import (
@@ -35,10 +36,13 @@ from freehold.vocabulary.envelope import (
     Since,
 )
 from freehold.vocabulary.errors import FreeholdError
+from freehold.vocabulary.word import Word
 
 ASK_DEADLINE_S: Final = 5.0
 HELD_MAX: Final = 1000
 """Frames and heartbeats held while their owner is asked; if the oldest are lost, that is a gap like any other."""
+
+KEY_LETTERS_LOGGED: Final = 100
 
 _log = logger("views")
 
@@ -71,10 +75,16 @@ class Follower:
         self._subscriptions: list[Subscription] = []
         self.resyncs = 0
         """How often a complete state was taken."""
+        self.refused: Counter[tuple[str, str]] = Counter()
+        """How much was refused of each owner, by (store, reason)."""
 
     def stands(self) -> dict[str, Position]:
         """Where it stands for each owner's store."""
         return dict(self._positions)
+
+    def refused_of(self, store: str) -> dict[str, int]:
+        """How much of an owner was refused, by reason."""
+        return {reason: count for reason in believed.REASONS if (count := self.refused[store, reason])}
 
     async def open(self) -> None:
         """Starts to listen, and asks who is there."""
@@ -143,7 +153,7 @@ class Follower:
 
     def _apply(self, owner: Owner, stands: Position, entries: Sequence[Entry]) -> None:
         position = Position(epoch=stands.epoch, seq=entries[-1].seq, digest=entries[-1].digest)
-        self._sink.apply(owner, position, [entry for entry in entries if _readable(owner, entry)])
+        self._sink.apply(owner, position, [entry for entry in entries if self._takes(owner, entry)])
         self._positions[owner.store] = position
 
     def catch_up(self, owner: Owner) -> None:
@@ -190,7 +200,7 @@ class Follower:
                 after = (page.rows[-1].kind, page.rows[-1].key)
         assert first is not None
         position = await self._fold(owner, first, rows)
-        self._sink.replace(owner, position, [row for row in rows.values() if _readable(owner, row)])
+        self._sink.replace(owner, position, [row for row in rows.values() if self._takes(owner, row)])
         self._positions[owner.store] = position
         self.resyncs += 1
 
@@ -210,6 +220,33 @@ class Follower:
             if stands.seq >= answer.position.seq:
                 return stands
 
+    def _takes(self, owner: Owner, told: Entry | Row) -> bool:
+        """False for what can't be read, and for what the owner may not say. Kinds not known here are the sink's."""
+        if told.kind not in KINDS:
+            return True
+        reason = believed.refused_kind(owner, told.kind)
+        if not reason and told.value is not None:
+            record = _read(owner, told)
+            if record is None:
+                return False
+            reason = believed.refused(owner, told.key, record)
+        if reason:
+            self._refuse(owner, told, reason)
+        return not reason
+
+    def _refuse(self, owner: Owner, told: Entry | Row, reason: str) -> None:
+        self.refused[owner.store, reason] += 1
+        count = self.refused[owner.store, reason]
+        if count.bit_count() == 1:
+            _log.error(
+                "an owner has told of what isn't its own; it is refused",
+                reason=reason,
+                store=owner.store,
+                kind=told.kind,
+                key=told.key[:KEY_LETTERS_LOGGED],
+                refused=count,
+            )
+
     async def _since(self, owner: Owner, position: Position) -> Entries:
         return await talk.ask(self._bus, subjects.owner(owner), Since(position=position), Entries, ASK_DEADLINE_S)
 
@@ -219,16 +256,14 @@ def _continues(stands: Position, answer: Entries) -> bool:
     return _chains(stands, answer.entries) and (bool(answer.entries) or answer.position.seq <= stands.seq)
 
 
-def _readable(owner: Owner, told: Entry | Row) -> bool:
-    """False for a record of a kind known here that this version can't read. Kinds not known here are the sink's."""
-    if told.value is None or told.kind not in KINDS:
-        return True
+def _read(owner: Owner, told: Entry | Row) -> Word | None:
+    """The record; None if this version can't read it."""
+    assert told.value is not None
     try:
-        decode_kind(told.kind, told.value)
+        return decode_kind(told.kind, told.value)
     except ValueError as error:
         _log.error("a record can't be read", store=owner.store, kind=told.kind, key=told.key, error=str(error))
-        return False
-    return True
+        return None
 
 
 def _chains(stands: Position, entries: Sequence[Entry]) -> bool:

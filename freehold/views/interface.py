@@ -6,6 +6,8 @@ Records come as their owners told them, under the highest deed; nothing here wri
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Protocol, TypeVar
 
+import msgspec
+
 from freehold.vocabulary.envelope import Done, Owner, Position
 from freehold.vocabulary.request import Admitted
 from freehold.vocabulary.shards import IDENTITY_SHARD
@@ -29,6 +31,10 @@ class OwnerSeen(Word, frozen=True, kw_only=True):
     """Seconds since it was last heard, or since this process began."""
     horizon: int = 0
     """The clock time of the oldest state that it can be asked for, as it last said."""
+    refused: dict[str, int] = msgspec.field(default_factory=dict)
+    """How many of its records were refused since this process began, by reason (`believed`)."""
+    contradictions: dict[str, int] = msgspec.field(default_factory=dict)
+    """Of a host: what it tells that can't be (`audit`)."""
 
     @property
     def is_heard(self) -> bool:

@@ -7,11 +7,13 @@ from typing import Final, TypeVar
 
 from freehold.bus import subjects, talk
 from freehold.bus.interface import Bus
+from freehold.views import believed
 from freehold.views.interface import OwnerSeen
 from freehold.vocabulary.codec import KIND_OF, KINDS, UNDER_DEED, decode_kind
 from freehold.vocabulary.envelope import AsOf, Done, Owner, Past, Position, Row
 from freehold.vocabulary.errors import BadRequest, FreeholdError, NoAnswer, NotFound, TooOld, Unavailable
-from freehold.vocabulary.request import Admitted
+from freehold.vocabulary.guest import Guest
+from freehold.vocabulary.request import Admission, Admitted
 from freehold.vocabulary.shards import IDENTITY_SHARD
 from freehold.vocabulary.units import iso_millis
 from freehold.vocabulary.word import Word
@@ -61,8 +63,14 @@ class PastView:
             if row.kind in KINDS:
                 record = decode_kind(row.kind, row.value)
                 known = self._records.setdefault(KINDS[row.kind], {})
-                if row.key not in known or _deed(record) > _deed(known[row.key]):
+                if row.key not in known or self._rank(row.key, record) > self._rank(row.key, known[row.key]):
                     known[row.key] = record
+
+    def _rank(self, key: str, record: Word) -> tuple[bool, int]:
+        """The guest that the ledger's deed is for comes before all that hosts claim, if the admissions came first."""
+        admission = self.get(Admission, key) if isinstance(record, Guest) else None
+        deed = None if admission is None else admission.deed
+        return deed is not None and isinstance(record, Guest) and believed.is_under(deed, record), _deed(record)
 
     def get(self, shape: type[R], key: str) -> R | None:
         """See View."""
@@ -170,7 +178,7 @@ class PastReader:
                     after=after,
                 )
                 answer = await self._ask(wanted, question)
-                rows += answer.rows
+                rows += (row for row in answer.rows if _is_its_own(wanted.owner, row))
                 self._rows += len(answer.rows)
                 if self._rows > ROWS_MAX:
                     raise BadRequest(f"the past of more than {ROWS_MAX} records can't be shown at once; ask for less")
@@ -199,6 +207,16 @@ class PastReader:
                 if not left:
                     raise
         raise AssertionError("the last try answers or raises")
+
+
+def _is_its_own(owner: Owner, row: Row) -> bool:
+    """Whether the owner may tell of it: what holds for now holds for then."""
+    if row.kind not in KINDS or believed.refused_kind(owner, row.kind):
+        return False
+    try:
+        return not believed.refused(owner, row.key, decode_kind(row.kind, row.value))
+    except ValueError:  # said by the follower, of the record as it is now
+        return False
 
 
 def too_old(name: str, horizon: int) -> TooOld:

@@ -27,8 +27,10 @@ import lmdb
 
 from freehold.runtime.log import logger
 from freehold.vocabulary.codec import KINDS, UNDER_DEED, decode, decode_kind, encode
+from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Entry, Owner, Position, Row
 from freehold.vocabulary.errors import NotFound
+from freehold.vocabulary.request import Admission
 from freehold.vocabulary.word import Word
 
 R = TypeVar("R", bound=Word)
@@ -239,7 +241,8 @@ class RowFile:
             standing = bytes(txn.get(standing_at, b"", db=self._rows))
             holder = standing[:STORE_BYTES].decode()
             if holder != store:
-                if _rank(kind, standing[HEAD_BYTES:], holder) > _rank(kind, value, store):
+                rank = self._ranked(txn, kind, key)
+                if rank(standing[HEAD_BYTES:], holder) > rank(value, store):
                     txn.put(_shadow(kind, key, store), value, db=self._shadowed)
                     return
                 txn.put(_shadow(kind, key, holder), standing[HEAD_BYTES:], db=self._shadowed)
@@ -251,6 +254,8 @@ class RowFile:
         txn.put(where, store.encode() + now.to_bytes(8, "big") + value, db=self._rows)
         txn.put(place, where, db=self._places)
         self._touch(txn, kind, key, now)
+        if kind == "admission":
+            self._weigh_again(txn, key, now)
 
     def _touch(self, txn: lmdb.Transaction, kind: str, key: str, now: int) -> None:
         """What a record is shown with has changed as well."""
@@ -270,20 +275,58 @@ class RowFile:
         txn.delete(place, db=self._places)
         self._touch(txn, kind, key, now)
         self._unshadow(txn, kind, key, now)
+        if kind == "admission":
+            self._weigh_again(txn, key, now)
 
     def _unshadow(self, txn: lmdb.Transaction, kind: str, key: str, now: int) -> None:
         """The holder of the highest deed is gone: show the next, if any."""
-        prefix = _place(kind, key) + b"\0"
-        cursor = txn.cursor(db=self._shadowed)
-        waiting: list[tuple[str, bytes]] = []
-        if cursor.set_range(prefix):
-            for shadow, value in cursor:
-                if not bytes(shadow).startswith(prefix):
-                    break
-                waiting.append((bytes(shadow)[len(prefix) :].decode(), bytes(value)))
+        waiting = self._shadows(txn, kind, key)
         if waiting:
-            store, value = max(waiting, key=lambda held: _rank(kind, held[1], held[0]))
+            rank = self._ranked(txn, kind, key)
+            store, value = max(waiting.items(), key=lambda held: rank(held[1], held[0]))
             self._put(txn, store, kind, key, value, now)
+
+    def _shadows(self, txn: lmdb.Transaction, kind: str, key: str) -> dict[str, bytes]:
+        """What other owners than the one that is shown have under a key, by store."""
+        prefix = _place(kind, key) + b"\0"
+        return {
+            place[len(prefix) :].decode(): value
+            for place, value in _forward(txn.cursor(db=self._shadowed), prefix, None)
+        }
+
+    def _weigh_again(self, txn: lmdb.Transaction, guest: str, now: int) -> None:
+        """The ledger has spoken of a guest: of several hosts that tell of it, another may be the one to show."""
+        places = [("guest", guest), ("refusal", guest), *self._contested_actions(txn, guest)]
+        for kind, key in places:
+            for store, value in self._shadows(txn, kind, key).items():
+                self._put(txn, store, kind, key, value, now)
+
+    def _contested_actions(self, txn: lmdb.Transaction, guest: str) -> Sequence[tuple[str, str]]:
+        prefix = _place("action", f"{guest}/")
+        found = {place.split(b"\0")[1].decode() for place, _ in _forward(txn.cursor(db=self._shadowed), prefix, None)}
+        return [("action", key) for key in sorted(found)]
+
+    def _ranked(self, txn: lmdb.Transaction, kind: str, key: str) -> Callable[[bytes, str], tuple[int, int, str]]:
+        """How records of one key that several owners have are ranked, whatever order they were heard in: the host that
+        the ledger's deed names comes first, then the highest deed of those the ledger has given, then mere claims.
+        """
+        deed = self._deed_of(txn, key.partition("/")[0]) if kind in UNDER_DEED else None
+
+        def rank(value: bytes, store: str) -> tuple[int, int, str]:
+            claimed = int(getattr(decode_kind(kind, value), "deed", 0)) if kind in UNDER_DEED else 0
+            if deed is None:
+                return 1, claimed, store
+            if store == deed.host and (claimed == deed.number or (kind != "guest" and claimed < deed.number)):
+                return 2, claimed, store
+            return int(claimed < deed.number), claimed, store
+
+        return rank
+
+    def _deed_of(self, txn: lmdb.Transaction, guest: str) -> Deed | None:
+        """The highest deed of a guest, as the ledger has told."""
+        where = txn.get(_place("admission", guest), db=self._places)
+        row = None if where is None else txn.get(where, db=self._rows)
+        return None if row is None else decode(bytes(row[HEAD_BYTES:]), Admission).deed
 
 
 def _forward(cursor: lmdb.Cursor, prefix: bytes, start: bytes | None) -> Pairs:
@@ -326,9 +369,3 @@ def _row_key(kind: str, key: str, record: Word) -> bytes:
     project = str(getattr(record, "project", "")).encode()[:64]
     created = max(0, int(getattr(record, "created", 0))).to_bytes(8, "big")
     return kind.encode() + b"\0" + project + b"\0" + created + _bounded(key)
-
-
-def _rank(kind: str, value: bytes, store: str) -> tuple[int, str]:
-    """Of records of one key that several owners have, the highest is shown: whatever order they were heard in."""
-    deed = int(getattr(decode_kind(kind, value), "deed", 0)) if kind in UNDER_DEED else 0
-    return deed, store

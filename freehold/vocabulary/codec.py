@@ -62,6 +62,17 @@ KINDS: Final[dict[str, type[Word]]] = {
 KIND_OF: Final = {shape: kind for kind, shape in KINDS.items()}
 """The same the other way round."""
 
+OWNED_BY: Final[dict[str, str]] = {
+    "machine": "directory",
+    **dict.fromkeys(("host", "guest", "action", "refusal"), "host"),
+    **dict.fromkeys(("admission", "request", "retirement", "project", "user", "role", "assignment"), "registrar"),
+    **dict.fromkeys(("application_credential", "revocation", "signing_key", "flavor", "key_pair"), "registrar"),
+    **dict.fromkeys(("server_group", "quota"), "registrar"),
+    "image": "image",
+    **dict.fromkeys(("network", "subnet", "port", "security_group", "network_quota", "carrier"), "network"),
+}
+"""The role that owns records of each kind: nobody else may tell of them."""
+
 UNDER_DEED: Final = frozenset({"guest", "action", "refusal"})
 """Kinds that several hosts may have under one key: the record under the highest deed is the one that counts."""
 

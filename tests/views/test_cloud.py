@@ -9,6 +9,7 @@ import pytest
 from freehold.bus import subjects, talk
 from freehold.store.database import Store, put
 from freehold.views import cloud
+from freehold.views.audit import NO_DEED, PERIOD_S
 from freehold.views.cloud import CloudView
 from freehold.vocabulary.codec import encode
 from freehold.vocabulary.envelope import (
@@ -25,10 +26,10 @@ from freehold.vocabulary.envelope import (
 )
 from freehold.vocabulary.errors import Unavailable
 from freehold.vocabulary.guest import Guest
-from freehold.vocabulary.host import Host, Retirement
+from freehold.vocabulary.host import Host, Retirement, needed_by
 from freehold.vocabulary.tenant import Project
 from freehold.vocabulary.word import Word
-from tests.owners import HandClock, a_guest, a_host, means_of, project, store_at, turns, until
+from tests.owners import FLAVOR, HandClock, a_guest, a_host, means_of, project, store_at, turns, until
 
 
 class Around:
@@ -244,6 +245,8 @@ async def test_it_knows_until_when_it_has_everything(around: Around) -> None:
 
 # --- hosts that were retired
 
+NEEDED = needed_by(FLAVOR)
+A_LIE = ("guest", "g", encode(a_guest("g", "00000000-0000-4000-8000-0000000000aa")))
 HOST = Owner(store="00000000-0000-4000-8000-0000000000aa", role="host", cluster="c")
 
 
@@ -307,3 +310,19 @@ async def test_a_view_that_is_built_anew_hears_the_host_first(around: Around) ->
     await around.beat()
     await until(lambda: around.view.get(Retirement, HOST.store) is not None)
     assert not any(knows_host(around.view))
+
+
+async def test_it_is_looked_through_again_and_again_where_that_is_asked_for(around: Around) -> None:
+    host = a_host(HOST.store, used=NEEDED)
+    told = [Entry(n, 1, *row, "t", b"") for n, row in enumerate([("host", host.id, encode(host)), A_LIE], 1)]
+    around.view.apply(HOST, Position(epoch="e", seq=2), told)
+    around.view.heard(Heartbeat(owner=HOST, position=Position(epoch="e", seq=2), time=1, name="h"))
+    await around.view.open(audited=True)
+    for looks in range(2):
+        seen = around.view.owner_seen(HOST.store)
+        assert seen is not None and seen.contradictions == {}, f"after {looks} looks"
+        await turns()
+        around.clock.move(PERIOD_S + 1)
+        await turns()
+    seen = around.view.owner_seen(HOST.store)
+    assert seen is not None and seen.contradictions == {NO_DEED: 1}

@@ -14,7 +14,9 @@ from freehold.bus.local import LocalBus
 from freehold.store.database import Store, drop, put
 from freehold.store.writing import Change
 from freehold.views import follower as following
+from freehold.views.believed import OTHER_ROLE
 from freehold.views.follower import Follower
+from freehold.vocabulary.codec import encode
 from freehold.vocabulary.envelope import (
     Complete,
     Entry,
@@ -28,7 +30,7 @@ from freehold.vocabulary.envelope import (
 from freehold.vocabulary.errors import Unavailable
 from freehold.vocabulary.word import Word
 from freehold.workers.base import Desk, Means
-from tests.owners import Folded, HandClock, kept, means_of, project, store_at, turns, until
+from tests.owners import Folded, HandClock, a_guest, kept, means_of, project, store_at, turns, until
 
 
 class Around:
@@ -280,6 +282,21 @@ async def test_one_bad_record_doesnt_end_its_readers(around: Around) -> None:
     await around.beat()
     await until(lambda: around.sink.replaced == 2)
     assert ("project", "bad") not in around.sink.rows[around.store.id]
+
+
+async def test_what_isnt_an_owners_to_tell_is_left_out_and_counted(around: Around) -> None:
+    alien = Change("guest", "g", encode(a_guest("g", "h1")))
+    gone = Change("port", "p1", None)
+    await around.tell(await around.commit(alien, put("mine", project("mine"))), await around.commit(gone))
+    await until(lambda: around.sink.stands.get(around.store.id) == around.store.position())
+    assert set(around.sink.rows[around.store.id]) == {("project", "first"), ("project", "mine")}
+    assert around.follower.refused_of(around.store.id) == {OTHER_ROLE: 2}
+    around.follower._positions.clear()
+    await around.beat()
+    await until(lambda: around.sink.replaced == 2)
+    assert around.follower.refused_of(around.store.id) == {OTHER_ROLE: 3}, "the complete state has it too"
+    assert set(around.sink.rows[around.store.id]) == {("project", "first"), ("project", "mine")}
+    assert around.sink.stands[around.store.id] == around.store.position()
 
 
 async def test_a_sink_that_breaks_ends_the_follower_loudly(around: Around) -> None:

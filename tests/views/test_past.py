@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from freehold.store.database import put
 from freehold.views.past import Moment, PastReader, PastView, Wanted
@@ -14,7 +15,8 @@ from freehold.vocabulary.guest import Guest
 from freehold.vocabulary.tenant import Project
 from freehold.vocabulary.units import clock_time
 from freehold.workers.base import FRAME_BYTES_MAX, Desk
-from tests.owners import HandClock, a_guest, means_of, store_at
+from freehold.workers.registrar.lifecycle import admitted
+from tests.owners import HandClock, a_build, a_deed, a_guest, means_of, store_at
 
 
 def row(key: str, deed: int = 1, project: str = "p", created: int = 0) -> Row:
@@ -89,6 +91,31 @@ async def test_an_owner_whose_clock_is_far_behind_says_so(tmp_path: Path) -> Non
     assert await PastReader(means.bus, slightly).read(wanted) == []
     await store.commit([put("a", Project(id="a", name="a"))], "t")
     assert await PastReader(means.bus, slightly).read(wanted) == [], "the same moment was answered otherwise"
+    await desk.close()
+    await store.close()
+    await means.bus.close()
+
+
+def test_the_host_that_the_ledger_named_then_is_shown_whatever_another_claims() -> None:
+    view = PastView()
+    admission = replace(admitted(a_build(guest="g")), deed=a_deed("g", 2, "h2"))
+    view.add([Row("admission", "g", 1, encode(admission))])
+    for deed in (99, 2, 1):
+        view.add([row("g", deed)])
+    guest = view.get(Guest, "g")
+    assert guest is not None and guest.host == "h2"
+
+
+async def test_what_was_not_an_owners_to_tell_then_is_left_out(tmp_path: Path) -> None:
+    means = means_of()
+    store = await store_at(tmp_path / "h.db", means, role="host")
+    desk = Desk(means, store, "h")
+    await desk.open()
+    mine, theirs = a_guest("mine", store.id), a_guest("theirs", "another")
+    await store.commit([put("mine", mine), put("theirs", theirs), put("p", Project(id="p", name="p"))], "t")
+    wanted = [Wanted(store.owner, "h", ("guest", "project"))]
+    found = await PastReader(means.bus, Moment(clock_time(means.clock.clock.unix_ms() + 1000))).read(wanted)
+    assert [one.key for one in found] == ["mine"]
     await desk.close()
     await store.close()
     await means.bus.close()

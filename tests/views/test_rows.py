@@ -1,18 +1,20 @@
 """The file under the API's view: order, pages, deeds, and what survives a restart."""
 
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, permutations
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from freehold.views.rows import RowFile
 from freehold.vocabulary.codec import decode, encode
+from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Entry, Owner, Position, Row
-from freehold.vocabulary.errors import NotFound
-from freehold.vocabulary.guest import Action, Guest, GuestSpec, Labels
+from freehold.vocabulary.errors import Fault, NotFound
+from freehold.vocabulary.guest import Action, Guest, GuestSpec, Labels, Refusal
 from freehold.vocabulary.request import Admission
 from freehold.vocabulary.tenant import KeyPair
 from freehold.vocabulary.word import Word
@@ -300,3 +302,71 @@ def test_positions_say_until_when_all_is_known(rows: RowFile) -> None:
     assert whole.until == whole.learned > 0
     rows.apply(A, Position(epoch="e", seq=2), [Entry(2, 1, "guest", "g", None, "t", b"")])
     assert rows.positions()[A.store].until == 1, "what the owner wrote after that entry isn't known"
+
+
+# --- what a host claims, and what the ledger has given
+
+LEDGER = Owner(store="r" * 36, role="registrar", cluster="c")
+
+
+def give(tell: Teller, owner: Owner, number: int, guest: str = "g") -> None:
+    deed = Deed(guest=guest, project="p", number=number, host=owner.store, cluster="c", urn="urn:1")
+    tell.put(LEDGER, "admission", guest, replace(an_admission(guest), deed=deed))
+
+
+def claim(tell: Teller, kind: str, owner: Owner, deed: int) -> None:
+    match kind:
+        case "guest":
+            tell.guest(owner, "g", deed=deed)
+        case "action":
+            record = Action(guest="g", project="p", urn="u", action="create", user=owner.store, deed=deed, started=1)
+            tell.put(owner, "action", "g/u", record)
+        case _:
+            fault = Fault(code="NoRoom", message=owner.store)
+            tell.put(owner, "refusal", "g", Refusal(guest="g", project="p", deed=deed, urn="u", fault=fault))
+
+
+@pytest.mark.parametrize("kind", ["guest", "action", "refusal"])
+@pytest.mark.parametrize("order", list(permutations(["ledger", "holder", "liar"])))
+@pytest.mark.parametrize("claimed", [1, 2, 99])
+def test_the_host_that_the_ledger_names_is_shown_whatever_another_claims(
+    rows: RowFile, kind: str, order: tuple[str, ...], claimed: int
+) -> None:
+    tell = Teller(rows)
+    for who in order:
+        if who == "ledger":
+            give(tell, A, 2)
+        else:
+            claim(tell, kind, A if who == "holder" else B, 2 if who == "holder" else claimed)
+    assert rows.holder(kind, "g/u" if kind == "action" else "g") == A.store
+
+
+def test_a_guest_that_is_given_to_another_is_shown_there(rows: RowFile) -> None:
+    tell = Teller(rows)
+    give(tell, A, 1)
+    tell.guest(A, "g", deed=1)
+    tell.guest(B, "g", deed=2)
+    assert shown(rows, "g") == (A.store, 1), "a claim, as far as is known"
+    give(tell, B, 2)
+    assert shown(rows, "g") == (B.store, 2)
+
+
+def test_without_the_ledger_there_are_only_claims(rows: RowFile) -> None:
+    tell = Teller(rows)
+    give(tell, A, 1)
+    tell.guest(A, "g", deed=1)
+    tell.guest(B, "g", deed=9)
+    tell.put(LEDGER, "admission", "g", None)
+    assert shown(rows, "g") == (B.store, 9)
+
+
+def test_an_owner_that_is_forgotten_leaves_what_others_have(rows: RowFile) -> None:
+    tell = Teller(rows)
+    give(tell, A, 2)
+    for owner in (A, B):
+        tell.guest(owner, "g", deed=2 if owner is A else 1)
+        tell.guest(owner, f"only {owner.store[0]}")
+    rows.forget(A.store)
+    assert shown(rows, "g") == (B.store, 1)
+    assert shown(rows, "only a") is None and shown(rows, "only b") is not None
+    assert set(rows.positions()) == {B.store, LEDGER.store}

@@ -33,8 +33,8 @@ BUGS: Final = (
     Bug(
         "the record under the lower deed is shown",
         "freehold.views.rows",
-        "if _rank(kind, standing[HEAD_BYTES:], holder) > _rank(kind, value, store):",
-        "if _rank(kind, standing[HEAD_BYTES:], holder) < _rank(kind, value, store):",
+        "if rank(standing[HEAD_BYTES:], holder) > rank(value, store):",
+        "if rank(standing[HEAD_BYTES:], holder) < rank(value, store):",
     ),
     Bug(
         "a deleted record stays in lists",

@@ -1,0 +1,83 @@
+"""What an owner may say: a table of what is taken, and of every way to lie."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from freehold.views.believed import (
+    NO_MACHINE,
+    OTHER_HOST,
+    OTHER_KEY,
+    OTHER_ROLE,
+    RAM_MIB_MAX,
+    VCPUS_MAX,
+    refused,
+    refused_kind,
+)
+from freehold.vocabulary.codec import KINDS, OWNED_BY
+from freehold.vocabulary.envelope import Owner
+from freehold.vocabulary.errors import Fault
+from freehold.vocabulary.guest import Action, Refusal
+from freehold.vocabulary.host import Capacity
+from freehold.vocabulary.word import Word
+from tests.owners import a_guest, a_host, project
+
+HOST = Owner(store="h1", role="host", cluster="c")
+ACTION = Action(guest="g", project="p", urn="u", action="start", user="x", started=1)
+REFUSAL = Refusal(guest="g", project="p", deed=1, urn="u", fault=Fault(code="NoRoom", message="full"))
+
+
+def room(**figures: int) -> Capacity:
+    return replace(Capacity(vcpus=8, ram_mib=8, disk_gib=8), **figures)
+
+
+@pytest.mark.parametrize(
+    ("key", "record", "reason"),
+    [
+        ("h1", a_host("h1"), ""),
+        ("h2", a_host("h2"), OTHER_HOST),
+        ("h1", a_host("h2"), OTHER_HOST),
+        ("h2", a_host("h1"), OTHER_KEY),
+        ("h1", a_host("h1", cluster="another"), OTHER_HOST),
+        ("h1", a_host("h1", used=room(vcpus=9999)), ""),
+        ("h1", a_host("h1", total=room(vcpus=VCPUS_MAX)), ""),
+        ("h1", a_host("h1", total=room(vcpus=VCPUS_MAX + 1)), NO_MACHINE),
+        ("h1", a_host("h1", total=room(ram_mib=RAM_MIB_MAX + 1)), NO_MACHINE),
+        ("h1", a_host("h1", total=room(disk_gib=-1)), NO_MACHINE),
+        ("h1", a_host("h1", used=room(ram_mib=-1)), NO_MACHINE),
+        ("g", a_guest("g", "h1"), ""),
+        ("g", a_guest("g", "h2"), OTHER_HOST),
+        ("g", a_guest("g", "h1", cluster="another"), OTHER_HOST),
+        ("g2", a_guest("g", "h1"), OTHER_KEY),
+        ("g/u", ACTION, ""),
+        ("g2/u", ACTION, OTHER_KEY),
+        ("g", ACTION, OTHER_KEY),
+        ("g", REFUSAL, ""),
+        ("g2", REFUSAL, OTHER_KEY),
+    ],
+)
+def test_what_a_host_says(key: str, record: Word, reason: str) -> None:
+    assert refused(HOST, key, record) == reason
+
+
+def test_what_others_say_of_their_own() -> None:
+    assert refused(Owner(store="r", role="registrar", cluster="c"), "p", project("p")) == ""
+
+
+def test_every_kind_is_somebodys() -> None:
+    assert OWNED_BY.keys() == KINDS.keys()
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_each_kind_has_one_role(kind: str) -> None:
+    roles = {"directory", "registrar", "image", "network", "host", "scheduler", "api"}
+    may: Any = {role for role in roles if not refused_kind(Owner(store="s", role=role, cluster="c"), kind)}
+    assert may == {OWNED_BY[kind]}
+
+
+def test_a_host_tells_of_its_own_alone() -> None:
+    may = {kind for kind in KINDS if not refused_kind(HOST, kind)}
+    assert may == {"host", "guest", "action", "refusal"}
+    assert refused_kind(HOST, "signing_key") == OTHER_ROLE
+    assert refused_kind(HOST, "what nobody knows yet") == "", "that is the reader's to judge"
