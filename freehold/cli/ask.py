@@ -1,7 +1,7 @@
 """Asking a running cloud, over HTTP, as the admin of its openrc."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 from rich.console import Console
@@ -10,6 +10,13 @@ from rich.table import Table
 from freehold.cli.client import Client
 from freehold.cli.credentials import read_admin
 from freehold.cli.ending import run
+
+_DOUBTS: Final = {
+    "over capacity": "its guests take more than it has registered",
+    "understated": "it says that less is in use than its guests take",
+    "no deed": "tells of guests that the ledger hasn't given it: {count}; they are shown nowhere",
+    "not leased": "guests with addresses that weren't leased to them: {count}; those are shown nowhere",
+}
 
 
 def status(state: Path) -> None:
@@ -40,6 +47,8 @@ async def _status(state: Path) -> None:
     console = Console()
     console.print(table)
     console.print(room)
+    for line in doubts(owners, hosts):
+        console.print(line, highlight=False)
     for reason in sorted({host["accelerator_reason"] for host in hosts} - {""}):
         console.print(reason, highlight=False)
 
@@ -50,6 +59,20 @@ def _stands(host: dict[str, Any]) -> str:
     if host["enabled"]:
         return known
     return f"{known}, drained" + (f": {host['disabled_reason']}" if host["disabled_reason"] else "")
+
+
+def doubts(owners: list[dict[str, Any]], hosts: list[dict[str, Any]]) -> list[str]:
+    """What owners have told that isn't believed: a sentence each."""
+    refused = [
+        f"{owner['role']} {owner['name'] or owner['store']}: {count} records refused: {reason}"
+        for owner in owners
+        for reason, count in sorted(owner["refused"].items())
+    ]
+    return refused + [
+        f"host {host['name']}: {_DOUBTS.get(what, what).format(count=count)}"
+        for host in hosts
+        for what, count in sorted(host["contradictions"].items())
+    ]
 
 
 def heard(owner: dict[str, Any]) -> str:

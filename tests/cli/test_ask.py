@@ -2,7 +2,7 @@
 
 import pytest
 
-from freehold.cli.ask import _stands, heard
+from freehold.cli.ask import _stands, doubts, heard
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,21 @@ def test_an_owner_that_is_not_heard_is_unknown(state: str, age_s: float | None, 
 )
 def test_a_host_that_is_drained_says_so(state: str, enabled: bool, reason: str, said: str) -> None:
     assert _stands({"state": state, "enabled": enabled, "disabled_reason": reason}) == said
+
+
+def test_what_is_not_believed_is_said() -> None:
+    owners = [
+        {"role": "host", "name": "h7", "store": "1", "refused": {"another host's": 3}},
+        {"role": "image", "name": "", "store": "2", "refused": {}},
+    ]
+    hosts = [
+        {"name": "h7", "contradictions": {"no deed": 2, "over capacity": 1}},
+        {"name": "h8", "contradictions": {"something new": 4}},
+    ]
+    assert doubts(owners, hosts) == [
+        "host h7: 3 records refused: another host's",
+        "host h7: tells of guests that the ledger hasn't given it: 2; they are shown nowhere",
+        "host h7: its guests take more than it has registered",
+        "host h8: something new",
+    ]
+    assert doubts([], []) == []

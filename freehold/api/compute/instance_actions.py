@@ -12,7 +12,7 @@ from freehold.api.times import milliseconds
 from freehold.vocabulary.errors import NotFound
 from freehold.vocabulary.guest import Action
 from freehold.vocabulary.ids import URN_PREFIX
-from freehold.vocabulary.request import Request
+from freehold.vocabulary.request import Admission, Request
 from freehold.vocabulary.units import iso_micros, unix_ms
 
 _EVENTS: Final = {
@@ -33,12 +33,20 @@ def request_id(urn: str) -> str:
 def _actions(call: Call, server: Server) -> list[Action]:
     """All, the newest first."""
     view, admission = call.cloud.view, server.admission
-    found = {action.urn: action for action in view.keyed(Action, f"{admission.guest}/")}
+    every = view.keyed(Action, f"{admission.guest}/")
+    hosts = _that_had_it(admission)
+    found = {one.urn: one for one in every if view.owner(Action, f"{one.guest}/{one.urn}") in hosts}
     for urn in (admission.urn, admission.delete_urn):
         request = view.get(Request, urn) if urn and urn not in found else None
         if request is not None:
             found[urn] = _of_request(request)
     return sorted(found.values(), key=lambda action: (action.started, action.urn), reverse=True)
+
+
+def _that_had_it(admission: Admission) -> frozenset[str]:
+    """The hosts that the ledger has given it to: what others tell of it isn't heeded."""
+    deed = admission.deed
+    return frozenset(admission.refused_hosts) | ({deed.host} if deed is not None else frozenset())
 
 
 def _of_request(request: Request) -> Action:

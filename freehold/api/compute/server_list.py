@@ -232,8 +232,14 @@ def _by_host(call: Call, value: str) -> Keep:
     return lambda server: server.admission.deed is not None and server.admission.deed.host in named
 
 
-def _ips(server: Server) -> Iterable[str]:
-    return [address for wiring in (server.guest.ports if server.guest else ()) for address in wiring.addresses]
+def _by_ip(call: Call, value: str) -> Keep:
+    pattern = _pattern(value, "ip")
+
+    def has_it(server: Server) -> bool:
+        shown = server_view.addresses(call, server).values()
+        return any(pattern.search(address["addr"]) for rows in shown for address in rows)
+
+    return has_it
 
 
 def _zone(server: Server) -> str:
@@ -248,7 +254,7 @@ def _last_part(value: str) -> str:
 _FILTERS: Final[dict[str, Callable[[Call, str], Keep]]] = {
     "name": _by_pattern("name", lambda server: [server.labels.name]),
     "display_name": _by_pattern("display_name", lambda server: [server.labels.name]),
-    "ip": _by_pattern("ip", _ips),
+    "ip": _by_ip,
     "status": _by_status,
     "image": lambda call, value: lambda server: server.admission.spec.image == _last_part(value),
     "flavor": lambda call, value: lambda server: server.admission.spec.flavor.id == _last_part(value),

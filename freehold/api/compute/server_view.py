@@ -11,7 +11,7 @@ from freehold.api.compute.microversion import Version
 from freehold.vocabulary.errors import Fault
 from freehold.vocabulary.guest import Action, Guest, GuestState, Labels
 from freehold.vocabulary.host import Host
-from freehold.vocabulary.network import Port, SecurityGroup
+from freehold.vocabulary.network import Port, PortWiring, SecurityGroup
 from freehold.vocabulary.request import Admission, Stage
 from freehold.vocabulary.units import iso_micros, iso_seconds
 
@@ -132,15 +132,24 @@ def _stands(server: Server) -> Shown:
 
 
 def addresses(call: Call, server: Server) -> dict[str, list[dict[str, Any]]]:
-    """Addresses by network name, as the host was told them."""
+    """Addresses by network name: of those that the host was told, the ones that the network worker has leased."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for wiring in server.guest.ports if server.guest is not None else ():
+    for wiring, port in leased(call, server):
         rows = found.setdefault(wiring.network_name, [])
-        for address in wiring.addresses:
-            rows.append(
-                {"version": 4, "addr": address, "OS-EXT-IPS:type": "fixed", "OS-EXT-IPS-MAC:mac_addr": wiring.mac}
-            )
+        for address in port.addresses:
+            if address.address in wiring.addresses:
+                said = {"version": 4, "addr": address.address, "OS-EXT-IPS:type": "fixed"}
+                rows.append(said | {"OS-EXT-IPS-MAC:mac_addr": port.mac})
     return found
+
+
+def leased(call: Call, server: Server) -> list[tuple[PortWiring, Port]]:
+    """A server's ports as its host has them, each with the network worker's record of it. A host can't show for its
+    guest what was leased to nobody, or to another.
+    """
+    wirings = server.guest.ports if server.guest is not None else ()
+    ports = ((wiring, call.cloud.view.get(Port, wiring.port)) for wiring in wirings)
+    return [(wiring, port) for wiring, port in ports if port is not None and port.device == server.admission.guest]
 
 
 def summary(call: Call, server: Server) -> dict[str, Any]:
@@ -278,8 +287,7 @@ def ports_of(call: Call, server: Server) -> list[Port]:
     """A server's ports: those its host was told of, or those that are known to be for it until it has a host."""
     view, admission = call.cloud.view, server.admission
     if server.guest is not None:
-        ports = (view.get(Port, wiring.port) for wiring in server.guest.ports)
-        return [port for port in ports if port is not None]
+        return [port for _, port in leased(call, server)]
     every = view.list(Port, admission.project, newest_first=False)
     return [port for port in every if port.device == admission.guest]
 

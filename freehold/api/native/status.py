@@ -13,7 +13,7 @@ from freehold.vocabulary.units import iso_millis
 async def owners(call: Call) -> Answer:
     """GET /v1/owners: one object an owner. `age_s` is null for one that wasn't heard since this API process began,
     `silent_s` counts from there; `state`: heard, silent or never; `horizon`: the oldest state that it can be asked for,
-    null: all of its past.
+    null: all of its past; `refused`: how many of its records weren't taken since then, by reason.
     """
     return Answer(body={"owners": [_owner(call, seen) for seen in call.cloud.view.owners()]})
 
@@ -32,6 +32,7 @@ def _owner(call: Call, seen: OwnerSeen) -> dict[str, Any]:
         "age_s": None if seen.age_s is None else round(seen.age_s, 1),
         "silent_s": round(seen.silent_s, 1),
         "horizon": iso_millis(seen.horizon) if seen.horizon else None,
+        "refused": seen.refused,
     }
 
 
@@ -48,7 +49,9 @@ def _host_name(call: Call, seen: OwnerSeen) -> str:
 
 
 async def hosts(call: Call) -> Answer:
-    """GET /v1/hosts: what each host offers and what its guests take, with `state` and `age_s` as its owner's."""
+    """GET /v1/hosts: what each host offers and what its guests take, with `state`, `age_s` and `refused` as its
+    owner's; `contradictions`: what it tells that can't be, as found in the last two looks, and of how many guests.
+    """
     rows = [_host(call, host) for host in call.cloud.view.list(Host, newest_first=False)]
     return Answer(body={"hosts": rows})
 
@@ -66,6 +69,8 @@ def _host(call: Call, host: Host) -> dict[str, Any]:
         "disabled_reason": host.disabled_reason,
         "state": "never" if seen is None else _state(seen),
         "age_s": None if seen is None or seen.age_s is None else round(seen.age_s, 1),
+        "refused": {} if seen is None else seen.refused,
+        "contradictions": {} if seen is None else seen.contradictions,
         "guests": host.guests,
         "vcpus": [host.used.vcpus, host.total.vcpus],
         "ram_mib": [host.used.ram_mib, host.total.ram_mib],
