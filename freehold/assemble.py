@@ -69,7 +69,7 @@ BYTES_THREADS: Final = 2
 """For hashing and writing images, and for backups, so that commits never wait behind them."""
 REAL_LAUNCHES_AT_ONCE: Final = 2
 SIMULATED_LAUNCHES_AT_ONCE: Final = 64
-
+SOME_HOST: Final = "00000000-0000-4000-8000-000000000000"
 
 _PLACES: Final = re.compile(r"(registrar|image)(-[0-9]{1,3})?\.db|network\.db|hosts/[0-9]{1,6}\.db")
 """Where stores lie in the folder of the state."""
@@ -253,8 +253,7 @@ class Running:
         state, means = self._settings.state, self._means
         store = await self._store("hosts/0.db", "host")
         self._say("host: probing what this machine can do (the first time takes a few seconds)")
-        hypervisor: Hypervisor = QemuHypervisor(state / "guests", means.clock.clock)
-        fabric: Fabric = LinuxFabric(store.id, state / "fabric", means.offload, beyond=beyond_of(self._settings))
+        hypervisor, fabric = machine(self._settings, state, store.id, means.offload)
         images: ImageCache = HttpImageCache(state / "cache", self._bytes_offload)
         facts = await hypervisor.probe()
         await fabric.probe()
@@ -315,6 +314,12 @@ class Running:
         return url(port)
 
 
+def machine(settings: Settings, folder: Path, host: str, offload: Offload) -> tuple[Hypervisor, Fabric]:
+    """What a real host runs guests with, over a state folder; for `SOME_HOST`, only to be probed."""
+    fabric = LinuxFabric(host, folder / "fabric", offload, beyond=beyond_of(settings))
+    return QemuHypervisor(folder / "guests", SystemClock()), fabric
+
+
 def _numbered(name: str, number: int) -> str:
     """The name of one of several: the first has no number."""
     return f"{name}-{number}" if number else name
@@ -354,18 +359,19 @@ async def restore_store(
     return found, target, moved
 
 
+async def _opened(settings: Settings, name: str, role: str, means: Means) -> Store:
+    """A store of a cloud that is down."""
+    path, clock, chance = settings.state / name, means.clock, means.chance
+    return await Store.open(
+        path, role=role, cluster=settings.cluster, clock=clock, chance=chance, offload=means.offload
+    )
+
+
 async def new_admin_password(settings: Settings) -> Secret:
     """Gives the admin a new password. The cloud must be down: the registrar's store is opened."""
     shards = Shards(settings.registrar_shards)
     means = Means(LocalBus(), HybridClock(SystemClock()), SystemChance(), ThreadOffload(1), shards)
-    store = await Store.open(
-        settings.state / "registrar.db",
-        role="registrar",
-        cluster=settings.cluster,
-        clock=means.clock,
-        chance=means.chance,
-        offload=means.offload,
-    )
+    store = await _opened(settings, "registrar.db", "registrar", means)
     registrar, password = RegistrarWorker(means, store), Secret(means.chance.bytes(18).hex())
     if not await registrar.bootstrap(password):
         await registrar.set_password("admin", password)
@@ -379,16 +385,8 @@ async def wipe(settings: Settings) -> list[str]:
     Gives the ids of the guests that were removed. The cloud must be down: the host's store is opened.
     """
     means = Means(LocalBus(), HybridClock(SystemClock()), SystemChance(), ThreadOffload(1))
-    store = await Store.open(
-        settings.state / "hosts" / "0.db",
-        role="host",
-        cluster=settings.cluster,
-        clock=means.clock,
-        chance=means.chance,
-        offload=means.offload,
-    )
-    hypervisor = QemuHypervisor(settings.state / "guests", means.clock.clock)
-    fabric = LinuxFabric(store.id, settings.state / "fabric", means.offload, beyond=beyond_of(settings))
+    store = await _opened(settings, "hosts/0.db", "host", means)
+    hypervisor, fabric = machine(settings, settings.state, store.id, means.offload)
     guests = sorted(await hypervisor.guests())
     for guest in guests:
         await hypervisor.remove(guest)

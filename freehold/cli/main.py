@@ -122,6 +122,19 @@ def restore(
 
 
 @app.command()
+def check(
+    state: StateOption,
+    config: ConfigOption = None,
+    role: Annotated[list[str] | None, typer.Option(help="A role it is to have; more than once for several.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Says what this machine lacks for its roles, or has unsafely, and how to mend it. Exits with 1 if it won't do."""
+    from freehold.cli.check import show
+
+    show.check(config, state, tuple(role or ()), as_json=as_json)
+
+
+@app.command()
 def status(state: StateOption) -> None:
     """Shows the owners of a running cloud: where their logs stand, and how long ago each was heard."""
     from freehold.cli import ask
