@@ -22,13 +22,11 @@ from freehold.api.admission import limits_of
 from freehold.api.cloud import Cloud
 from freehold.api.listen import Listener
 from freehold.api.server import application
-from freehold.bus.interface import Bus
 from freehold.bus.local import LocalBus
-from freehold.bus.membership import Membership
-from freehold.bus.passports import Identity
-from freehold.config import Settings, backup_folder, bus_servers
+from freehold.config import Settings, backup_folder
 from freehold.drivers.backup.folder import FolderBackups
 from freehold.drivers.backup.interface import Backups
+from freehold.drivers.busserver.nats_server import NatsServer
 from freehold.drivers.fabric.beyond import beyond_of
 from freehold.drivers.fabric.interface import Fabric
 from freehold.drivers.fabric.linux import LinuxFabric
@@ -40,21 +38,19 @@ from freehold.drivers.imagefetch.http import HttpImageCache
 from freehold.drivers.imagefetch.interface import ImageCache
 from freehold.drivers.imagefetch.simulated import SimulatedImageCache
 from freehold.drivers.imagestore.folder import FolderImageStore
-from freehold.runtime.chance import Chance, SystemChance, new_id
+from freehold.joining import BROKER_FOLDER, Joining
+from freehold.runtime.chance import SystemChance, new_id
 from freehold.runtime.clock import HybridClock, SystemClock
-from freehold.runtime.keys import SigningKey
 from freehold.runtime.local_socket import LocalSocket
 from freehold.runtime.machine import boot_id, host_name
 from freehold.runtime.tasks import Offload, Tasks, ThreadOffload, offload_inline
 from freehold.store.database import Store
-from freehold.store.identity import IdentityFile, keep_identity, own_stores, read_identity
 from freehold.views.cloud import CloudView
 from freehold.vocabulary.errors import BadRequest, Broken
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.shards import IDENTITY_SHARD, Shards
 from freehold.workers.backup import Backup
 from freehold.workers.base import Means
-from freehold.workers.directory.first import let_self_in
 from freehold.workers.directory.worker import DirectoryWorker
 from freehold.workers.host.worker import HostWorker
 from freehold.workers.image.door import DoorAddress
@@ -94,7 +90,6 @@ class Running:
         self._settings, self._say = settings, say
         self._stack = AsyncExitStack()
         self._roles: list[_Role] = []
-        self._directory: tuple[Store, SigningKey] | None = None
         self.url = ""
         """Where the API answers, once it does; empty where there is none in this process."""
         self.new_password: Secret | None = None
@@ -107,54 +102,27 @@ class Running:
         self._stack.callback(offload.close)
         self._stack.callback(self._bytes_offload.close)
         clock, chance = HybridClock(SystemClock()), SystemChance()
-        bus = await self._opened_bus(clock, chance, offload)
-        self._means = Means(bus, clock, chance, offload, Shards(self._settings.registrar_shards))
+        self._joining = Joining(self._settings, clock, chance, offload, self._stack)
+        bus = await self._joining.bus(NatsServer(self._settings.state / BROKER_FOLDER), self._say)
+        self._means = Means(bus, clock, chance, offload, Shards(self._settings.registrar_shards), self._joining.centre)
+        if self._joining.membership is not None:
+            await self._start(self._joining.membership)
         for role in self._settings.roles:
             await self._open_role(role)
 
-    async def _opened_bus(self, clock: HybridClock, chance: Chance, offload: Offload) -> Bus:
-        """The bus within this process; or the one over servers, signed where this machine has a passport."""
-        settings = self._settings
-        if not bus_servers(settings.bus):
-            local = LocalBus()
-            self._stack.push_async_callback(local.close)
-            return local
-        from freehold.bus.connect import connected  # a third of a second, which most commands needn't wait for
-
-        if "directory" in settings.roles:
-            await self._let_self_in(clock, chance, offload)
-        kept = read_identity(settings.state)
-        bus = await connected(settings, host_name(), clock.clock, chance, self._say, signed=kept is not None)
-        self._stack.push_async_callback(bus.close)
-        if kept is None:
-            return bus
-
-        identity = Identity(kept.passport, SigningKey(bytes.fromhex(kept.key.reveal())))
-        membership = Membership(bus, identity, kept.authority, clock.clock, chance, IdentityFile(settings.state))
-        await self._start(membership)
-        return membership.bus
-
-    async def _let_self_in(self, clock: HybridClock, chance: Chance, offload: Offload) -> None:
-        settings = self._settings
-        path, stores = settings.state / "directory.db", own_stores(settings, chance)
-        store = await Store.open(
-            path, role="directory", cluster=settings.cluster, clock=clock, chance=chance, offload=offload
-        )
-        self._stack.push_async_callback(store.close)
-        place = (host_name(), settings.roles, settings.cluster, stores)
-        identity, authority = await let_self_in(store, place, clock, chance)
-        keep_identity(settings.state, identity)
-        self._directory = store, authority
-
     async def _open_directory(self) -> None:
-        if self._directory is None:
+        if self._joining.directory is None:
             raise BadRequest("a cloud whose bus is local needs no directory: nobody else can speak on it")
-        store, authority = self._directory
+        store, authority = self._joining.directory
         await self._back_up(store, "directory.db")
         await self._start(DirectoryWorker(self._means, store, authority))
 
+    async def _open_broker(self) -> None:
+        await self._start(self._joining.broker(self._means))
+
     async def _open_role(self, role: str) -> None:
         openers: dict[str, Callable[[], Awaitable[None]]] = {
+            "broker": self._open_broker,
             "directory": self._open_directory,
             "registrar": self._open_registrars,
             "image": self._open_images,
@@ -306,7 +274,8 @@ class Running:
         def app(port: int) -> ASGIApp:
             where = (url(port), settings.region, settings.default_zone or settings.cluster)
             rest = (means.shards, settings.unknown_after_s, limits_of(settings))
-            return application(Cloud(means.bus, view, means.clock, means.chance, *where, *rest))
+            cloud = Cloud(means.bus, view, means.clock, means.chance, *where, *rest, beyond=means.beyond)
+            return application(cloud)
 
         listener = Listener(app, settings.listen, wanted_port)
         port = await listener.open()

@@ -13,8 +13,9 @@ from freehold.vocabulary.network import is_underlay_address
 from freehold.vocabulary.shards import SHARDS_MAX
 
 ROLES: Final = ("registrar", "image", "scheduler", "network", "host", "api")
-EVERY_ROLE: Final = (*ROLES, "directory")
-"""The directory is for clouds of many machines: in one process nobody needs a passport."""
+EVERY_ROLE: Final = (*ROLES, "directory", "broker")
+"""The last two are for clouds of many machines: in one process nobody needs a passport, nor a server to talk over."""
+_ADDRESS: Final = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
 HOSTS_MAX: Final = 100_000
 CALLS_MAX: Final = 10_000
 """That an API process may be set to serve at once."""
@@ -65,6 +66,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The certificate (PEM) that this machine is known by on the bus."""
     bus_key: Path | None = None
     """Its private key (PEM)."""
+    broker_listen: str = "127.0.0.1:4222"
+    """Where the broker's server takes the machines of its cluster: ADDRESS:PORT."""
+    broker_link_listen: str = ""
+    """Where it takes the servers of other clusters; empty: nowhere."""
+    broker_link_advertised: str = ""
+    """Where they are told that it is, if that isn't where it listens: HOST:PORT. They try it beside what their own
+    `broker_hub` says.
+    """
+    broker_hub: str = ""
+    """In a cluster with servers of its own: those of the centre that they are linked to, as `bus` has them."""
+    broker_route_listen: str = ""
+    """Where it takes the other servers of its cluster, if it has several; empty: nowhere."""
+    broker_routes: str = ""
+    """Those others: HOST:PORT, by commas."""
     image_listen: str = "127.0.0.1"
     """The address at which an image worker takes and gives image bytes. Hosts on other machines must reach it."""
     image_port: int = 0
@@ -157,7 +172,7 @@ def backup_folder(place: str) -> Path | None:
     return Path(path)
 
 
-def bus_servers(place: str) -> tuple[str, ...]:
+def bus_servers(place: str, setting: str = "bus") -> tuple[str, ...]:
     """The NATS servers that `place` names; none if it is ``local``. Raises BadRequest for anything else."""
     if place == "local":
         return ()
@@ -166,9 +181,13 @@ def bus_servers(place: str) -> tuple[str, ...]:
         parts = urlsplit(server)
         plain = not (parts.path or parts.query or parts.fragment or parts.username)
         if parts.scheme not in ("nats", "tls") or not parts.hostname or not plain:
-            raise BadRequest(f"bus has {server!r}; it can be local, or nats://HOST:PORT or tls://HOST:PORT, by commas")
+            raise BadRequest(
+                f"{setting} has {server!r}; it can be local, or nats://HOST:PORT or tls://HOST:PORT, by commas"
+            )
     if len({urlsplit(server).scheme for server in servers}) > 1:
-        raise BadRequest("bus has servers with TLS and others without: a connection that falls back tells everything")
+        raise BadRequest(
+            f"{setting} has servers with TLS and others without: a connection that falls back tells everything"
+        )
     return servers
 
 
@@ -179,6 +198,7 @@ def _check_bus(settings: Settings) -> None:
         raise BadRequest("bus_ca, bus_certificate and bus_key are for servers at tls://HOST:PORT; bus names none")
     if bool(settings.bus_certificate) is not bool(settings.bus_key):
         raise BadRequest("bus_certificate and bus_key are set together or not at all")
+    _check_broker(settings)
     if not 0 <= settings.image_port <= 65535 - settings.image_workers + 1:
         raise BadRequest(f"image_port is {settings.image_port}; it can be 0 to {65535 - settings.image_workers + 1}")
 
@@ -208,6 +228,31 @@ def _check_underlay(settings: Settings) -> None:
     twice = len(set(interfaces.values())) < len(interfaces)
     if twice or settings.underlay_interface in interfaces.values():
         raise BadRequest("physical_networks has an interface twice, or the underlay's: each needs one of its own")
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """What a setting has, by commas."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _check_broker(settings: Settings) -> None:
+    for name in ("broker_listen", "broker_link_listen", "broker_link_advertised", "broker_route_listen"):
+        if (address := getattr(settings, name)) and not _ADDRESS.fullmatch(address):
+            raise BadRequest(f"{name} is {address!r}; it can be ADDRESS:PORT")
+    for route in listed(settings.broker_routes):
+        if not _ADDRESS.fullmatch(route):
+            raise BadRequest(f"broker_routes has {route!r}; it can be HOST:PORT, by commas")
+    if settings.broker_routes and not settings.broker_route_listen:
+        raise BadRequest("broker_routes names other servers, which must reach this one too: set broker_route_listen")
+    hub = bus_servers(settings.broker_hub or "local", "broker_hub")
+    if "broker" not in settings.roles:
+        return
+    if not bus_servers(settings.bus):
+        raise BadRequest("a broker serves a cloud of several machines: set bus to its server, nats:// or tls://")
+    if settings.bus.startswith("tls://") and not settings.bus_certificate:
+        raise BadRequest("bus has tls:// servers: the broker's server needs bus_certificate and bus_key")
+    if any(server.startswith("tls://") for server in hub) and not settings.bus_ca:
+        raise BadRequest("broker_hub has tls:// servers: set bus_ca to who vouches for them")
 
 
 def _check_counts(settings: Settings) -> None:

@@ -1,10 +1,11 @@
 """Settings: everything has a default, and what makes no sense is a sentence that names it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from freehold.config import ROLES, Settings, bus_servers, read
+from freehold.config import ROLES, Settings, bus_servers, listed, read
 from freehold.vocabulary.errors import BadRequest
 
 
@@ -149,3 +150,30 @@ def test_ways_out_are_read(tmp_path: Path) -> None:
     text = 'state = "/srv/cloud"\nunderlay_address = "192.0.2.7"\nphysical_networks = { public = "eth1" }\n'
     settings = read(file_of(tmp_path, text))
     assert (settings.underlay_address, settings.physical_networks) == ("192.0.2.7", {"public": "eth1"})
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"broker_listen": "4222"}, "broker_listen"),
+        ({"broker_link_listen": "0.0.0.0"}, "broker_link_listen"),
+        ({"broker_listen": 'a"b:1'}, "broker_listen"),
+        ({"broker_link_advertised": "a b:1"}, "broker_link_advertised"),
+        ({"broker_routes": "b:6222"}, "broker_route_listen"),
+        ({"broker_routes": "b", "broker_route_listen": "b:1"}, "broker_routes"),
+        ({"broker_hub": "hub:7422"}, "broker_hub has 'hub:7422'"),
+        ({"roles": ("broker",)}, "set bus to its server"),
+        ({"roles": ("broker",), "bus": "tls://a:1"}, "bus_certificate"),
+        ({"roles": ("broker",), "bus": "nats://a:1", "broker_hub": "tls://hub:7422"}, "bus_ca"),
+    ],
+    ids=str,
+)
+def test_what_makes_no_sense_for_a_broker_is_named(given: dict[str, Any], named: str) -> None:
+    with pytest.raises(BadRequest, match=named):
+        read(None, state=Path("/s"), **given)
+
+
+def test_a_broker_of_a_cluster_with_several_servers_makes_sense() -> None:
+    several = {"broker_route_listen": "[::1]:6222", "broker_routes": "b:1, c:2"}
+    settings = read(None, state=Path("/s"), roles=("broker",), bus="nats://a:1", **several)
+    assert listed(settings.broker_routes) == ("b:1", "c:2")

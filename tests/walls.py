@@ -34,8 +34,8 @@ HANDED_IN_EXCEPTIONS = {(f"{SOURCE}/vocabulary/ids.py", "uuid")}
 
 NO_DRAWERS = frozenset({"utils", "util", "common", "helpers", "helper", "misc", "shared"})
 ROLE_FILES = ("lifecycle.py", "effects.py", "records.py", "reconciler.py", "worker.py")
-# The scheduler owns nothing: it has nothing to record, nor to compare with the world.
-ROLE_FILES_ABSENT = {"scheduler": ("records.py", "reconciler.py")}
+# These own nothing: they have nothing to record, nor to compare with the world.
+ROLE_FILES_ABSENT = dict.fromkeys(("scheduler", "broker"), ("records.py", "reconciler.py"))
 
 FILE_LINES_MAX = 400
 TEST_FILE_LINES_MAX = 600  # a suite over a whole family reads well in one piece

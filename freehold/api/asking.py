@@ -76,7 +76,8 @@ def image_subject(call: Call, question: UpdateImage | DeleteImage | BeginUpload 
 
 async def networks(call: Call, question: NetworkQuestion, cluster: str = "") -> Done:
     """Asks a cluster's network worker for a change; the cloud's default cluster unless one is named."""
-    return await _ask(call, subjects.ask_network(cluster or call.cloud.cluster), question)
+    cluster = cluster or call.cloud.cluster
+    return await _ask(call, subjects.ask_network(cluster, call.cloud.beyond(cluster)), question)
 
 
 async def _ask(

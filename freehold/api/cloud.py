@@ -1,5 +1,6 @@
 """What the API room is handed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from freehold.api.admission import Limits
@@ -28,3 +29,5 @@ class Cloud:
     """How long a host may be silent before its guests are shown as UNKNOWN; None: they never are."""
     limits: Limits = field(default_factory=Limits)
     """How much an API process takes on at once."""
+    beyond: Callable[[str], str] = lambda cluster: ""
+    """A cluster, if it isn't the centre; else empty."""

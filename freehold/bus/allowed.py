@@ -2,6 +2,8 @@
 
 A host speaks of itself alone and hears its own commands and what its cluster's network workers tell. ``{store}`` stands
 for each store of the machine, ``{cluster}`` for its cluster. What one may be asked is in `subjects`.
+
+A cluster's own server speaks, over its link to the centre, for the hosts and network workers of that cluster.
 """
 
 from functools import lru_cache
@@ -29,26 +31,27 @@ _EVERYBODY: Final = ("freehold.ask.passport",)
 _EVERYBODY_HEARS: Final = ("freehold.barred", "freehold.hello")
 
 SPEAKS: Final[dict[str, tuple[str, ...]]] = {
-    "directory": (*_owner("directory"), "freehold.barred"),
+    "directory": (*_owner("directory"), "freehold.barred", "freehold.roll"),
     "registrar": (
         *_owner("registrar"),
         *_reader("host"),
         "freehold.ask.registrar.*",
-        "freehold.ask.host.*",
+        "freehold.ask.host.>",
         "freehold.build.image",
         "freehold.build.image.*",
-        "freehold.build.network.*",
+        "freehold.build.network.>",
     ),
     "image": (*_owner("image"), "freehold.ask.ledger.*.image", "freehold.build.scheduler"),
     "scheduler": (
         *_reader("host", "registrar"),
         "freehold.ask.ledger.*.scheduler",
-        "freehold.ask.host.*",
-        "freehold.build.network.*",
+        "freehold.ask.host.>",
+        "freehold.build.network.>",
     ),
     "network": (
         *_owner("network"),
-        *_reader("host"),
+        "freehold.hello",
+        "freehold.owner.{cluster}.host.*",
         "freehold.ask.ledger.*.network",
         "freehold.build.host.*",
     ),
@@ -57,6 +60,7 @@ SPEAKS: Final[dict[str, tuple[str, ...]]] = {
         "freehold.hello",
         "freehold.owner.{cluster}.network.*",
         "freehold.ask.ledger.*.host.{store}",
+        "freehold.ask.ledger.*.host.{cluster}.{store}",
     ),
     "api": (
         *_reader("directory", "registrar", "image", "network", "host"),
@@ -64,9 +68,10 @@ SPEAKS: Final[dict[str, tuple[str, ...]]] = {
         "freehold.ask.registrar.*",
         "freehold.ask.image",
         "freehold.ask.image.*",
-        "freehold.ask.network.*",
+        "freehold.ask.network.>",
         "freehold.ask.scheduler",
     ),
+    "broker": (),
 }
 """What a machine with a role says: publications and questions."""
 
@@ -81,8 +86,8 @@ HEARS: Final[dict[str, tuple[str, ...]]] = {
         "freehold.owner.{cluster}.registrar.{store}",
         "freehold.ask.registrar.*",
         "freehold.ask.ledger.>",
-        "freehold.event.*.host.*",
-        "freehold.heartbeat.*.host.*",
+        "freehold.event.*.host.>",
+        "freehold.heartbeat.*.host.>",
     ),
     "image": (
         "freehold.owner.{cluster}.image.{store}",
@@ -94,25 +99,32 @@ HEARS: Final[dict[str, tuple[str, ...]]] = {
     "scheduler": (
         "freehold.ask.scheduler",
         "freehold.build.scheduler",
-        *(f"freehold.{what}.*.{role}.*" for what in ("event", "heartbeat") for role in ("host", "registrar")),
+        *(f"freehold.{what}.*.{role}.>" for what in ("event", "heartbeat") for role in ("host", "registrar")),
     ),
     "network": (
         "freehold.owner.{cluster}.network.{store}",
         "freehold.ask.network.{cluster}",
+        "freehold.ask.network.{cluster}.*",
         "freehold.build.network.{cluster}",
-        "freehold.event.*.host.*",
-        "freehold.heartbeat.*.host.*",
+        "freehold.build.network.{cluster}.*",
+        "freehold.event.{cluster}.host.>",
+        "freehold.heartbeat.{cluster}.host.>",
     ),
     "host": (
         "freehold.owner.{cluster}.host.{store}",
         "freehold.ask.host.{store}",
+        "freehold.ask.host.{cluster}.{store}",
         "freehold.build.host.{store}",
-        "freehold.event.{cluster}.network.*",
-        "freehold.heartbeat.{cluster}.network.*",
+        "freehold.event.{cluster}.network.>",
+        "freehold.heartbeat.{cluster}.network.>",
     ),
     "api": ("freehold.event.>", "freehold.heartbeat.>"),
+    "broker": ("freehold.roll",),
 }
 """What a machine with a role hears, and which questions it answers."""
+
+_LINKED: Final = ("network", "host", "broker")
+"""The roles that a cluster with a server of its own has there."""
 
 
 def may_speak(passport: Passport, subject: str) -> bool:
@@ -127,6 +139,17 @@ def may_answer(passport: Passport, subject: str) -> bool:
 
 def _covers(table: dict[str, tuple[str, ...]], passport: Passport, subject: str) -> bool:
     return any(matches(pattern, subject) for pattern in patterns(table, passport))
+
+
+def linked(table: dict[str, tuple[str, ...]], cluster: str) -> tuple[str, ...]:
+    """What a table says of all machines of a cluster together: what passes its link to the centre. What names a store
+    and not its cluster is said within a cluster alone.
+    """
+    found = dict.fromkeys(_EVERYBODY if table is SPEAKS else _EVERYBODY_HEARS)
+    for role in _LINKED:
+        passing = (one for one in table[role] if "{store}" not in one or "{cluster}" in one)
+        found |= dict.fromkeys(one.format(cluster=cluster, store="*") for one in passing)
+    return tuple(one for one in found if not one.startswith("freehold.build.host."))
 
 
 def patterns(table: dict[str, tuple[str, ...]], passport: Passport) -> tuple[str, ...]:

@@ -3,27 +3,40 @@
 import asyncio
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from freehold.bus.interface import BODY_BYTES_MAX, CARRIED_BYTES_MAX
 from freehold.bus.nats import NatsBus, NatsPlace
+from freehold.bus.passports import Identity
+from freehold.bus.tickets import inbox
 from freehold.config import Settings, bus_servers
 from freehold.runtime.chance import Chance
 from freehold.runtime.clock import Clock
 from freehold.vocabulary.errors import BadRequest
+from freehold.vocabulary.machine import Passport
 
 WAIT_S: Final = 5.0
 """How long a start waits for the bus before it goes on without: a host is its own master."""
 
 
 async def connected(
-    settings: Settings, name: str, clock: Clock, chance: Chance, say: Callable[[str], None], *, signed: bool
+    settings: Settings,
+    name: str,
+    clock: Clock,
+    chance: Chance,
+    say: Callable[[str], None],
+    identity: Identity | None = None,
+    passport: Passport | None = None,
 ) -> NatsBus:
-    """A bus over the servers of the settings; it may not be connected yet. Raises BadRequest for files that can't be
-    read.
+    """A bus over the servers of the settings; it may not be connected yet. `identity` and its `passport`: who this
+    machine is, if it is known. Raises BadRequest for files that can't be read.
     """
     servers = bus_servers(settings.bus)
-    place = NatsPlace(servers, name, _tls(settings))
+    place = NatsPlace(servers, name, _tls(settings), identity=identity)
+    if passport is not None:
+        place = replace(place, inbox=inbox(passport))
+    signed = identity is not None
     bus = NatsBus(place, clock, chance, CARRIED_BYTES_MAX if signed else BODY_BYTES_MAX)
     bus.open()
     try:

@@ -1,5 +1,6 @@
 """A machine's place among the others: it speaks under its passport, renews that, and hears who was shut out."""
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from freehold.bus import passports, subjects, talk
@@ -12,7 +13,7 @@ from freehold.runtime.keys import SigningKey
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks, periodically
 from freehold.vocabulary.errors import FreeholdError
-from freehold.vocabulary.machine import Barred, Passport, Passported, Renew
+from freehold.vocabulary.machine import Barred, Papers, Passport, Passported, Renew
 
 LOOK_PERIOD_S: Final = 600.0
 
@@ -25,18 +26,27 @@ class Rolled(Protocol):
     def next_key(self, chance: Chance) -> bytes:
         """The key to ask a passport for; the same one until `take`."""
 
-    def take(self, passport: bytes) -> None:
-        """Keeps the next key and its passport as the machine's."""
+    def take(self, papers: Papers) -> None:
+        """Keeps the next key and its papers as the machine's."""
 
 
 class Membership:
-    """`bus` is what the machine's roles are handed. `kept` is written before a new key and passport are used."""
+    """`bus` is what the machine's roles are handed. `kept` is written before a new key and passport are used, and
+    `renewed` is told of them.
+    """
 
     def __init__(
-        self, over: Bus, identity: Identity, authority: bytes, clock: Clock, chance: Chance, kept: Rolled
+        self,
+        over: Bus,
+        identity: Identity,
+        authority: bytes,
+        clock: Clock,
+        chance: Chance,
+        kept: Rolled,
+        renewed: Callable[[Identity], None] = lambda identity: None,
     ) -> None:
         self._identity, self._authority, self._clock, self._chance = identity, authority, clock, chance
-        self._kept = kept
+        self._kept, self._renewed = kept, renewed
         self._barred: frozenset[str] = frozenset()
         self.bus = SignedBus(over, identity, authority, clock, chance, lambda machine: machine in self._barred)
         self.tasks = Tasks("membership")
@@ -71,13 +81,15 @@ class Membership:
             _log.warning("the passport isn't renewed yet", error=error.message, expires_ms=passport.expires_ms)
 
     async def renew(self, passport: Passport) -> None:
-        """Gets a passport of a new key. Raises what the directory refuses with, or NoAnswer; the old one holds then."""
+        """Gets papers of a new key. Raises what the directory refuses with, NoAnswer, Broken: the old ones hold."""
         key = SigningKey(self._kept.next_key(self._chance))
         request = passports.machine_request(key, passport.stores, passport.machine)
         signature = passports.renewal(self._identity.key, request)
         question = Renew(machine=passport.machine, request=request, signature=signature)
         answer = await talk.ask(self.bus, subjects.ASK_PASSPORT, question, Passported)
-        self._kept.take(answer.passport)
-        self._identity = Identity(answer.passport, key)
+        papers = passports.read_papers(answer)
+        self._kept.take(papers)
+        self._identity = Identity(papers.passport, key, papers.ticket)
         self.bus.identify(self._identity)
+        self._renewed(self._identity)
         _log.info("the passport was renewed", machine=passport.machine)

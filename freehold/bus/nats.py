@@ -6,9 +6,11 @@ readers find the gap. A question waits for the connection, until its own deadlin
 """
 
 import asyncio
+import base64
+import re
 import ssl
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -18,6 +20,7 @@ from nats.errors import NoRespondersError
 
 from freehold.bus.ears import Ear, Losses, Mouth, bounded
 from freehold.bus.interface import BODY_BYTES_MAX, Answerer, Listener
+from freehold.bus.passports import Identity
 from freehold.runtime.chance import Chance
 from freehold.runtime.clock import Clock
 from freehold.runtime.log import logger
@@ -35,6 +38,8 @@ OUTBOUND_BYTES_MAX: Final = 16 * 1024 * 1024
 """What waits for a server that takes it too slowly; past that publications are lost, and nobody waits."""
 QUESTION_S_MAX: Final = 3600.0
 """Longer than any deadline: deadlines are kept here, not in the library."""
+_NONCE: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_TURNED_AWAY: Final = "authorization violation"
 BROKEN_HEADER: Final = "Freehold-Broken"
 """On an answer: the answerer failed, and there is no body."""
 
@@ -53,6 +58,8 @@ class NatsPlace:
     """Checks the server, and has the certificate that this machine is known by."""
     inbox: str = "_INBOX"
     """Where answers come to: the first tokens of subjects that nobody else may hear."""
+    identity: Identity | None = None
+    """Whose ticket is shown, if servers ask for one."""
 
 
 class _Ear(Ear):
@@ -121,11 +128,16 @@ class NatsBus:
 
     def __init__(self, place: NatsPlace, clock: Clock, chance: Chance, bytes_max: int = BODY_BYTES_MAX) -> None:
         self._place, self._clock, self._chance = place, clock, chance
+        self._identity = place.identity
         self.bytes_max = bytes_max
         self.tasks = Tasks("bus")
         self.losses = Losses()
         self.unsent = 0
         """Publications that no server took."""
+        self.denied = 0
+        """Subjects that a server didn't let this machine say or hear."""
+        self.turned_away = 0
+        """Times that a server didn't let it in."""
         self.connections = 0
         """Connections that were made: the first, and one after each that ended."""
         self._heard: dict[_Ear | _Mouth, None] = {}
@@ -135,6 +147,10 @@ class NatsBus:
     def open(self) -> None:
         """Begins to connect. What is subscribed before is heard from the first connection on."""
         self.tasks.start("connection", self._stay_connected())
+
+    def identify(self, identity: Identity) -> None:
+        """Shows this ticket from the next connection on."""
+        self._identity = identity
 
     async def connected(self) -> None:
         """Waits for a connection."""
@@ -161,6 +177,7 @@ class NatsBus:
                 await self._connect(connection)
             except (OSError, NatsError, TimeoutError) as error:
                 tries += 1
+                self.turned_away += _TURNED_AWAY in _said(error).lower()
                 if tries.bit_count() == 1:
                     _log.warning("no connection to the bus yet; trying on", error=_said(error), tries=tries)
                 self._left(connection)
@@ -178,7 +195,7 @@ class NatsBus:
             connection.ended.set()
 
         async def failed(error: Exception) -> None:
-            _log.debug("the bus says", error=_said(error))
+            self._hear_error(_said(error))
 
         await connection.client.connect(
             list(self._place.servers),
@@ -194,6 +211,7 @@ class NatsBus:
             pending_size=OUTBOUND_BYTES_MAX,
             closed_cb=ended,
             error_cb=failed,
+            **_shown(self._identity),
         )
         self._connection = connection
         for heard in list(self._heard):
@@ -202,6 +220,14 @@ class NatsBus:
         self.connections += 1
         self._up.set()
         _log.info("connected to the bus", server=self.server)
+
+    def _hear_error(self, error: str) -> None:
+        if "permissions violation" not in error.lower():
+            _log.debug("the bus says", error=error)
+            return
+        self.denied += 1
+        if self.denied.bit_count() == 1:
+            _log.error("the bus denies this machine a subject that its work needs", error=error, denied=self.denied)
 
     def _left(self, connection: _Connection) -> None:
         self._connection = None
@@ -324,6 +350,21 @@ class NatsBus:
             await connection.client.close()
         self._up.set()  # who waits for a connection is told that there won't be one
         await self.tasks.close()
+
+
+def _shown(identity: Identity | None) -> dict[str, Any]:
+    """How a server's question who this is is answered. The server chooses what is to be signed: it gets no signature
+    over anything that could be of use to it.
+    """
+    if identity is None or not identity.ticket:
+        return {}
+
+    def signature(nonce: str) -> bytes:
+        if not _NONCE.fullmatch(nonce):
+            raise NatsError("the server asks for a signature over what is no nonce")
+        return base64.b64encode(identity.key.sign_plain(nonce.encode()))
+
+    return {"user_jwt_cb": identity.ticket.encode, "signature_cb": signature}
 
 
 def _said(error: BaseException) -> str:

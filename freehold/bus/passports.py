@@ -9,7 +9,8 @@ from typing import Final
 
 from freehold.runtime.keys import SigningKey, is_signed
 from freehold.vocabulary.codec import decode, encode
-from freehold.vocabulary.machine import MachineRequest, Passport, SealedPassport
+from freehold.vocabulary.errors import Broken
+from freehold.vocabulary.machine import MachineRequest, Papers, Passport, Passported, SealedPassport
 
 _PASSPORT: Final = b"freehold passport 1"
 _REQUEST: Final = b"freehold machine request 1"
@@ -24,6 +25,8 @@ class Identity:
     passport: bytes
     """A SealedPassport."""
     key: SigningKey
+    ticket: str = ""
+    """What the servers of the bus let it in by; empty: whatever their own configuration says."""
 
 
 def sealed_passport(passport: Passport, authority: SigningKey) -> bytes:
@@ -41,6 +44,14 @@ def opened_passport(sealed: bytes, authority: bytes) -> Passport | None:
         return decode(travels.passport, Passport)
     except ValueError:
         return None
+
+
+def read_papers(given: Passported) -> Papers:
+    """What a machine was given, by a directory that may be older than it. Raises Broken for what can't be read."""
+    try:
+        return decode(given.papers, Papers) if given.papers else Papers(passport=given.passport)
+    except ValueError as error:
+        raise Broken("the directory gave papers that can't be read; both sides must run the same release") from error
 
 
 def machine_request(key: SigningKey, stores: tuple[str, ...], asked_with: str) -> bytes:

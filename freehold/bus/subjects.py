@@ -17,11 +17,17 @@ freehold.ask.host.STORE                 HostQuestion                            
 freehold.ask.directory                  DirectoryQuestion                          API -> directory
 freehold.ask.passport                   Renew                                      every machine -> directory
 freehold.barred                         Barred                                     directory -> everybody
+freehold.roll                           Roll                                       directory -> brokers
 freehold.build.image                    Build, of no image                         registrar -> one of the image workers
 freehold.build.image.STORE              Build                                      registrar -> the image's owner
 freehold.build.scheduler                Build                                      image worker -> one of the schedulers
 freehold.build.network.CLUSTER          Build                                      scheduler -> network worker
 freehold.build.host.STORE               Build                                      network worker -> host
+
+Between the centre and a cluster beyond it, which may have servers of its own, what names a host names its cluster
+too, so that such a server can be held to what is its own: ``host.CLUSTER.STORE``, and ``network.CLUSTER.one``.
+Everybody hears both forms. Who hears many by one pattern ends it in ``>``, and what a group beyond the centre hears
+ends in a token that the table leaves open: of others NATS 2.9 doesn't tell a linked server.
 """
 
 from typing import Final
@@ -29,10 +35,12 @@ from typing import Final
 from freehold.vocabulary.envelope import Owner
 from freehold.vocabulary.shards import ONE_SHARD, Shards
 
+EVERY: Final = "*"
 EVENTS: Final = "freehold.event.>"
 HELLO: Final = "freehold.hello"
 HEARTBEATS: Final = "freehold.heartbeat.>"
 BARRED: Final = "freehold.barred"
+ROLL: Final = "freehold.roll"
 ASK_DIRECTORY: Final = "freehold.ask.directory"
 ASK_PASSPORT: Final = "freehold.ask.passport"
 ASK_IMAGE: Final = "freehold.ask.image"
@@ -51,14 +59,14 @@ def heartbeats(owner: Owner) -> str:
     return f"freehold.heartbeat.{owner.cluster}.{owner.role}.{owner.store}"
 
 
-def events_of(role: str) -> str:
+def events_of(role: str, cluster: str = EVERY) -> str:
     """The frames of every owner of a role."""
-    return f"freehold.event.*.{role}.*"
+    return f"freehold.event.{cluster}.{role}.>"
 
 
-def heartbeats_of(role: str) -> str:
+def heartbeats_of(role: str, cluster: str = EVERY) -> str:
     """The heartbeats of every owner of a role."""
-    return f"freehold.heartbeat.*.{role}.*"
+    return f"freehold.heartbeat.{cluster}.{role}.>"
 
 
 def owner(owner: Owner) -> str:
@@ -81,9 +89,19 @@ def ask_ledger(shard: int, role: str) -> str:
     return f"freehold.ask.ledger.{shard}.{role}"
 
 
-def ask_ledger_as_host(shard: int, store: str) -> str:
-    """Where a registrar shard answers one host; ``*`` for every host."""
-    return f"freehold.ask.ledger.{shard}.host.{store}"
+def ask_ledger_as_host(shard: int, store: str, beyond: str = "") -> str:
+    """Where a registrar shard answers one host. `beyond`: its cluster, if that isn't the centre."""
+    return f"freehold.ask.ledger.{shard}.host.{_named(beyond)}{store}"
+
+
+def ask_ledger_as_hosts(shard: int) -> str:
+    """Where a registrar shard answers all hosts."""
+    return f"freehold.ask.ledger.{shard}.host.>"
+
+
+def of_store(subject: str, store: str) -> str:
+    """A subject whose last token is a store, for that store."""
+    return f"{subject.rpartition('.')[0]}.{store}"
 
 
 def ask_image(store: str) -> str:
@@ -96,21 +114,29 @@ def build_image(store: str) -> str:
     return f"freehold.build.image.{store}" if store else BUILD_IMAGE
 
 
-def ask_network(cluster: str) -> str:
-    """Where a cluster's network worker answers."""
-    return f"freehold.ask.network.{cluster}"
+def ask_network(cluster: str, beyond: str = "") -> str:
+    """Where a cluster's network worker answers. `beyond`: the same, if that isn\'t the centre."""
+    return f"freehold.ask.network.{cluster}{_one(beyond)}"
 
 
-def ask_host(store: str) -> str:
-    """Where a host answers."""
-    return f"freehold.ask.host.{store}"
+def ask_host(store: str, beyond: str = "") -> str:
+    """Where a host answers. `beyond`: its cluster, if that isn't the centre."""
+    return f"freehold.ask.host.{_named(beyond)}{store}"
 
 
-def build_network(cluster: str) -> str:
-    """Where builds wait for a cluster's network worker."""
-    return f"freehold.build.network.{cluster}"
+def build_network(cluster: str, beyond: str = "") -> str:
+    """Where builds wait for a cluster's network worker. `beyond`: the same, if that isn\'t the centre."""
+    return f"freehold.build.network.{cluster}{_one(beyond)}"
 
 
 def build_host(store: str) -> str:
-    """Where builds reach a host."""
+    """Where builds reach a host, from its own cluster."""
     return f"freehold.build.host.{store}"
+
+
+def _named(cluster: str) -> str:
+    return f"{cluster}." if cluster else ""
+
+
+def _one(cluster: str) -> str:
+    return ".one" if cluster else ""

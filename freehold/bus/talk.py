@@ -49,13 +49,13 @@ async def serve(
     handler: Callable[[Any], Awaitable[Word]],
     group: str,
     at_once_max: int = AT_ONCE_MAX,
-    subject_of: Callable[[Any], str] | None = None,
+    subject_of: Callable[[Any, str], str] | None = None,
 ) -> Subscription:
     """Answers questions of the union `questions` with `handler`. What it raises is sent as a fault; a bug is sent as
     Broken and logged. Past `at_once_max` questions in progress, the next is answered with Busy at once.
 
-    `subject_of`: where a question must have been asked, for who it says it comes from. The bus lets everybody use only
-    what is theirs: who asks in another's name is answered with Forbidden.
+    `subject_of`: where a question that was asked on a subject must have been asked, for who it says it comes from. The
+    bus lets everybody use only what is theirs: who asks in another's name is answered with Forbidden.
     """
     in_progress, read = 0, decoder(questions)
 
@@ -72,7 +72,7 @@ async def serve(
     async def answer(subject_asked: str, body: bytes) -> bytes:
         try:
             question = read(body)
-            if subject_of is not None and subject_of(question) != subject_asked:
+            if subject_of is not None and subject_of(question, subject_asked) != subject_asked:
                 raise Forbidden("A question was asked in another's name.")
             return encode(Answer(body=encode(await handler(question))))
         except FreeholdError as error:
@@ -104,7 +104,7 @@ async def hear(
     senders send again. So is one that didn't come where `subject_of` says: it speaks in another's name.
     """
 
-    read = _reader(shape)
+    dropped, read = 0, _reader(shape)
 
     async def listener(subject_heard: str, body: bytes) -> None:
         try:
@@ -113,7 +113,10 @@ async def hear(
             _log.warning("message can't be read", subject=subject_heard, error=str(error))
             return
         if subject_of is not None and subject_of(word) != subject_heard:
-            _log.error("a message spoke in another's name; it was dropped", subject=subject_heard)
+            nonlocal dropped
+            dropped += 1
+            if dropped.bit_count() == 1:
+                _log.error("a message spoke in another's name; it was dropped", subject=subject_heard, dropped=dropped)
             return
         try:
             await handler(word)

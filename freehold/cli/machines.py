@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+from msgspec.structs import replace
 from rich.console import Console
 from rich.table import Table
 
@@ -15,10 +16,10 @@ from freehold.cli.client import Client
 from freehold.cli.credentials import read_admin
 from freehold.cli.ending import run
 from freehold.runtime.chance import SystemChance
-from freehold.runtime.keys import SigningKey
+from freehold.runtime.keys import SigningKey, opened
 from freehold.store.identity import KeptIdentity, keep_identity, own_stores, read_identity
 from freehold.vocabulary.errors import BadRequest, Conflict, NotFound, Unavailable
-from freehold.vocabulary.machine import mac
+from freehold.vocabulary.machine import Papers, Passported, mac, route_key
 from freehold.vocabulary.secret import Secret
 
 DEADLINE_S: Final = 30.0
@@ -84,14 +85,27 @@ async def _enroll(path: Path | None, state: Path, invitation: str, url: str) -> 
     request = passports.machine_request(SigningKey(key_bytes), own_stores(settings, SystemChance()), number)
     body = {"request": _text(request), "invitation": number, "mac": _text(mac(secret, request))}
     answer = await _asked(url, {"machine": body})
-    passport = base64.b64decode(answer["machine"]["passport"])
-    if base64.b64decode(answer["machine"]["mac"]) != mac(secret, passport):
+    text = base64.b64decode(answer["machine"]["papers"])
+    if base64.b64decode(answer["machine"]["mac"]) != mac(secret, text):
         raise Unavailable("what answered isn't the directory that has invited this machine; nothing was kept")
-    opened = passports.opened_passport(passport, authority)
-    if opened is None:
+    papers = passports.read_papers(Passported(papers=text))
+    passport = passports.opened_passport(papers.passport, authority)
+    if passport is None:
         raise Unavailable("the passport isn't signed by the authority that the invitation names; nothing was kept")
-    keep_identity(state, KeptIdentity(key=Secret(key_bytes.hex()), passport=passport, authority=authority))
-    print(f"this machine is {opened.name} ({opened.machine}): {' '.join(opened.roles)}, cluster {opened.cluster}")
+    keep_identity(state, _identity(Secret(key_bytes.hex()), papers, authority, secret))
+    print(
+        f"this machine is {passport.name} ({passport.machine}): {' '.join(passport.roles)}, cluster {passport.cluster}"
+    )
+
+
+def _identity(key: Secret, papers: Papers, authority: bytes, invitation: Secret) -> KeptIdentity:
+    kept = KeptIdentity(
+        key=key, passport=papers.passport, authority=authority, ticket=papers.ticket, centre=papers.centre
+    )
+    if papers.broker is None:
+        return kept
+    route = opened(route_key(invitation), papers.broker.route)
+    return replace(kept, roll=papers.broker.roll, route=Secret(route.decode()))
 
 
 async def _asked(url: str, body: dict[str, Any]) -> Any:

@@ -12,6 +12,7 @@ from freehold.runtime.keys import KEY_BYTES
 from freehold.store.files import id_beside
 from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.errors import Broken
+from freehold.vocabulary.machine import Papers, Roll
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.word import Word
 
@@ -26,6 +27,14 @@ class KeptIdentity(Word, frozen=True, kw_only=True):
     passport: bytes
     authority: bytes
     """The public key of the cloud's authority."""
+    ticket: str = ""
+    """What the servers of the bus let it in by."""
+    centre: str = ""
+    """The directory's cluster."""
+    roll: Roll | None = None
+    """Of a machine that runs a server of the bus: what that checks tickets with, as it was when it was given."""
+    route: Secret | None = None
+    """Of such a machine: what the servers of its cluster know each other by."""
     next_key: Secret | None = None
     """The key that a passport is being asked for: kept before it is asked, so that a lost answer is asked for again."""
 
@@ -66,11 +75,17 @@ class IdentityFile:
         assert kept.next_key is not None
         return bytes.fromhex(kept.next_key.reveal())
 
-    def take(self, passport: bytes) -> None:
-        """The passport of the next key has come: the machine is known by that from now on."""
+    def take(self, papers: Papers) -> None:
+        """The papers of the next key have come: the machine is known by that from now on."""
         kept = self._kept()
         assert kept.next_key is not None
-        keep_identity(self._state, replace(kept, key=kept.next_key, passport=passport, next_key=None))
+        after = replace(kept, key=kept.next_key, passport=papers.passport, ticket=papers.ticket, next_key=None)
+        after = replace(after, centre=papers.centre)
+        keep_identity(self._state, after)
+
+    def keep_roll(self, roll: Roll) -> None:
+        """What the machine's server of the bus checks tickets with from now on."""
+        keep_identity(self._state, replace(self._kept(), roll=roll))
 
     def _kept(self) -> KeptIdentity:
         kept = read_identity(self._state)

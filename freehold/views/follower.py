@@ -64,10 +64,12 @@ class Sink(Protocol):
 
 
 class Follower:
-    """Follows all owners of some roles for one sink."""
+    """Follows all owners of some roles, of one cluster if it is named, for one sink."""
 
-    def __init__(self, bus: Bus, roles: Sequence[str], sink: Sink, room: str = "view") -> None:
-        self._bus, self._roles, self._sink = bus, tuple(roles), sink
+    def __init__(
+        self, bus: Bus, roles: Sequence[str], sink: Sink, room: str = "view", cluster: str = subjects.EVERY
+    ) -> None:
+        self._bus, self._roles, self._sink, self._cluster = bus, tuple(roles), sink, cluster
         self.tasks = Tasks(f"{room}.follower")
         self._positions: dict[str, Position] = {}
         self._held: dict[str, deque[Frame | Heartbeat]] = {}
@@ -90,11 +92,10 @@ class Follower:
         """Starts to listen, and asks who is there."""
         self._positions = dict(self._sink.positions())
         for role in self._roles:
+            frames, beats = subjects.events_of(role, self._cluster), subjects.heartbeats_of(role, self._cluster)
             self._subscriptions += [
-                await talk.hear(self._bus, subjects.events_of(role), Frame, self._on_frame, subject_of=_told_at),
-                await talk.hear(
-                    self._bus, subjects.heartbeats_of(role), Heartbeat, self._on_heartbeat, subject_of=_beaten_at
-                ),
+                await talk.hear(self._bus, frames, Frame, self._on_frame, subject_of=_told_at),
+                await talk.hear(self._bus, beats, Heartbeat, self._on_heartbeat, subject_of=_beaten_at),
             ]
         await talk.say(self._bus, subjects.HELLO, Hello())
 

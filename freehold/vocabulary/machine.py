@@ -52,6 +52,13 @@ class Sealed(Word, frozen=True, kw_only=True):
     signature: bytes
 
 
+class EarlierKey(Word, frozen=True, kw_only=True):
+    """A key that a machine had before, and when the last passport of it ends (unix ms)."""
+
+    key: bytes
+    expires_ms: int
+
+
 class Machine(Word, frozen=True, kw_only=True):
     """A machine that was let into the cloud (kind ``machine``, key its id), as its newest passport says. Owner: the
     directory.
@@ -69,6 +76,8 @@ class Machine(Word, frozen=True, kw_only=True):
     """When its passport ends."""
     barred: int = 0
     """Clock time at which it was shut out; 0: it wasn't."""
+    earlier: tuple[EarlierKey, ...] = ()
+    """Keys of passports that have been renewed and haven't ended."""
 
 
 class MachineRequest(Word, frozen=True, kw_only=True):
@@ -123,13 +132,46 @@ class Renew(Message, frozen=True, kw_only=True):
     signature: bytes
 
 
-class Passported(Word, frozen=True, kw_only=True):
-    """A passport (a SealedPassport, encoded). `mac`: BLAKE2b of it with the invitation's secret: who asked knows by it
-    that the directory has answered. Empty for a renewal.
+class Roll(Word, frozen=True, kw_only=True):
+    """What a server of the bus checks tickets with: `charter` names the authority, `accounts` (name, text; the first is
+    the machines') say which tickets aren't taken any more. Said again and again; the newest by `time` holds.
+    """
+
+    time: int
+    charter: str
+    accounts: tuple[tuple[str, str], ...]
+
+
+class BrokerPapers(Word, frozen=True, kw_only=True):
+    """What a machine that runs a server of the bus is given besides. `route`: the password by which the servers of its
+    cluster know each other, closed with a key made of the invitation's secret; empty for a renewal.
+    """
+
+    roll: Roll
+    route: bytes = b""
+
+
+class Papers(Word, frozen=True, kw_only=True):
+    """What a machine is given: its passport (a SealedPassport, encoded), and the ticket that the servers of the bus let
+    it in by.
     """
 
     passport: bytes
+    ticket: str = ""
+    centre: str = ""
+    """The directory's cluster, to which others may be linked by servers of their own."""
+    broker: BrokerPapers | None = None
+
+
+class Passported(Word, frozen=True, kw_only=True):
+    """A machine's papers (encoded). `mac`: BLAKE2b of them with the invitation's secret: who asked knows by it that the
+    directory has answered. Empty for a renewal.
+    """
+
+    papers: bytes = b""
     mac: bytes = b""
+    passport: bytes = b""
+    """Beside its papers, for machines that know of nothing else. Empty for an invitation."""
 
 
 class Bar(Message, frozen=True, kw_only=True):
@@ -145,6 +187,11 @@ class Barred(Word, frozen=True, kw_only=True):
 
 
 DirectoryQuestion = Invite | Enroll | Bar
+
+
+def route_key(secret: Secret) -> bytes:
+    """The key that `BrokerPapers.route` is closed with, made of an invitation's secret."""
+    return mac(secret, b"route")
 
 
 def mac(secret: Secret, text: bytes) -> bytes:

@@ -59,6 +59,12 @@ class Means:
     offload: Offload
     shards: Shards = ONE_SHARD
     """The registrar's."""
+    centre: str = ""
+    """The directory's cluster; empty: not known."""
+
+    def beyond(self, cluster: str) -> str:
+        """The cluster, if it isn't the centre; empty if it is, or if this isn't known."""
+        return cluster if self.centre and cluster != self.centre else ""
 
 
 class Desk:
@@ -103,7 +109,7 @@ class Desk:
         handler: Callable[[Any], Awaitable[Word]],
         group: str,
         at_once_max: int = talk.AT_ONCE_MAX,
-        subject_of: Callable[[Any], str] | None = None,
+        subject_of: Callable[[Any, str], str] | None = None,
     ) -> Subscription:
         """Answers questions with `handler`, as `talk.serve` does. A refusal waits until what it may rest on is on disk:
         a guest whose end was staged, and is lost again when the disk fails, isn't "not found".

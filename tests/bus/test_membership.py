@@ -11,9 +11,9 @@ from freehold.bus.membership import LOOK_PERIOD_S, Membership
 from freehold.bus.passports import Identity, sealed_passport
 from freehold.runtime.chance import Chance
 from freehold.runtime.keys import SigningKey
-from freehold.vocabulary.codec import decode
+from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.errors import NoAnswer
-from freehold.vocabulary.machine import Barred, MachineRequest, Passport, Passported, Renew
+from freehold.vocabulary.machine import Barred, MachineRequest, Papers, Passport, Passported, Renew
 from tests.owners import HandClock, means_of, turns, until
 
 
@@ -22,14 +22,14 @@ class Kept:
 
     def __init__(self) -> None:
         self.next = b""
-        self.taken: list[tuple[bytes, bytes]] = []
+        self.taken: list[tuple[bytes, Papers]] = []
 
     def next_key(self, chance: Chance) -> bytes:
         self.next = self.next or chance.bytes(32)
         return self.next
 
-    def take(self, passport: bytes) -> None:
-        self.taken.append((self.next, passport))
+    def take(self, papers: Papers) -> None:
+        self.taken.append((self.next, papers))
         self.next = b""
 
 
@@ -43,6 +43,8 @@ class Around:
         self.authority = SigningKey.made(self.chance)
         self.renewals: list[Renew] = []
         self.kept = Kept()
+        self.shown: list[Identity] = []
+        """What the servers of the bus are shown from then on."""
         self.directory = self.member("d", "directory")
 
     def passport(self, name: str, role: str, key: bytes) -> Passport:
@@ -62,13 +64,15 @@ class Around:
         key = SigningKey.made(self.chance)
         identity = Identity(sealed_passport(self.passport(name, role, key.public), self.authority), key)
 
-        return Membership(self.broker, identity, self.authority.public, self.clock, self.chance, self.kept)
+        around = (self.clock, self.chance, self.kept, self.shown.append)
+        return Membership(self.broker, identity, self.authority.public, *around)
 
     async def answer_renewals(self) -> None:
         async def renewed(asked: Renew) -> Passported:
             self.renewals.append(asked)
             key = decode(asked.request, MachineRequest).key
-            return Passported(passport=sealed_passport(self.passport(asked.machine, "host", key), self.authority))
+            passport = sealed_passport(self.passport(asked.machine, "host", key), self.authority)
+            return Passported(papers=encode(Papers(passport=passport, ticket="new ticket")))
 
         await talk.serve(self.directory.bus, subjects.ASK_PASSPORT, Renew, renewed, "directory")
 
@@ -106,6 +110,7 @@ async def test_a_passport_is_renewed_when_half_of_it_is_over(around: Around) -> 
     before = around.clock.unix_ms()
     assert host.passport is not None and host.passport.issued_ms <= before
     assert len(around.kept.taken) == 1 and SigningKey(around.kept.taken[0][0]).public == host.passport.key
+    assert [(one.ticket, one.key.public) for one in around.shown] == [("new ticket", host.passport.key)]
     around.clock.move(2000)  # the first one is over
     assert await heard_from(around, host, reader) == [b"news"]
     await host.close()

@@ -1,6 +1,7 @@
 """The bus over a real nats-server that is killed, paused, left behind and found again."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -9,8 +10,10 @@ import pytest
 from freehold.bus import nats
 from freehold.bus.interface import BODY_BYTES_MAX
 from freehold.bus.nats import NatsBus, NatsPlace
+from freehold.bus.passports import Identity
 from freehold.runtime.chance import SystemChance
 from freehold.runtime.clock import SystemClock
+from freehold.runtime.keys import SigningKey
 from freehold.vocabulary.errors import Broken, NoAnswer
 from tests.nats_server import NatsServer, free_port, nats_server
 from tests.owners import until
@@ -159,3 +162,28 @@ async def test_a_question_can_be_broken_off(server: NatsServer) -> None:
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
+
+
+async def test_a_server_gets_no_signature_over_what_it_likes() -> None:
+    """It chooses what is to be signed; a message of this machine, say, that it would like to send."""
+    said: list[bytes] = []
+    message = "\0\0\0\0\0\0\0\x12freehold message 1"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        info = {"server_id": "x", "version": "2.9.10", "proto": 1, "headers": True, "max_payload": 1048576}
+        info |= {"auth_required": True, "nonce": nonces[0]}
+        writer.write(b"INFO " + json.dumps(info).encode() + b"\r\n")
+        said.append(await reader.read(4096))
+        writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    identity = Identity(b"", SigningKey(bytes(32)), "ticket")
+    for nonce, answered in (("aB0_-aB0_-aB0_-", True), (message, False), ("a.b.c.d.e.f", False), ("a" * 65, False)):
+        nonces, before = [nonce], len(said)
+        place = NatsPlace((f"nats://127.0.0.1:{listening.sockets[0].getsockname()[1]}",), identity=identity)
+        bus = NatsBus(place, SystemClock(), SystemChance())
+        bus.open()
+        await until(lambda before=before: len(said) > before)
+        await bus.close()
+        assert (b'"sig"' in said[-1]) is answered
+    listening.close()

@@ -68,7 +68,7 @@ async def test_who_asks_in_anothers_name_is_refused() -> None:
     async def handler(question: Lost) -> Position:
         return WHERE
 
-    await talk.serve(bus, "ask.*", Lost, handler, "g", subject_of=lambda question: f"ask.{question.host}")
+    await talk.serve(bus, "ask.*", Lost, handler, "g", subject_of=lambda question, _asked: f"ask.{question.host}")
     assert await talk.ask(bus, "ask.me", Lost(host="me", guests=()), Position) == WHERE
     with pytest.raises(Forbidden):
         await talk.ask(bus, "ask.me", Lost(host="another", guests=()), Position)

@@ -1,10 +1,11 @@
 """A cloud of many machines from nothing: a control machine, a host that is let in and shut out, a bus nobody trusts."""
 
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.nats_server import nats_server
+from tests.nats_server import free_port, nats_server
 from tests.scenarios.cloud import Cloud, until
 from tests.scenarios.test_processes import a_network
 
@@ -47,6 +48,47 @@ async def test_a_host_is_let_in_builds_and_is_shut_out(tmp_path: Path) -> None:
             for one in (control, host, stranger):
                 if one.process is not None:
                     await one.kill()
+
+
+@pytest.mark.timeout(300)
+async def test_the_broker_lets_in_who_was_let_in_and_cuts_off_who_is_shut_out(tmp_path: Path) -> None:
+    at = f"127.0.0.1:{free_port()}"
+    given = {"bus": f"nats://{at}", "log_level": "info", "hypervisor": "simulated"}
+    control = Cloud(tmp_path / "control", roles=["broker", *CONTROL], broker_listen=at, **given)
+    host, stranger = (Cloud(tmp_path / name, "host", **given) for name in ("host", "stranger"))
+    try:
+        await control.start()
+        invitation = await said(control, "machine", "invite", "h1")
+        taken = ("--from", control.url, "--invitation", invitation, "--config", str(tmp_path / "host.toml"))
+        await said(host, "enroll", *taken)
+        await host.start()
+        await stranger.start()
+        assert "no connection to" in stranger.log.read_text() and "Authorization Violation" in stranger.log.read_text()
+        image, network = await control.new_image(), await control.network()
+        guest = await control.created("first", image, network)
+        await control.becomes(guest, "ACTIVE")
+
+        await said(control, "machine", "bar", "h1")
+        began = time.monotonic()
+        await until(lambda: logged(host, "the connection to the bus has ended"), 5, host.last_lines)
+        await until(lambda: logged(host, "Authorization Violation"), 10, host.last_lines)
+        print(f"cut off, and turned away, {time.monotonic() - began:.2f} s after it was shut out")
+        assert (await control.server(guest))["status"] == "ACTIVE", "what was last known of it"
+        code, text = await host.command("guest", "stop", guest)
+        assert code == 0, f"its operator is still master of it: {text}"
+
+        await control.kill()
+        await control.start()
+        assert host.log.read_text().count("connected to the bus") == 1, "the broker remembers"
+        assert await host.stop() == 0 and await stranger.stop() == 0 and await control.stop() == 0
+    finally:
+        for one in (control, host, stranger):
+            if one.process is not None:
+                await one.kill()
+
+
+async def logged(cloud: Cloud, words: str) -> bool:
+    return words in cloud.log.read_text()
 
 
 async def said(cloud: Cloud, *command: str) -> str:

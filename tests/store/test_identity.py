@@ -10,6 +10,7 @@ from freehold.runtime.chance import SeededChance
 from freehold.store.database import Store
 from freehold.store.identity import FILE, IdentityFile, KeptIdentity, keep_identity, own_stores, read_identity
 from freehold.vocabulary.errors import Broken
+from freehold.vocabulary.machine import Papers, Roll
 from freehold.vocabulary.secret import Secret
 from tests.owners import means_of, store_at
 
@@ -35,8 +36,20 @@ def test_a_key_is_rolled_in_steps_of_which_none_is_lost(tmp_path: Path) -> None:
     asked = IdentityFile(tmp_path).next_key(SeededChance(1))
     assert IdentityFile(tmp_path).next_key(SeededChance(2)) == asked, "by the next process, too"
     assert read_identity(tmp_path) == replace(KEPT, next_key=Secret(asked.hex())), "the old one holds until then"
-    IdentityFile(tmp_path).take(b"new passport")
-    assert read_identity(tmp_path) == replace(KEPT, key=Secret(asked.hex()), passport=b"new passport")
+    IdentityFile(tmp_path).take(Papers(passport=b"new passport", ticket="new ticket"))
+    assert read_identity(tmp_path) == replace(
+        KEPT, key=Secret(asked.hex()), passport=b"new passport", ticket="new ticket"
+    )
+
+
+def test_a_roll_is_kept_beside_the_rest(tmp_path: Path) -> None:
+    keep_identity(tmp_path, KEPT)
+    roll = Roll(time=1, charter="c", accounts=(("A", "text"),))
+    IdentityFile(tmp_path).keep_roll(roll)
+    IdentityFile(tmp_path).next_key(SeededChance(1))
+    IdentityFile(tmp_path).take(Papers(passport=b"new passport"))
+    kept = read_identity(tmp_path)
+    assert kept is not None and kept.roll == roll
 
 
 async def test_the_ids_of_stores_are_there_before_the_stores(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ async def enroll(call: Call) -> Answer:
     taken = call.read(MachineBody).machine
     question = Enroll(invitation=taken.invitation, request=_bytes(taken.request), mac=_bytes(taken.mac))
     answer = await talk.ask(call.cloud.bus, subjects.ASK_DIRECTORY, question, Passported, DEADLINE_S)
-    body = {"passport": base64.b64encode(answer.passport).decode(), "mac": base64.b64encode(answer.mac).decode()}
+    body = {"papers": base64.b64encode(answer.papers).decode(), "mac": base64.b64encode(answer.mac).decode()}
     return Answer(201, {"machine": body})
 
 

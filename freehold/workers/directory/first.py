@@ -1,5 +1,6 @@
 """The machine that runs the directory: nobody else can let it in."""
 
+from freehold.bus.tickets import Cloud
 from freehold.runtime.chance import Chance, new_id
 from freehold.runtime.clock import HybridClock
 from freehold.runtime.keys import KEY_BYTES, SigningKey
@@ -8,7 +9,9 @@ from freehold.store.identity import KeptIdentity
 from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.machine import Machine
 from freehold.vocabulary.secret import Secret
-from freehold.workers.directory import effects, lifecycle
+from freehold.vocabulary.shards import ONE_SHARD, Shards
+from freehold.workers.directory import lifecycle
+from freehold.workers.directory.effects import Office
 from freehold.workers.directory.records import Records
 
 Place = tuple[str, tuple[str, ...], str, tuple[str, ...]]
@@ -16,7 +19,7 @@ Place = tuple[str, tuple[str, ...], str, tuple[str, ...]]
 
 
 async def let_self_in(
-    store: Store, place: Place, clock: HybridClock, chance: Chance
+    store: Store, place: Place, clock: HybridClock, chance: Chance, shards: Shards = ONE_SHARD
 ) -> tuple[KeptIdentity, SigningKey]:
     """Who the machine is that has the directory's store, and the authority's key: the same machine each time, with a
     new key, for the roles that it has now.
@@ -37,5 +40,16 @@ async def let_self_in(
         expires_ms=lifecycle.ends_ms(now),
     )
     await store.commit([put(own.id, own), keep_private("self", "machine", encode(own.id))], "own passport")
-    passport = effects.sealed(lifecycle.passport_of(own, now), authority)
-    return KeptIdentity(key=Secret(secret.hex()), passport=passport, authority=authority.public), authority
+    office = Office(authority, Cloud(store.owner.cluster, shards))
+    roll = office.roll(lifecycle.refused_keys(Records(store).machines(), now), now)
+    papers = office.papers(lifecycle.passport_of(own, now), roll)
+    identity = KeptIdentity(
+        key=Secret(secret.hex()),
+        passport=papers.passport,
+        authority=authority.public,
+        ticket=papers.ticket,
+        centre=papers.centre,
+        roll=roll,
+        route=office.route_password(own.cluster),
+    )
+    return identity, authority

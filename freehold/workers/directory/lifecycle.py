@@ -16,14 +16,25 @@ from msgspec.structs import replace
 
 from freehold.vocabulary.codec import decode
 from freehold.vocabulary.errors import BadRequest, Conflict, Unauthorized
-from freehold.vocabulary.machine import PASSPORT_LIFE_S, Enroll, Invite, Machine, MachineRequest, Passport, mac
+from freehold.vocabulary.machine import (
+    PASSPORT_LIFE_S,
+    EarlierKey,
+    Enroll,
+    Invite,
+    Machine,
+    MachineRequest,
+    Passport,
+    mac,
+)
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.units import unix_ms
 from freehold.vocabulary.word import Word
 
 STORES_MAX: Final = 1000
 KEY_BYTES: Final = 32
-ROLES: Final = frozenset({"directory", "registrar", "image", "scheduler", "network", "host", "api"})
+REFUSED_MAX: Final = 8000
+"""Keys on a roll: more than that is more than a message. The others are refused by those who hear them."""
+ROLES: Final = frozenset({"directory", "registrar", "image", "scheduler", "network", "host", "api", "broker"})
 
 
 class Invitation(Word, frozen=True, kw_only=True):
@@ -46,8 +57,10 @@ def invited(asked: Invite, machines: list[Machine], invitation: str, secret: Sec
     unknown = sorted(set(asked.roles) - ROLES)
     if unknown or not asked.roles:
         raise BadRequest(f"roles {', '.join(unknown) or 'are missing'}; there are {', '.join(sorted(ROLES))}")
-    if not asked.name or not asked.name.isprintable() or len(asked.name) > 255 or not asked.cluster:
-        raise BadRequest("a machine has a name of up to 255 letters, and a cluster")
+    if not asked.name or not asked.name.isprintable() or len(asked.name) > 255:
+        raise BadRequest("a machine has a name of up to 255 letters")
+    if not is_cluster(asked.cluster):
+        raise BadRequest(f"cluster is {asked.cluster!r}; it can have letters, digits and dashes")
     if not 1 <= asked.life_s <= 30 * 24 * 3600:
         raise BadRequest("an invitation holds for 1 second to 30 days")
     if any(machine.name == asked.name and not machine.barred for machine in machines):
@@ -60,6 +73,11 @@ def invited(asked: Invite, machines: list[Machine], invitation: str, secret: Sec
         cluster=asked.cluster,
         expires_ms=unix_ms(now) + round(asked.life_s * 1000),
     )
+
+
+def is_cluster(name: str) -> bool:
+    """Whether this can be the name of a cluster. It becomes part of subjects."""
+    return name.isascii() and name.replace("-", "").isalnum()
 
 
 def admitted(invitation: Invitation | None, asked: Enroll, now: int) -> MachineRequest:
@@ -114,7 +132,18 @@ def renewed(machine: Machine | None, request: MachineRequest, now: int) -> Machi
     """A machine with its new key. Raises Unauthorized for one that is barred, or unknown."""
     if machine is None or machine.barred:
         raise Unauthorized("This machine gets no passport.")
-    return replace(machine, key=request.key, stores=request.stores, expires_ms=ends_ms(now))
+    earlier = machine.earlier
+    if request.key != machine.key:
+        earlier = (*earlier, EarlierKey(key=machine.key, expires_ms=machine.expires_ms))
+    earlier = tuple(one for one in earlier if one.expires_ms > unix_ms(now))
+    return replace(machine, key=request.key, stores=request.stores, expires_ms=ends_ms(now), earlier=earlier)
+
+
+def refused_keys(machines: list[Machine], now: int) -> dict[bytes, int]:
+    """Every key of who was shut out, and when its last ticket ends (unix ms): of many, of who was shut out last."""
+    latest = sorted((machine for machine in machines if machine.barred), key=lambda machine: -machine.barred)
+    keys = [(m.key, m.expires_ms) for m in latest] + [(k.key, k.expires_ms) for m in latest for k in m.earlier]
+    return dict([(key, until_ms) for key, until_ms in keys if until_ms > unix_ms(now)][:REFUSED_MAX])
 
 
 def barred(machine: Machine, now: int) -> Machine:

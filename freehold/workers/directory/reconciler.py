@@ -1,4 +1,6 @@
-"""What is said again and again, from the store: who is barred. Invitations that are over are forgotten."""
+"""What is said again and again, from the store: who is barred, and which tickets aren't taken. Invitations that are
+over are forgotten.
+"""
 
 from freehold.runtime.clock import HybridClock
 from freehold.vocabulary.units import unix_ms
@@ -15,8 +17,8 @@ class Reconciler:
     def __init__(self, records: Records, clock: HybridClock) -> None:
         self._records, self._clock = records, clock
 
-    def look(self) -> tuple[str, ...]:
-        """Who is barred now."""
-        now = self._clock.now()
+    def look(self) -> tuple[tuple[str, ...], dict[bytes, int]]:
+        """(who is barred now, the keys of which no ticket is taken, and until when one would hold)."""
+        now, machines = self._clock.now(), self._records.machines()
         self._records.forget_invitations(unix_ms(now))
-        return lifecycle.still_barred(self._records.machines(), now)
+        return lifecycle.still_barred(machines, now), lifecycle.refused_keys(machines, now)

@@ -4,11 +4,13 @@ from msgspec.structs import replace
 
 from freehold.bus import subjects
 from freehold.bus.interface import Subscription
+from freehold.bus.tickets import Cloud
 from freehold.runtime.chance import new_id
 from freehold.runtime.keys import SigningKey
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks, periodically
 from freehold.store.database import Store
+from freehold.vocabulary.codec import encode
 from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.errors import Conflict, NotFound, Unauthorized
 from freehold.vocabulary.machine import (
@@ -17,15 +19,15 @@ from freehold.vocabulary.machine import (
     Enroll,
     Invite,
     Invited,
-    Machine,
     Passported,
     Renew,
-    mac,
+    Roll,
 )
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.word import Word
 from freehold.workers.base import Desk, Means
 from freehold.workers.directory import effects, lifecycle
+from freehold.workers.directory.effects import Office
 from freehold.workers.directory.reconciler import PERIOD_S, Reconciler
 from freehold.workers.directory.records import Records
 
@@ -39,7 +41,8 @@ class DirectoryWorker:
     """See the package. `authority` is its key: `Records.authority`."""
 
     def __init__(self, means: Means, store: Store, authority: SigningKey) -> None:
-        self._means, self._store, self._authority = means, store, authority
+        self._means, self._store = means, store
+        self._office = Office(authority, Cloud(store.owner.cluster, means.shards))
         self._records = Records(store)
         self._reconciler = Reconciler(self._records, means.clock)
         self._desk = Desk(means, store, "directory")
@@ -78,9 +81,7 @@ class DirectoryWorker:
         secret = Secret(chance.bytes(SECRET_BYTES).hex())
         invitation = lifecycle.invited(asked, self._records.machines(), new_id(chance), secret, now)
         await self._store.durable(self._records.keep_invitation(invitation))
-        return Invited(
-            id=invitation.id, secret=secret, authority=self._authority.public, expires_ms=invitation.expires_ms
-        )
+        return Invited(id=invitation.id, secret=secret, authority=self._office.public, expires_ms=invitation.expires_ms)
 
     async def _enroll(self, asked: Enroll) -> Passported:
         now, invitation = self._means.clock.now(), self._records.invitation(asked.invitation)
@@ -96,8 +97,9 @@ class DirectoryWorker:
             used = replace(invitation, request=asked.request, machine=machine.id)
             self._records.keep_machine(machine, f"invitation {invitation.id}", used)
             _log.info("a machine was let in", machine=machine.id, name=machine.name, roles=machine.roles)
-        passport = await self._passport(machine, now)
-        return Passported(passport=passport, mac=mac(invitation.secret, passport))
+        await self._store.durable()
+        passport = lifecycle.passport_of(machine, now)
+        return self._office.first_papers(passport, self._roll(now), invitation.secret)
 
     async def _renew(self, asked: Renew) -> Passported:
         machine, now = self._records.machine(asked.machine), self._means.clock.now()
@@ -109,11 +111,12 @@ class DirectoryWorker:
             effects.check_renewal(machine.key, asked)
         lifecycle.check_stores(request, self._records.machines(), but=machine.id)
         self._records.keep_machine(after, "renewal")
-        return Passported(passport=await self._passport(after, now))
-
-    async def _passport(self, machine: Machine, now: int) -> bytes:
         await self._store.durable()
-        return effects.sealed(lifecycle.passport_of(machine, now), self._authority)
+        papers = self._office.papers(lifecycle.passport_of(after, now), self._roll(now))
+        return Passported(papers=encode(papers), passport=papers.passport)
+
+    def _roll(self, now: int) -> Roll:
+        return self._office.roll(lifecycle.refused_keys(self._records.machines(), now), now)
 
     async def _bar(self, machine: str) -> Done:
         known = self._records.machine(machine)
@@ -129,4 +132,6 @@ class DirectoryWorker:
         return self._desk.done(position, machine)
 
     async def _say_barred(self) -> None:
-        await effects.say_barred(self._means, self._reconciler.look())
+        barred, refused = self._reconciler.look()
+        await effects.say_roll(self._means, self._office.roll(refused, self._means.clock.now()))
+        await effects.say_barred(self._means, barred)

@@ -135,7 +135,8 @@ class Clearance:
                 pause_s = min(2 * pause_s, RETRY_S_MAX)
 
     def _ledger(self, shard: int) -> str:
-        return subjects.ask_ledger_as_host(shard, self._records.store.id)
+        store = self._records.store
+        return subjects.ask_ledger_as_host(shard, store.id, self._means.beyond(store.owner.cluster))
 
     def _heed(self, answer: IntentList) -> None:
         for intent in answer.intents:

@@ -104,7 +104,7 @@ class HostWorker:
         self._actors = Actors(records, effects, hypervisor, clock, self.tasks, means.shards)
         self._clearance = Clearance(self._means, self._records, self._actors)
         self._reconciler = Reconciler(records, hypervisor, fabric, images, clock, self._actors.knows_room)
-        self.follower = Follower(means.bus, ["network"], view, room="host")
+        self.follower = Follower(means.bus, ["network"], view, room="host", cluster=store.owner.cluster)
         self._desk = Desk(means, store, name)
         self.tasks.watch(self._desk.tasks, self.follower.tasks)
         self.local = LocalDoor(name, records, self._actors, hypervisor, clock.clock, self._console, self._stand)
@@ -174,8 +174,9 @@ class HostWorker:
 
     async def _listen(self) -> None:
         bus, store = self._means.bus, self._store
+        asked = (subjects.ask_host(store.id), subjects.ask_host(store.id, store.owner.cluster))
         self._subscriptions = [
-            await self._desk.serve(subjects.ask_host(store.id), HostQuestion, self._answer, group="host"),
+            *[await self._desk.serve(one, HostQuestion, self._answer, group="host") for one in asked],
             await talk.hear(bus, subjects.build_host(store.id), Build, self._take_build, group="host"),
         ]
 

@@ -42,7 +42,7 @@ class NetworkWorker:
         self._effects = Effects(means.bus, means.shards)
         self._reconciler = Reconciler(self._records, means.clock, means.chance.bytes)
         sink = HostSink(self._records, means.clock, means.chance.bytes)
-        self.follower = Follower(means.bus, ("host",), sink, room="network")
+        self.follower = Follower(means.bus, ("host",), sink, room="network", cluster=store.owner.cluster)
         self._subscriptions: list[Subscription] = []
         self._cluster = store.owner.cluster
         self.tasks = Tasks("network")
@@ -52,10 +52,12 @@ class NetworkWorker:
         """Hears hosts, builds and questions, and checks the records."""
         await self._desk.open()
         await self.follower.open()
-        bus = self._means.bus
+        bus, cluster = self._means.bus, self._cluster
+        asked = (subjects.ask_network(cluster), subjects.ask_network(cluster, cluster))
+        sent = (subjects.build_network(cluster), subjects.build_network(cluster, cluster))
         self._subscriptions = [
-            await self._desk.serve(subjects.ask_network(self._cluster), NetworkQuestion, self._answer, GROUP),
-            await talk.hear(bus, subjects.build_network(self._cluster), Build, self._take_build, GROUP),
+            *[await self._desk.serve(one, NetworkQuestion, self._answer, GROUP) for one in asked],
+            *[await talk.hear(bus, one, Build, self._take_build, GROUP) for one in sent],
         ]
         look = self._desk.watchdog.watched("reconcile", self._reconcile)
         self.tasks.start("reconcile", periodically(self._means.clock.clock.sleep, RECONCILE_PERIOD_S, look))

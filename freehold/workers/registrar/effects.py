@@ -154,7 +154,9 @@ async def send_back(means: Means, admission: Admission) -> None:
         deed=admission.deed,
         restore=True,
     )
-    await talk.say(means.bus, subjects.build_network(admission.deed.cluster), build)
+    await talk.say(
+        means.bus, subjects.build_network(admission.deed.cluster, means.beyond(admission.deed.cluster)), build
+    )
 
 
 async def carry_delete(means: Means, admission: Admission) -> None:
@@ -170,4 +172,5 @@ async def carry_delete(means: Means, admission: Admission) -> None:
         deed=admission.deed.number,
         unless_run=not admission.delete_urn,
     )
-    await talk.ask(means.bus, subjects.ask_host(admission.deed.host), delete, Done, ASK_HOST_DEADLINE_S)
+    subject = subjects.ask_host(admission.deed.host, means.beyond(admission.deed.cluster))
+    await talk.ask(means.bus, subject, delete, Done, ASK_HOST_DEADLINE_S)

@@ -106,15 +106,15 @@ class RegistrarWorker:
 
     async def _listen(self) -> None:
         shard = self._store.owner.shard
-        served: list[tuple[str, Any, Callable[[Any], str] | None]] = [
+        served: list[tuple[str, Any, Callable[[Any, str], str] | None]] = [
             (subjects.ask_shard(shard), RegistrarQuestion, None),
             (subjects.ask_ledger(shard, "scheduler"), SchedulerNotice, None),
             (subjects.ask_ledger(shard, "image"), GiveUp, None),
             (subjects.ask_ledger(shard, "network"), NetworkNotice, None),
             (
-                subjects.ask_ledger_as_host(shard, "*"),
+                subjects.ask_ledger_as_hosts(shard),
                 HostNotice,
-                lambda question: subjects.ask_ledger_as_host(shard, question.host),
+                lambda question, asked: subjects.of_store(asked, question.host),
             ),
         ]
         self._subscriptions = [

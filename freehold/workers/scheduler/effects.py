@@ -18,7 +18,8 @@ async def record_deed(means: Means, deed: Deed) -> Deed:
 async def pass_on(means: Means, build: Build) -> None:
     """Sends a build with its deed to the cluster's network worker."""
     assert build.deed is not None
-    await talk.say(means.bus, subjects.build_network(build.deed.cluster), build)
+    cluster = build.deed.cluster
+    await talk.say(means.bus, subjects.build_network(cluster, means.beyond(cluster)), build)
 
 
 async def give_up(means: Means, build: Build, fault: Fault) -> None:

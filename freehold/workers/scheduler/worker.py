@@ -96,8 +96,9 @@ class SchedulerWorker:
         if placed is None:
             raise NotFound(f"Instance {question.guest} could not be found on any host.")
         answer: type[Word] = ConsoleOutput if isinstance(question, ConsoleLog) else Done
+        subject = subjects.ask_host(placed[0], self._means.beyond(placed[1]))
         try:
-            return await talk.ask(self._means.bus, subjects.ask_host(placed[0]), question, answer, COMMAND_DEADLINE_S)
+            return await talk.ask(self._means.bus, subject, question, answer, COMMAND_DEADLINE_S)
         except NoAnswer as error:
             raise NoAnswer(
                 f"The host of instance {question.guest} doesn't answer. "

@@ -11,7 +11,7 @@ from freehold.bus import passports
 from freehold.runtime.chance import SeededChance
 from freehold.runtime.keys import SigningKey
 from freehold.runtime.tasks import offload_inline
-from freehold.vocabulary.machine import mac
+from freehold.vocabulary.machine import Passported, mac
 from freehold.vocabulary.secret import Secret
 from freehold.workers.base import Means
 from freehold.workers.directory.records import Records
@@ -54,7 +54,8 @@ async def test_a_machine_is_let_in_listed_and_shut_out(api: Api, directory: Reco
     assert form == "fh1"
     reply = await api.nobody.post(MACHINES, taken_up(number, secret))
     assert reply.status == 201
-    passport = passports.opened_passport(base64.b64decode(reply.json["machine"]["passport"]), bytes.fromhex(authority))
+    papers = passports.read_papers(Passported(papers=base64.b64decode(reply.json["machine"]["papers"])))
+    passport = passports.opened_passport(papers.passport, bytes.fromhex(authority))
     assert passport is not None and (passport.name, passport.key) == ("h1", KEY.public)
     assert (await api.admin.ask("DELETE", f"{MACHINES}/{passport.machine}")).status == 204
     (machine,) = (await api.admin.get(MACHINES)).json["machines"]

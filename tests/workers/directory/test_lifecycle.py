@@ -43,7 +43,16 @@ def test_an_invitation_says_what_its_machine_may_be() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"roles": ()}, {"roles": ("king",)}, {"name": ""}, {"name": "a\0b"}, {"cluster": ""}, {"life_s": 0.0}],
+    [
+        {"roles": ()},
+        {"roles": ("king",)},
+        {"name": ""},
+        {"name": "a\0b"},
+        {"cluster": ""},
+        {"cluster": "c.>"},
+        {"cluster": "*"},
+        {"life_s": 0.0},
+    ],
     ids=str,
 )
 def test_an_invitation_that_makes_no_sense_is_refused(changes: dict[str, Any]) -> None:
@@ -111,3 +120,26 @@ def test_who_is_barred_gets_no_passport_and_is_named_until_the_last_has_ended() 
             lifecycle.renewed(machine, MachineRequest(key=bytes(32)), NOW)
     assert lifecycle.still_barred([known, shut_out], NOW) == ("m",)
     assert lifecycle.still_barred([shut_out], later(2)) == ()
+
+
+def test_every_key_of_who_was_shut_out_is_refused_until_its_last_passport_ends() -> None:
+    first = replace(KNOWN, key=b"1", expires_ms=unix_ms(NOW) + 5000)
+    second = lifecycle.renewed(first, MachineRequest(key=b"2"), NOW)
+    third = lifecycle.renewed(second, MachineRequest(key=b"3"), later(4))
+    again = lifecycle.renewed(third, MachineRequest(key=b"3"), later(4))
+    assert [key.key for key in again.earlier] == [b"1", b"2"] and again.key == b"3"
+    assert lifecycle.refused_keys([again], NOW) == {}
+    shut_out = lifecycle.barred(again, later(4))
+    assert lifecycle.refused_keys([shut_out], later(4)) == {
+        b"1": first.expires_ms,
+        b"2": second.expires_ms,
+        b"3": third.expires_ms,
+    }
+    assert set(lifecycle.refused_keys([shut_out], later(6))) == {b"2", b"3"}
+    assert [key.key for key in lifecycle.renewed(third, MachineRequest(key=b"4"), later(6)).earlier] == [b"2", b"3"]
+
+
+def test_of_very_many_keys_those_that_were_shut_out_last_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "REFUSED_MAX", 2)
+    known = [replace(KNOWN, key=b"%d" % n, expires_ms=unix_ms(NOW) + 1000, barred=n) for n in (1, 3, 2)]
+    assert set(lifecycle.refused_keys(known, NOW)) == {b"3", b"2"}

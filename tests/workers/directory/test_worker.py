@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from freehold.bus import passports, subjects, talk
-from freehold.runtime.keys import SigningKey
+from freehold.bus import passports, subjects, talk, tickets
+from freehold.runtime.keys import SigningKey, opened
 from freehold.store.database import Store
 from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.errors import Conflict, NotFound, Unauthorized
 from freehold.vocabulary.machine import (
+    PASSPORT_LIFE_S,
     Bar,
     Barred,
     Enroll,
@@ -20,7 +21,9 @@ from freehold.vocabulary.machine import (
     Passport,
     Passported,
     Renew,
+    Roll,
     mac,
+    route_key,
 )
 from freehold.workers.directory.records import Records
 from freehold.workers.directory.worker import DirectoryWorker
@@ -46,19 +49,20 @@ class Bench:
         await self.worker.close()
         await self.store.close()
 
-    async def invite(self, name: str = "h1") -> Invited:
-        asked = Invite(name=name, roles=("host",), cluster="c")
+    async def invite(self, name: str = "h1", roles: tuple[str, ...] = ("host",), cluster: str = "c") -> Invited:
+        asked = Invite(name=name, roles=roles, cluster=cluster)
         return await talk.ask(self.bus, subjects.ASK_DIRECTORY, asked, Invited)
 
     async def enroll(self, invited: Invited, key: SigningKey, store: str = "s1", proof: str = "") -> Passport:
         request = passports.machine_request(key, (store,), proof or invited.id)
         asked = Enroll(invitation=invited.id, request=request, mac=mac(invited.secret, request))
         answer = await talk.ask(self.bus, subjects.ASK_DIRECTORY, asked, Passported)
-        assert answer.mac == mac(invited.secret, answer.passport)
+        assert answer.mac == mac(invited.secret, answer.papers)
         return self.opened(answer)
 
     def opened(self, answer: Passported) -> Passport:
-        passport = passports.opened_passport(answer.passport, self.authority.public)
+        self.papers = passports.read_papers(answer)
+        passport = passports.opened_passport(self.papers.passport, self.authority.public)
         assert passport is not None
         return passport
 
@@ -163,3 +167,39 @@ async def test_invitations_that_are_over_are_forgotten(bench: Bench) -> None:
     await turns()
     bench.clock.move(3)
     await until(lambda: Records(bench.store).invitation(invited.id) is None)
+
+
+async def test_a_ticket_goes_with_each_passport_and_a_roll_with_a_brokers(bench: Bench) -> None:
+    first, second = bench.key(), bench.key()
+    machine = (await bench.enroll(await bench.invite(), first)).machine
+    host = bench.papers
+    assert host.ticket.count(".") == 2 and host.broker is None
+    await bench.renew(machine, first, second)
+    assert bench.papers.ticket not in ("", host.ticket)
+
+    invited = await bench.invite("b1", roles=("broker",), cluster="c1")
+    await bench.enroll(invited, bench.key(), store="none")
+    broker = bench.papers.broker
+    assert broker is not None and broker.roll.accounts[0][0] == tickets.account(bench.authority.public)
+    route = opened(route_key(invited.secret), broker.route)
+    assert route.decode() == tickets.route_password(bench.authority, "c1").reveal()
+
+
+async def test_servers_are_told_at_once_and_again_whose_tickets_they_dont_take(bench: Bench) -> None:
+    rolls: list[Roll] = []
+
+    async def hear(roll: Roll) -> None:
+        rolls.append(roll)
+
+    first, second = bench.key(), bench.key()
+    machine = (await bench.enroll(await bench.invite(), first)).machine
+    await bench.renew(machine, first, second)
+    await talk.hear(bench.bus, subjects.ROLL, Roll, hear)
+    await bench.bar(machine)
+    await until(lambda: rolls)
+    ends_ms = bench.clock.unix_ms() + round(PASSPORT_LIFE_S * 1000)
+    refused = {first.public: ends_ms, second.public: ends_ms}
+    assert rolls[0].accounts == tickets.roll(bench.authority, refused, 1).accounts
+    bench.clock.move(3)
+    await until(lambda: len(rolls) > 1)
+    assert rolls[-1].accounts == rolls[0].accounts and rolls[-1].time > rolls[0].time

@@ -143,7 +143,7 @@ class Bench:
             return IntentList(intents=tuple(self._intent(guest) for guest in question.guests))
 
         self.registrar, *self.others = [
-            await talk.serve(self.bus, subjects.ask_ledger_as_host(shard, "*"), LedgerNotice, answer, "registrar")
+            await talk.serve(self.bus, subjects.ask_ledger_as_hosts(shard), LedgerNotice, answer, "registrar")
             for shard in self.means.shards.all()
         ]
 
