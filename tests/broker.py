@@ -1,5 +1,6 @@
 """A real server of the bus that lets in by tickets, and machines that have some."""
 
+import ssl
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -84,11 +85,13 @@ class Server:
     place: Place
     driver: NatsServer
     someone: Someone | None = None
+    tls: ssl.SSLContext | None = None
+    """What its machines check it with."""
     buses: list[NatsBus] = field(default_factory=list)
 
     @property
     def url(self) -> str:
-        return f"nats://{self.place.listen}"
+        return f"{'nats' if self.tls is None else 'tls'}://{self.place.listen}"
 
     async def start(self) -> None:
         await self.driver.start(lifecycle.files(self.place, self.authority.keys(self.someone), self.driver.folder))
@@ -99,7 +102,7 @@ class Server:
 
     def bus(self, someone: Someone, **more: Any) -> NatsBus:
         """A connection that begins."""
-        place = NatsPlace((self.url,), inbox=tickets.inbox(someone.passport), identity=someone.identity)
+        place = NatsPlace((self.url,), tls=self.tls, inbox=tickets.inbox(someone.passport), identity=someone.identity)
         bus = NatsBus(place, SystemClock(), SystemChance(), CARRIED_BYTES_MAX)
         self.buses.append(bus)
         bus.open()
@@ -118,11 +121,13 @@ class Server:
 
 
 @asynccontextmanager
-async def server(authority: Authority, someone: Someone | None = None, **place: Any) -> AsyncIterator[Server]:
+async def server(
+    authority: Authority, someone: Someone | None = None, tls_context: ssl.SSLContext | None = None, **place: Any
+) -> AsyncIterator[Server]:
     """A server that takes connections until the test ends."""
     with tempfile.TemporaryDirectory(prefix="freehold-broker-") as folder:
         at = Place(**{"name": f"s{free_port()}", "cluster": CENTRE, "listen": f"127.0.0.1:{free_port()}"} | place)
-        made = Server(authority, at, NatsServer(Path(folder)), someone)
+        made = Server(authority, at, NatsServer(Path(folder)), someone, tls_context)
         await made.start()
         try:
             yield made

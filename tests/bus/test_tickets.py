@@ -1,8 +1,11 @@
 """What servers let in, say and hear, by tickets that are made of the table: on a real server."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -17,7 +20,9 @@ from freehold.runtime.clock import SystemClock
 from freehold.runtime.keys import SigningKey
 from freehold.vocabulary.errors import NoAnswer
 from freehold.vocabulary.shards import SHARDS_MAX, Shards
+from freehold.workers.broker.lifecycle import Tls
 from tests.broker import Authority, Server, Someone, server
+from tests.certificates import made
 from tests.nats_server import free_port, nats_server
 from tests.owners import until
 
@@ -330,3 +335,66 @@ async def test_a_server_that_is_barred_is_cut_off_with_all_its_cluster(linked: t
     await host.publish("freehold.event.c1.host.h", b"")
     await settled(control, heard)
     assert heard == ["freehold.hello"]
+
+
+async def test_three_servers_of_the_centre_and_a_linked_one_are_one_bus_over_tls(tmp_path: Path) -> None:
+    ca, certificate, key = (str(path) for path in made(tmp_path))
+    tls, authority = Tls(certificate, key, ca), Authority()
+    context = ssl.create_default_context(cafile=ca)
+    routes = [f"127.0.0.1:{free_port()}" for _ in range(3)]
+    links = [f"127.0.0.1:{free_port()}" for _ in range(3)]
+    async with AsyncExitStack() as stack:
+
+        async def serve(someone: Someone | None = None, **place: Any) -> Server:
+            return await stack.enter_async_context(server(authority, someone, tls=tls, tls_context=context, **place))
+
+        centre = [
+            await serve(route_listen=here, routes=tuple(one for one in routes if one != here), link_listen=link)
+            for here, link in zip(routes, links, strict=True)
+        ]
+        broker = authority.machine("b1", "broker", cluster="c1")
+        own = await serve(broker, cluster="c1", hub=tuple(f"tls://{link}" for link in links), ca=ca)
+        reader = await centre[0].let_in(authority.machine("r", "api", "directory"))
+        speakers = [
+            await centre[2].let_in(authority.machine("h2", "host")),
+            await own.let_in(authority.machine("h3", "host", cluster="c1")),
+        ]
+        for speaker in speakers:
+            await until_linked(reader, speaker, await heard_by(speaker, SETTLED))
+        heard = await heard_by(reader, "freehold.event.>")
+        for speaker, subject in zip(speakers, ("default.host.h2", "c1.host.h3"), strict=True):
+            await speaker.publish(f"freehold.event.{subject}", b"")
+        await until(lambda: len(heard) == 2)
+        await centre[0].driver.close()
+        await until(lambda: not reader.is_connected)
+        assert all(speaker.denied == 0 for speaker in speakers)
+
+
+@pytest.mark.parametrize("knows", [False, True], ids=["guesses", "knows"])
+async def test_only_who_knows_the_route_password_is_a_server_among_them(knows: bool) -> None:
+    """What comes from a server of the cluster is held to no ticket: one that knows it says what it likes."""
+    authority, here, there = Authority(), f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    password = authority.keys().route.reveal() if knows else "guessed"
+    config = f"""
+        accounts {{ {tickets.account(authority.key.public)}: {{ users: [ {{ user: u, password: p }} ] }} }}
+        no_auth_user: u
+        cluster {{ name: default, listen: "{there}", routes: ["nats://freehold:{password}@{here}"] }}
+        """
+    async with server(authority, route_listen=here) as good, nats_server(config) as bad:
+        reader = await good.let_in(authority.machine("r", "api", "directory"))
+        heard = await heard_by(reader, "freehold.event.>")
+        bus = NatsBus(NatsPlace((bad.url,)), SystemClock(), SystemChance(), CARRIED_BYTES_MAX)
+        bus.open()
+        await bus.connected()
+
+        def said_or_turned_away() -> bool:
+            return bool(heard) or any(
+                "uthorization" in words or "uthentication" in words for words in good.driver.words
+            )
+
+        async with asyncio.timeout(20):
+            while not said_or_turned_away():
+                await bus.publish("freehold.event.default.host.x", b"")
+                await asyncio.sleep(0.05)
+        await bus.close()
+        assert bool(heard) is knows

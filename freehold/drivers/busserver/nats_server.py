@@ -28,7 +28,7 @@ _VERSION: Final = re.compile(r"v(\d+)\.(\d+)")
 _LINE: Final = re.compile(r"^\[\d+\] \S+ \S+ \[(\w{3})\] (.*)$")
 _LINK: Final = re.compile("(?i)leafnode connection (created|closed)|route connection (created|closed)")
 """What an operator wants to know though nothing is wrong with the server."""
-_DENIED: Final = " Violation - "
+_DENIED: Final = re.compile(r" Violation - |- authentication error")
 _READY: Final = "Server is ready"
 _CHANGED: Final = "Reloaded server configuration"
 _UNCHANGED: Final = "Failed to reload"
@@ -55,7 +55,8 @@ class NatsServer:
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
         self._denied = 0
-        self._words: deque[str] = deque(maxlen=WORDS_MAX)
+        self.words: deque[str] = deque(maxlen=WORDS_MAX)
+        """The last that it said."""
         self._heard: dict[str, asyncio.Event] = {}
 
     @property
@@ -70,7 +71,7 @@ class NatsServer:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         await self._end_left()
         self._write(files)
-        self._words.clear()
+        self.words.clear()
         self._process = await asyncio.create_subprocess_exec(
             *(found, "-c", str(self._folder / CONFIGURATION), "-P", str(self._folder / _PID)),
             stdin=asyncio.subprocess.DEVNULL,
@@ -203,21 +204,21 @@ class NatsServer:
     def _hear(self, line: str) -> None:
         known = _LINE.match(line)
         level, said = (known[1], known[2]) if known else ("", line)
-        self._words.append(said)
+        self.words.append(said)
         for words, event in self._heard.items():
             if words in said:
                 event.set()
-        if _DENIED in said:  # a machine can make as many of these as it likes: not each becomes a line of our log
+        if _DENIED.search(said):  # anybody can make as many of these as he likes: not each becomes a line of our log
             self._denied += 1
             if self._denied.bit_count() == 1:
-                _log.warning("the server has denied somebody a subject", words=said, denied=self._denied)
+                _log.warning("the server has denied somebody a subject, or an entry", words=said, denied=self._denied)
         elif level in ("WRN", "ERR", "FTL") or _LINK.search(said):
             _log.warning("the server says", words=said)
         else:
             _log.debug("the server says", words=said)
 
     def _said(self) -> str:
-        return "; ".join(self._words) or "nothing"
+        return "; ".join(self.words) or "nothing"
 
 
 async def _check_version(found: str) -> None:

@@ -106,3 +106,15 @@ def test_where_there_is_none_it_says_what_to_do(tmp_path: Path, monkeypatch: pyt
     here.write_text("")
     here.chmod(0o755)
     assert program() == str(here)
+
+
+async def test_who_is_denied_often_fills_no_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    port, server = free_port(), NatsServer(tmp_path)
+    await server.start({CONFIGURATION: Secret(f'listen: "127.0.0.1:{port}"\nauthorization: {{ token: "t" }}\n')})
+    for _ in range(20):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"CONNECT {}\r\n")
+        await reader.read(-1)
+        writer.close()
+    await server.close()
+    assert 3 <= capsys.readouterr().out.count("denied somebody") <= 5
