@@ -11,6 +11,7 @@ from cryptography import x509
 from freehold import assemble
 from freehold.bus import passports
 from freehold.bus.connect import connected
+from freehold.bus.passports import Identity
 from freehold.cli.check import rules
 from freehold.cli.check.finding import Finding, wrong
 from freehold.config import Settings, bus_servers, store_files
@@ -18,6 +19,7 @@ from freehold.drivers.hypervisor.interface import Facts
 from freehold.runtime import survey
 from freehold.runtime.chance import SystemChance
 from freehold.runtime.clock import SystemClock
+from freehold.runtime.keys import SigningKey
 from freehold.runtime.machine import host_name
 from freehold.runtime.tasks import offload_inline
 from freehold.store.identity import read_identity
@@ -113,10 +115,22 @@ def _passport(settings: Settings) -> Passport | None:
     return None if kept is None else passports.opened_passport(kept.passport, kept.authority)
 
 
+def _known_by(settings: Settings) -> tuple[Identity | None, Passport | None]:
+    """What this machine shows a server of the bus; nothing if it has nothing that is whole, which is found beside."""
+    try:
+        kept, passport = read_identity(settings.state), _passport(settings)
+    except FreeholdError:
+        return None, None
+    if kept is None:
+        return None, None
+    return Identity(kept.passport, SigningKey(bytes.fromhex(kept.key.reveal())), kept.ticket), passport
+
+
 async def _bus_reached(settings: Settings) -> Finding:
     said: list[str] = []
     try:
-        bus = await connected(settings, host_name(), SystemClock(), SystemChance(), said.append, signed=False)
+        known = _known_by(settings)
+        bus = await connected(settings, host_name(), SystemClock(), SystemChance(), said.append, *known)
     except FreeholdError as error:
         return rules.bus_reached("", error.message)
     server = bus.server
