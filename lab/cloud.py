@@ -50,8 +50,8 @@ class Lab:
             wires.up(self.layout)
         for running in self.running.values():
             running.configure()
-        self.start(self.control)
         wires.balance(self.control.machine, API_PORTS[:1])
+        self.start(self.control)
         rest = [running for running in self.running.values() if running is not self.control]
         for running in rest:
             self.let_in(running)

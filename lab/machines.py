@@ -27,6 +27,8 @@ class Running:
         self.machine, self.process = machine, process
         self.state, self.log = folder / process.name, folder / f"{process.name}.log"
         self._config, self._pid = folder / f"{process.name}.toml", folder / f"{process.name}.pid"
+        self._said = 0
+        """How often it had said that it is ready when it was started last."""
 
     def configure(self) -> None:
         """Writes its settings."""

@@ -83,7 +83,7 @@ def is_cut(cluster: str) -> bool:
 def balance(machine: Machine, ports: tuple[int, ...]) -> None:
     """Has `API_PORT` of a machine take its connections to `ports` by turns: a balancer that knows TCP alone."""
     places = ", ".join(f"{number} : {port}" for number, port in enumerate(ports))
-    to = f"tcp dport {API_PORT} redirect to :numgen inc mod {len(ports)} map {{ {places} }}"
+    to = f"tcp dport {API_PORT} dnat to {machine.address} : numgen inc mod {len(ports)} map {{ {places} }}"
     rules = "table ip balancer\ndelete table ip balancer\ntable ip balancer {\n" + "".join(
         f"chain {hook} {{ type nat hook {hook} priority -100; policy accept;\n {to}\n}}\n"
         for hook in ("prerouting", "output")

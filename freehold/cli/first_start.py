@@ -18,12 +18,15 @@ QCOW2_MAGIC: Final = b"QFI\xfb"
 
 
 async def furnish(admin: Admin, settings: Settings, say: Callable[[str], None]) -> None:
-    """Makes the network ``default`` and, where there is an image file, the image ``demo``."""
+    """Makes the network ``default`` and, where there is an image file, the image ``demo``: each where this process has
+    the worker for it, for others may not be there yet.
+    """
     async with Client(admin) as client:
-        await _network(client, settings.network_cidr)
-        say(f"network: default, {settings.network_cidr}")
+        if "network" in settings.roles:
+            await _network(client, settings.network_cidr)
+            say(f"network: default, {settings.network_cidr}")
         file = settings.demo_image or cached_demo_image()
-        if await asyncio.to_thread(file.is_file):
+        if "image" in settings.roles and await asyncio.to_thread(file.is_file):
             await _image(client, file)
             say(f"image: demo, from {file}")
 
