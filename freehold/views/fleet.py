@@ -48,16 +48,19 @@ class Fleet:
         cluster: str = "",
         refused: Sequence[str] = (),
         among: Sequence[str] | None = None,
+        *,
+        silent: bool = False,
     ) -> Host | None:
         """The host with the most free memory that has room for `wanted`, was heard lately and isn't `refused`; of
-        `among` only, if given. None if there is none.
+        `among` only, if given. `silent`: whether or not it was heard lately. None if there is none.
         """
         self._let_go()
         count = len(self._hosts)
         fits = self._enabled[:count].copy()
         for column, amount in zip(self._free, (wanted.vcpus, wanted.ram_mib, wanted.disk_gib), strict=True):
             fits &= column[:count] >= amount
-        fits &= self._heard_until[:count] > self._clock.monotonic_s()
+        if not silent:
+            fits &= self._heard_until[:count] > self._clock.monotonic_s()
         fits[[self._rows[store] for store in refused if store in self._rows]] = False
         if among is not None:
             outside = np.ones(count, bool)

@@ -18,6 +18,7 @@ BUILT_S = 300.0
 @pytest.mark.timeout(1800)
 async def test_everything_is_killed_and_cut_off_under_200_creates_and_deletes(lab: Lab) -> None:
     async with admin(lab) as operator:
+        await operator.raise_quota(GUESTS)
         image = await operator.image(bytes(1 << 20))
         networks = {name: await operator.network(name, name, "10.78.0.0/16") for name in ("c1", "c2")}
         load = Load(operator, image, networks, BUILT_S)

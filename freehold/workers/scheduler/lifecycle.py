@@ -3,6 +3,7 @@
 long expired                                  drop
 has a deed whose host hasn't refused          pass on to that deed's cluster (a repeat)
 a host has room                               ask for deed n+1 on it
+only hosts that aren't heard have             drop: it is sent again until its deadline
 none has                                      give up, saying what was wanted and who refused
 """
 
@@ -71,10 +72,16 @@ def decide(build: Build, fleet: Fleet, now: int, group_hosts: Sequence[str] | No
     def choose(*, refused: Sequence[str], among: Sequence[str] | None = None) -> Host | None:
         return fleet.choose(wanted(build), _cluster(build), (*refused, *apart), among)
 
+    def choose_silent(*, refused: Sequence[str], among: Sequence[str] | None = None) -> Host | None:
+        return fleet.choose(wanted(build), _cluster(build), (*refused, *apart), among, silent=True)
+
     host = groups.chosen(build, members, choose)
-    if host is None:
-        return Surrender(build, no_room(build, fleet))
-    return Place(build, _deed(build, host))
+    if host is not None:
+        return Place(build, _deed(build, host))
+    away = groups.chosen(build, members, choose_silent)
+    if away is not None:
+        return Drop(f"only hosts that aren't heard, such as {away.name}, have room; it comes again")
+    return Surrender(build, no_room(build, fleet))
 
 
 def _cluster(build: Build) -> str:

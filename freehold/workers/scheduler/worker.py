@@ -21,6 +21,8 @@ from freehold.workers.scheduler import effects
 from freehold.workers.scheduler.lifecycle import Decision, Drop, PassOn, Place, Surrender, decide, wanted
 
 COMMAND_DEADLINE_S: Final = 8.0
+FLEET_KNOWN_S: Final = 6.0
+"""After its start: by then every host has been asked, and has beaten by itself."""
 """How long a host may take to answer: less than whoever asked waits for us, so that it hears who didn't answer."""
 PLACE_TRIES_MAX: Final = 10
 """For members of a server group, when another scheduler places others; then the registrar sends the build again."""
@@ -38,10 +40,11 @@ class SchedulerWorker:
         self.follower = Follower(means.bus, ["host", "registrar"], self.fleet, "scheduler")
         self.tasks.watch(self.follower.tasks)
         self._subscriptions: list[Subscription] = []
+        self._opened_s = 0.0
 
     async def open(self) -> None:
         """Starts to follow the fleet and to decide."""
-        bus = self._means.bus
+        bus, self._opened_s = self._means.bus, self._means.clock.clock.monotonic_s()
         await self.follower.open()
         self._subscriptions = [
             await talk.hear(bus, subjects.BUILD_SCHEDULER, Build, self._take, group="scheduler"),
@@ -64,11 +67,17 @@ class SchedulerWorker:
                 _log.info("build dropped", guest=build.guest, why=why)
             case PassOn():
                 await effects.pass_on(self._means, build)
+            case Surrender() if self._is_new():
+                _log.info("build dropped: not all hosts are known yet, and it comes again", guest=build.guest)
             case Surrender(fault=fault):
                 await effects.give_up(self._means, build, fault)
             case Place():
                 self.fleet.promise(build.guest, decision.deed.host, wanted(build))
                 self.tasks.start("place", self._place(decision, tries))
+
+    def _is_new(self) -> bool:
+        """Whether it has come so lately that a host may not have said yet that it is there."""
+        return self._means.clock.clock.monotonic_s() < self._opened_s + FLEET_KNOWN_S
 
     async def _place(self, place: Place, tries: int) -> None:
         try:

@@ -24,8 +24,8 @@ FLAVOR = Flavor(id="f", name="tiny", vcpus=2, ram_mib=512, disk_gib=3, ephemeral
 SMALL, LARGE = a_host("small", ram_mib=1024), a_host("large", ram_mib=4096, cluster="d")
 
 
-def fleet_of(*hosts: Host) -> Fleet:
-    fleet = Fleet(HybridClock(HandClock()))
+def fleet_of(*hosts: Host, clock: HandClock | None = None) -> Fleet:
+    fleet = Fleet(HybridClock(clock or HandClock()))
     for host in hosts:
         owner, position = Owner(store=host.id, role="host", cluster=host.cluster), Position(epoch="e", seq=1)
         change = put(host.id, host)
@@ -125,3 +125,12 @@ def test_a_host_that_is_not_on_a_physical_network_is_not_asked() -> None:
     assert placed(build(ties=Ties(physical=("lab",))), on, off).deed.host == "off"
     assert placed(build(ties=Ties(physical=("lab", "public"))), on, off).deed.host == "on"
     assert "on physical network public" in fault_of(build(ties=Ties(physical=("public",))), off)
+
+
+def test_a_build_waits_for_hosts_that_have_room_and_arent_heard() -> None:
+    clock = HandClock()
+    fleet = fleet_of(LARGE, clock=clock)
+    clock.move(60)
+    assert isinstance(decide(build(), fleet, NOW), Drop)
+    assert isinstance(decide(build(zone="elsewhere"), fleet, NOW), Surrender)
+    assert isinstance(decide(build(refused=("large",)), fleet, NOW), Surrender)

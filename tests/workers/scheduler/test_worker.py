@@ -19,7 +19,7 @@ from freehold.vocabulary.request import Build, GiveUp, RecordDeed
 from freehold.vocabulary.units import clock_time
 from freehold.vocabulary.word import Word
 from freehold.workers.registrar import lifecycle as ledger
-from freehold.workers.scheduler.worker import COMMAND_DEADLINE_S, SchedulerWorker
+from freehold.workers.scheduler.worker import COMMAND_DEADLINE_S, FLEET_KNOWN_S, SchedulerWorker
 from tests.owners import HandClock, a_build, a_deed, a_host, means_of, turns, until
 
 
@@ -105,6 +105,7 @@ class Around:
 async def around() -> AsyncIterator[Around]:
     made = Around()
     await made.open()
+    made.clock.move(FLEET_KNOWN_S)
     yield made
     await made.close()
 
@@ -172,6 +173,17 @@ async def test_what_no_host_can_take_is_given_up(around: Around) -> None:
     (given_up,) = around.asked
     assert isinstance(given_up, GiveUp)
     assert (given_up.guest, given_up.deed, given_up.fault.code) == ("g", 1, "NoRoom")
+
+
+async def test_one_that_has_just_come_gives_nothing_up() -> None:
+    around = Around()
+    await around.open()
+    await around.build()
+    assert not around.asked, "hosts may not have said yet that they are there"
+    around.clock.move(FLEET_KNOWN_S)
+    await around.build()
+    assert [type(question) for question in around.asked] == [GiveUp]
+    await around.close()
 
 
 async def test_what_is_late_is_dropped(around: Around) -> None:
