@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from lab.cloud import Lab
 from lab.layout import CLUSTERS
@@ -62,7 +63,7 @@ class Tenants:
     image: str
 
 
-@pytest.fixture(scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def tenants(lab: Lab) -> AsyncIterator[Tenants]:
     async with admin(lab) as operator:
         image = await operator.image(demo_image())

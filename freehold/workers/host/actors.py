@@ -47,8 +47,10 @@ class Gate:
         """Set when the shard has said what was decided about its guests here: only then are they started."""
         self.machine_restarted = False
         """The machine has restarted, and its guests that ran haven't been told: their power means nothing yet."""
-        self.lost: dict[str, None] = {}
-        """Its guests that are here and have no record yet: their room is taken, though it can't be counted."""
+        self.lost: dict[str, bool] = {}
+        """Its guests that are here and have no record yet: their room is taken, though it can't be counted. False: it
+        can't be seen whether they are.
+        """
 
 
 class Actors:
@@ -87,8 +89,12 @@ class Actors:
         return all(gate.cleared.is_set() and not gate.lost for gate in self.gates)
 
     def is_lost(self, guest: str) -> bool:
-        """Whether a guest is here and has no record yet."""
+        """Whether a guest may be here, and has no record yet."""
         return any(guest in gate.lost for gate in self.gates)
+
+    def is_surely_lost(self, guest: str) -> bool:
+        """Whether a guest is here and has no record yet."""
+        return any(gate.lost.get(guest, False) for gate in self.gates)
 
     def take(self, guest: str, message: Message, cause: str = "") -> Position | None:
         """Decides and stages; None if nothing changes. Raises Conflict for a command that the state doesn't allow."""
@@ -223,13 +229,13 @@ class Actors:
                 self.take_power(guest, PowerSeen(power, since=before.updated))
                 return
 
-    async def is_here(self, guest: str) -> bool:
-        """Whether there is anything of a guest on this machine, or it can't be known."""
+    async def is_here(self, guest: str) -> bool | None:
+        """Whether there is anything of a guest on this machine; None if it can't be known."""
         try:
             return await self._hypervisor.power(guest) is not Power.ABSENT
         except FreeholdError as error:
             _log.warning("a guest's power can't be asked for", guest=guest, error=error.message)
-            return True
+            return None
 
     async def face_restart(self, guest: str) -> bool:
         """Has the record of a guest that ran before the machine restarted say what has become of it.

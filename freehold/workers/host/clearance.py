@@ -97,24 +97,26 @@ class Clearance:
     async def _look_for_lost(self, shard: int) -> None:
         """Says which guests were seen here that this disk knows nothing of: it was put back to an old copy."""
         host, after, more = self._records.store.id, "", True
-        found: dict[str, None] = {}
+        found: dict[str, bool] = {}
         while more:
             page = await self._sure(shard, DeedsOf(host=host, after=after), DeedPage)
-            lost = [deed.guest for deed in page.deeds if await self._is_lost(deed, page.unseen)]
+            here = {deed.guest: await self._is_lost(deed, page.unseen) for deed in page.deeds}
+            lost = [guest for guest, is_lost in here.items() if is_lost is not False]
             if lost:
                 _log.error("guests that were here have no record here any more; the registrar is told", guests=lost)
                 await self._sure(shard, Lost(host=host, guests=tuple(lost)), Done)
-            found |= dict.fromkeys(lost)
+            found |= {guest: here[guest] is True for guest in lost}
             more = page.more
             after = page.deeds[-1].guest if page.deeds else after
-        self._actors.gates[shard].lost = {guest: None for guest in found if self._records.guest(guest) is None}
+        self._actors.gates[shard].lost = {guest: found[guest] for guest in found if self._records.guest(guest) is None}
 
-    async def _is_lost(self, deed: Deed, unseen: frozenset[str]) -> bool:
+    async def _is_lost(self, deed: Deed, unseen: frozenset[str]) -> bool | None:
+        """None: it can't be known."""
         refusal = self._records.refusal(deed.guest)
         if self._records.guest(deed.guest) is not None or (refusal is not None and refusal.deed >= deed.number):
             return False
         # A build that is on its way isn't lost, unless it was here before, and this disk went back before it was told.
-        return deed.guest not in unseen or await self._actors.is_here(deed.guest)
+        return True if deed.guest not in unseen else await self._actors.is_here(deed.guest)
 
     async def _asked(self, shard: int, guests: list[str]) -> IntentList:
         return await self._sure(shard, Intents(host=self._records.store.id, guests=tuple(guests)), IntentList)

@@ -163,6 +163,16 @@ class HostWorker:
         self._filters.adopt(wiring for guest in guests for wiring in guest.ports if wiring.port in plugged & keep)
         await self._fabric.serve_metadata(MetadataService(self._job_of_port))
 
+    async def _take_up_ports_of(self, guest: Guest) -> None:
+        """The ports of a guest whose record is back, which were plugged all the time, are followed again."""
+        try:
+            plugged = await self._fabric.plugged()
+            ports = [port for port in guest.ports if port.port in plugged and self._records.guest_of_port(port.port)]
+            if ports:
+                await self._filters.begin(ports)
+        except FreeholdError as error:
+            _log.error("a restored guest's ports aren't followed", guest=guest.id, error=error.message)
+
     async def _spared_ports(self, guests: list[Guest]) -> frozenset[str]:
         """What is plugged, if it may belong to a guest that runs here without a record."""
         try:
@@ -188,7 +198,7 @@ class HostWorker:
 
     async def _take_build(self, build: Build) -> None:
         """The refusal or the guest's record is the answer: it is told when it is on disk."""
-        if not build.restore and not self._actors.knows_room() and not self._actors.is_lost(build.guest):
+        if not build.restore and not self._actors.knows_room() and not self._actors.is_surely_lost(build.guest):
             # Only who knows what is here knows what room there is. The build comes again.
             _log.info("build not taken yet", guest=build.guest, urn=build.urn)
             return
@@ -203,6 +213,8 @@ class HostWorker:
                 self._records.keep_claim(guest, secret, action)
                 self._actors.gate(guest.project).lost.pop(guest.id, None)
                 self._actors.wake(guest.id)
+                if power is not Power.ABSENT or build.restore:
+                    self.tasks.start("ports of a restored guest", self._take_up_ports_of(guest))
             case Refused(refusal=refused):
                 _log.info("build refused", guest=build.guest, reason=refused.fault.message)
                 self._records.keep_refusal(refused)

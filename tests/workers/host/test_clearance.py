@@ -285,6 +285,24 @@ async def test_a_guest_that_was_never_told_of_keeps_its_room_on_a_new_disk(bench
     bench.check()
 
 
+async def test_a_build_that_may_be_here_takes_no_room_that_a_lost_guest_has(bench: Bench) -> None:
+    await bench.send(bench.build(OTHER, spec=a_spec(4096)))
+    await bench.until(lambda: bench.state(OTHER) is S.RUNNING)
+    await bench.kill()
+    bench.lose_store()
+    deed, lost = bench.build().deed, bench.build(OTHER).deed
+    assert deed is not None and lost is not None
+    bench.deeds, bench.unseen = [deed, lost], frozenset({GUEST})
+    bench.hypervisor.fail("power", Unavailable("the machine is busy"))
+    await bench.open()
+    await bench.send(bench.build(spec=a_spec(4096)))
+    assert bench.guests() == {}, "whether it is here couldn't be seen, and what the other takes isn't known"
+    bench.intents[OTHER] = Intent(guest=OTHER, deed=lost)
+    await bench.send(bench.build(OTHER, spec=a_spec(4096)))
+    assert bench.guests() == {OTHER: S.RUNNING}
+    bench.check()
+
+
 async def test_a_build_that_is_on_its_way_holds_up_no_other(bench: Bench) -> None:
     await bench.kill()
     build = bench.build()
