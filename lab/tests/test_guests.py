@@ -24,7 +24,7 @@ LOOKS = """#!/bin/sh
 while :; do
   for to in {targets}; do
     ping -c 1 -W 2 $to >/dev/null 2>&1 && echo "PING $to" >/dev/ttyS0
-    echo "HTTP $to $(wget -q -T 3 -O - http://$to/ 2>/dev/null)" >/dev/ttyS0
+    echo "HTTP $to $(timeout 3 wget -q -O - http://$to/ 2>/dev/null)" >/dev/ttyS0
   done
   echo "ROUND" >/dev/ttyS0
   sleep 1
