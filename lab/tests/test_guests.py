@@ -1,6 +1,7 @@
 """Real guests on real hosts: a network goes on from host to host within its tenant, and a guest that lies is silent."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,13 +18,14 @@ BOOT_S = 400.0
 """Ten guests at once, on a machine without KVM and with two processors."""
 SEEN_S = 120.0
 CIDR = "10.77.0.0/24"
-SHARED, OTHER = "10.77.0.50", "10.77.0.60"
-"""An address that both tenants have, and one that only the first has."""
+SHARED, OTHER, TARGET = "10.77.0.50", "10.77.0.60", "10.77.0.70"
+"""An address that both tenants have, one that only the first has, and one that somebody pretends to have."""
 
 LOOKS = """#!/bin/sh
 while :; do
   for to in {targets}; do
     ping -c 1 -W 2 $to >/dev/null 2>&1 && echo "PING $to" >/dev/ttyS0
+    awk -v to="$to" '$1 == to {{print "AT " to " " $4}}' /proc/net/arp >/dev/ttyS0
     echo "HTTP $to $(timeout 3 wget -q -O - http://$to/ 2>/dev/null)" >/dev/ttyS0
   done
   echo "ROUND" >/dev/ttyS0
@@ -152,23 +154,28 @@ async def rounds(person: Person, guest: str) -> str:
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_guest_that_lies_about_who_it_is_is_silent(tenants: Tenants) -> None:
     person, network = tenants.first, tenants.networks["first", "c1"]
-    group = await apart(person, "liars")
-    target = await person.create("target", tenants.image, [{"uuid": network, "fixed_ip": "10.77.0.70"}], group=group)
-    await person.becomes(target, "ACTIVE", BOOT_S)
-    await until(lambda: ready(person, target), BOOT_S)
-    script = LIES.format(target="10.77.0.70", stolen=SHARED)
+    group, at = await apart(person, "liars"), [{"uuid": network, "fixed_ip": TARGET}]
+    target = await person.create("target", tenants.image, at, group=group)
+    looks = LOOKS.format(targets=TARGET)
+    watcher = await person.create("watcher", tenants.image, [{"uuid": network}], looks, group=group)
+    (mac,) = {port["OS-EXT-IPS-MAC:mac_addr"] for port in await addresses(person, target)}
+    await until(lambda: says(person, watcher, f"HTTP {TARGET} hello from target"), BOOT_S)
+    script = LIES.format(target=TARGET, stolen=TARGET)
     liar = await person.create("liar", tenants.image, [{"uuid": network}], script, group=group)
     await person.becomes(liar, "ACTIVE", BOOT_S)
 
-    async def over() -> bool:
-        return "LIE over" in await person.says(liar)
-
-    await until(over, BOOT_S, lambda: liar)
-    said = [line.split() for line in (await person.says(liar)).splitlines() if line.startswith("LIE ")]
-    heard = {words[1]: words[2] for words in said if len(words) == 3}
+    await until(lambda: says(person, liar, "LIE over"), BOOT_S)
+    heard = dict(re.findall(r"LIE (\w+) (heard|silent)", await person.says(liar)))
     assert heard == {"none": "heard", "address": "silent", "mac": "silent", "again": "heard"}
-    await asyncio.gather(*(person.delete(guest) for guest in (target, liar)))
+    seen = await rounds(person, watcher)
+    assert set(re.findall(rf"AT {TARGET} ([0-9a-f:]+)", seen)) == {mac}, "nobody else was taken for the target"
+    await asyncio.gather(*(person.delete(guest) for guest in (target, watcher, liar)))
 
 
-async def ready(person: Person, guest: str) -> bool:
-    return "FREEHOLD guest ready" in await person.says(guest)
+async def addresses(person: Person, guest: str) -> list[dict[str, str]]:
+    shown = await person.becomes(guest, "ACTIVE", BOOT_S)
+    return [address for network in shown["addresses"].values() for address in network]
+
+
+async def says(person: Person, guest: str, words: str) -> bool:
+    return words in await person.says(guest)
