@@ -112,7 +112,9 @@ class Running:
         return f"\n{self.log.read_text()}".count("\nready ") if self.log.exists() else 0
 
     def _command(self, *arguments: str) -> tuple[str, ...]:
-        return ("ip", "netns", "exec", self.machine.namespace, sys.executable, "-m", "freehold", *arguments)
+        # `ip netns exec` gives mounts of its own: the next process wouldn't find the namespaces of the networks.
+        enter = f"--net={wires.NAMESPACES / self.machine.namespace}"
+        return ("nsenter", enter, sys.executable, "-m", "freehold", *arguments)
 
 
 _children: dict[int, "subprocess.Popen[bytes]"] = {}
