@@ -74,7 +74,7 @@ lab-heal:   ## mend what was cut, start what was killed
 lab-down:   ## take it down, and leave nothing behind
 	@scripts/lab down
 
-lab-test:   ## guests across hosts and tenants, and everything killed and cut off under load; half an hour
+lab-test:   ## guests across hosts and tenants, and everything killed and cut off under load; ten minutes
 	@scripts/lab-test
 
 lock:       ## make the locks again from pyproject.toml
