@@ -7,11 +7,13 @@ from typing import Final
 from freehold.bus.passports import opened_passport
 from freehold.drivers.fabric.names import namespace_prefix
 from freehold.store.identity import read_identity
+from freehold.vocabulary.ids import short
 from lab import certificates, machines, wires
 from lab.layout import API_PORT, API_PORTS, CONTROL, Layout, Machine, layout
 from lab.machines import ROOT, Running
 
 FOLDER: Final = ROOT / ".lab"
+RUNTIME: Final = Path("/run/freehold")
 URL: Final = f"http://{CONTROL}:{API_PORT}"
 _HYPERVISOR: Final = "hypervisor"
 
@@ -80,7 +82,7 @@ class Lab:
     def down(self, *, keep: bool = False) -> None:
         """Ends everything, guests too, and takes all of it away. `keep`: but the state, as after a power cut."""
         for machine in reversed(self.layout.machines):
-            machines.cut_power(machine, self.nested(machine))
+            self.cut_power(machine)
         wires.down(self.layout)
         if not keep and self.folder.exists():
             shutil.rmtree(self.folder)
@@ -91,6 +93,8 @@ class Lab:
     def cut_power(self, machine: Machine) -> None:
         """A machine stops at once, with its guests."""
         machines.cut_power(machine, self.nested(machine))
+        for store in (store for one in self.of(machine) for store in stores_of(one)):
+            shutil.rmtree(RUNTIME / short(store), ignore_errors=True)  # its /run is this machine's
 
     def power_on(self, machine: Machine) -> None:
         """It starts again, with the disk that it had."""
