@@ -17,7 +17,6 @@ ROOT: Final = Path(__file__).parents[1]
 START_S: Final = 120.0
 END_S: Final = 30.0
 POLL_S: Final = 0.1
-GUEST_COMMANDS: Final = ("qemu-system", "dnsmasq")
 
 
 class Running:
@@ -89,19 +88,12 @@ class Running:
 
     def kill(self) -> None:
         """kill -9, of it alone: guests and servers that it has started run on."""
-        self._end(signal.SIGKILL)
-
-    def stop(self) -> None:
-        """Asks it to end, and waits for that."""
-        self._end(signal.SIGTERM)
-
-    def _end(self, number: signal.Signals) -> None:
-        until = time.monotonic() + END_S
         if self.runs():
-            os.kill(self.pid(), number)
+            os.kill(self.pid(), signal.SIGKILL)
+        until = time.monotonic() + END_S
         while self.runs():
             if time.monotonic() > until:
-                os.kill(self.pid(), signal.SIGKILL)
+                raise SystemExit(f"lab: {self.process.name} doesn't end")
             time.sleep(POLL_S)
 
     def last_lines(self) -> str:
