@@ -128,6 +128,8 @@ class StoreFile:
             pass  # it was broken off, as it should be
         finally:
             self.connection.set_progress_handler(None, 0)
+            if self.connection.in_transaction:  # what should have rolled it back was broken off too
+                self.connection.execute("ROLLBACK")
 
     def position(self) -> Position:
         """Where the durable log stands, as the disk has it."""

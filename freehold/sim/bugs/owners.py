@@ -21,12 +21,6 @@ BUGS: Final = (
         "return sight.ended >= booking.deed or sight.deed >= booking.deed",
     ),
     Bug(
-        "another host's word ends a lease",
-        f"{_NETWORK}.lifecycle",
-        "    if sight.host != booking.host:\n        return False",
-        '    if sight.host == "":\n        return False',
-    ),
-    Bug(
         "an ended lease keeps its port",
         f"{_NETWORK}.lifecycle",
         '            draft.drop("port", key)',
