@@ -16,19 +16,30 @@ _OWN: Final = (
     "freehold.event.{cluster}.ROLE.{store}",
     "freehold.heartbeat.{cluster}.ROLE.{store}",
 )
-_READ: Final = "freehold.owner.*.ROLE.*"
+_READ: Final = ("freehold.owner.*.ROLE.*", "freehold.hello.ROLE")
+_READ_HERE: Final = ("freehold.owner.{cluster}.ROLE.*", "freehold.hello.ROLE.{cluster}")
+_READ_BY: Final = (
+    "freehold.owner.{cluster}.ROLE.{store}",
+    "freehold.hello.ROLE",
+    "freehold.hello.ROLE.{cluster}",
+)
+"""What an owner hears of its readers."""
+
+
+def _of(patterns: tuple[str, ...], *roles: str) -> tuple[str, ...]:
+    return tuple(pattern.replace("ROLE", role) for role in roles for pattern in patterns)
 
 
 def _owner(role: str) -> tuple[str, ...]:
-    return tuple(pattern.replace("ROLE", role) for pattern in _OWN)
+    return _of(_OWN, role)
 
 
 def _reader(*roles: str) -> tuple[str, ...]:
-    return ("freehold.hello", *(_READ.replace("ROLE", role) for role in roles))
+    return _of(_READ, *roles)
 
 
 _EVERYBODY: Final = ("freehold.ask.passport",)
-_EVERYBODY_HEARS: Final = ("freehold.barred", "freehold.hello")
+_EVERYBODY_HEARS: Final = ("freehold.barred",)
 
 SPEAKS: Final[dict[str, tuple[str, ...]]] = {
     "directory": (*_owner("directory"), "freehold.barred", "freehold.roll"),
@@ -50,15 +61,13 @@ SPEAKS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "network": (
         *_owner("network"),
-        "freehold.hello",
-        "freehold.owner.{cluster}.host.*",
+        *_of(_READ_HERE, "host"),
         "freehold.ask.ledger.*.network",
         "freehold.build.host.*",
     ),
     "host": (
         *_owner("host"),
-        "freehold.hello",
-        "freehold.owner.{cluster}.network.*",
+        *_of(_READ_HERE, "network"),
         "freehold.ask.ledger.*.host.{store}",
         "freehold.ask.ledger.*.host.{cluster}.{store}",
     ),
@@ -78,19 +87,19 @@ SPEAKS: Final[dict[str, tuple[str, ...]]] = {
 
 HEARS: Final[dict[str, tuple[str, ...]]] = {
     "directory": (
-        "freehold.owner.{cluster}.directory.{store}",
+        *_of(_READ_BY, "directory"),
         "freehold.ask.directory",
         "freehold.ask.passport",
     ),
     "registrar": (
-        "freehold.owner.{cluster}.registrar.{store}",
+        *_of(_READ_BY, "registrar"),
         "freehold.ask.registrar.*",
         "freehold.ask.ledger.>",
         "freehold.event.*.host.>",
         "freehold.heartbeat.*.host.>",
     ),
     "image": (
-        "freehold.owner.{cluster}.image.{store}",
+        *_of(_READ_BY, "image"),
         "freehold.ask.image",
         "freehold.ask.image.{store}",
         "freehold.build.image",
@@ -102,7 +111,7 @@ HEARS: Final[dict[str, tuple[str, ...]]] = {
         *(f"freehold.{what}.*.{role}.>" for what in ("event", "heartbeat") for role in ("host", "registrar")),
     ),
     "network": (
-        "freehold.owner.{cluster}.network.{store}",
+        *_of(_READ_BY, "network"),
         "freehold.ask.network.{cluster}",
         "freehold.ask.network.{cluster}.*",
         "freehold.build.network.{cluster}",
@@ -111,7 +120,7 @@ HEARS: Final[dict[str, tuple[str, ...]]] = {
         "freehold.heartbeat.{cluster}.host.>",
     ),
     "host": (
-        "freehold.owner.{cluster}.host.{store}",
+        *_of(_READ_BY, "host"),
         "freehold.ask.host.{store}",
         "freehold.ask.host.{cluster}.{store}",
         "freehold.build.host.{store}",

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 from freehold.bus.interface import BODY_BYTES_MAX, Answerer, Listener
@@ -73,6 +73,18 @@ class Ear:
         self._wake.set()
         if self._task is not asyncio.current_task():
             await asyncio.wait([self._task])
+
+
+class Waker:
+    """One who is told when there is a connection again. `among`: all of them, in order."""
+
+    def __init__(self, wake: Callable[[], None], among: "dict[Waker, None]") -> None:
+        self.wake, self._among = wake, among
+        among[self] = None
+
+    async def close(self) -> None:
+        """Is told no more."""
+        self._among.pop(self, None)
 
 
 class Mouth:

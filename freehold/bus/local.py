@@ -1,8 +1,9 @@
 """The bus within one process: direct calls, nothing to install."""
 
 import asyncio
+from collections.abc import Callable
 
-from freehold.bus.ears import Ear, Losses, Mouth, bounded
+from freehold.bus.ears import Ear, Losses, Mouth, Waker, bounded
 from freehold.bus.interface import BODY_BYTES_MAX, Answerer, Listener
 from freehold.runtime.tasks import Tasks
 from freehold.vocabulary.errors import NoAnswer
@@ -99,6 +100,10 @@ class LocalBus:
         self._mouths.append(mouth)
         self._answered_by.clear()
         return mouth
+
+    def on_reconnect(self, listener: Callable[[], None]) -> Waker:
+        """See Bus. There is nothing here that could end."""
+        return Waker(listener, {})
 
     def forget(self, subscription: "_Ear | _Mouth") -> None:
         """Takes a subscription out of the tables."""

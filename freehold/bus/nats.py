@@ -9,6 +9,7 @@ import asyncio
 import base64
 import re
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from nats.aio.subscription import Subscription as NatsSubscription
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
-from freehold.bus.ears import Ear, Losses, Mouth, bounded
+from freehold.bus.ears import Ear, Losses, Mouth, Waker, bounded
 from freehold.bus.interface import BODY_BYTES_MAX, Answerer, Listener
 from freehold.bus.passports import Identity
 from freehold.runtime.chance import Chance
@@ -141,6 +142,7 @@ class NatsBus:
         self.connections = 0
         """Connections that were made: the first, and one after each that ended."""
         self._heard: dict[_Ear | _Mouth, None] = {}
+        self._wakers: dict[Waker, None] = {}
         self._connection: _Connection | None = None
         self._up = asyncio.Event()
 
@@ -220,6 +222,9 @@ class NatsBus:
         self.connections += 1
         self._up.set()
         _log.info("connected to the bus", server=self.server)
+        if self.connections > 1:
+            for waker in list(self._wakers):
+                waker.wake()
 
     def _hear_error(self, error: str) -> None:
         if "permissions violation" not in error.lower():
@@ -337,6 +342,10 @@ class NatsBus:
         mouth = _Mouth(self, subject, answerer, group)
         await self._hear(mouth)
         return mouth
+
+    def on_reconnect(self, listener: Callable[[], None]) -> Waker:
+        """See Bus."""
+        return Waker(listener, self._wakers)
 
     async def close(self) -> None:
         """See Bus."""

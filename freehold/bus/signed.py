@@ -133,6 +133,10 @@ class SignedBus:
 
         return await self._bus.answer(subject, opened, group)
 
+    def on_reconnect(self, listener: Callable[[], None]) -> Subscription:
+        """See Bus."""
+        return self._bus.on_reconnect(listener)
+
     async def close(self) -> None:
         """See Bus."""
         await self._bus.close()

@@ -2,7 +2,8 @@
 
 freehold.event.CLUSTER.ROLE.STORE       frames of an owner                         owner -> every reader
 freehold.heartbeat.CLUSTER.ROLE.STORE   where an owner's log stands                owner -> every reader
-freehold.hello                          a reader has come: owners answer by a heartbeat   reader -> every owner
+freehold.hello.ROLE                     a reader has come: owners beat             reader -> every owner of a role
+freehold.hello.ROLE.CLUSTER             the same                                   reader -> those of a cluster
 freehold.owner.CLUSTER.ROLE.STORE       questions to an owner about its log        reader -> owner
 freehold.ask.registrar.SHARD            RegistrarQuestion                          API, registrar -> registrar
 freehold.ask.ledger.SHARD.scheduler     SchedulerNotice                            scheduler -> registrar
@@ -37,7 +38,6 @@ from freehold.vocabulary.shards import ONE_SHARD, Shards
 
 EVERY: Final = "*"
 EVENTS: Final = "freehold.event.>"
-HELLO: Final = "freehold.hello"
 HEARTBEATS: Final = "freehold.heartbeat.>"
 BARRED: Final = "freehold.barred"
 ROLL: Final = "freehold.roll"
@@ -67,6 +67,11 @@ def events_of(role: str, cluster: str = EVERY) -> str:
 def heartbeats_of(role: str, cluster: str = EVERY) -> str:
     """The heartbeats of every owner of a role."""
     return f"freehold.heartbeat.{cluster}.{role}.>"
+
+
+def hello(role: str, cluster: str = EVERY) -> str:
+    """Where a reader greets every owner of a role: an owner hears both those of its cluster and those of all."""
+    return f"freehold.hello.{role}" if cluster == EVERY else f"freehold.hello.{role}.{cluster}"
 
 
 def owner(owner: Owner) -> str:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from random import Random
 from typing import Any, Final
 
+from freehold.bus.ears import Waker
 from freehold.bus.interface import BODY_BYTES_MAX, Answerer, Listener
 from freehold.bus.local import matches
 from freehold.sim.process import Process
@@ -297,6 +298,10 @@ class Endpoint:
         mouth = _Mouth(self, subject, answerer)
         self.network.add_mouth(mouth)
         return mouth
+
+    def on_reconnect(self, listener: Callable[[], None]) -> Waker:
+        """See Bus. What is cut off here isn't told when it is mended."""
+        return Waker(listener, {})
 
     async def close(self) -> None:
         """See Bus."""

@@ -39,6 +39,8 @@ from freehold.vocabulary.errors import FreeholdError
 from freehold.vocabulary.word import Word
 
 ASK_DEADLINE_S: Final = 5.0
+ASKED_MAX: Final = 32
+"""Owners that are asked at once; the others are due."""
 HELD_MAX: Final = 1000
 """Frames and heartbeats held while their owner is asked; if the oldest are lost, that is a gap like any other."""
 
@@ -72,6 +74,9 @@ class Follower:
         self._bus, self._roles, self._sink, self._cluster = bus, tuple(roles), sink, cluster
         self.tasks = Tasks(f"{room}.follower")
         self._positions: dict[str, Position] = {}
+        self._due: dict[str, Owner] = {}
+        """Who is to be asked when it is his turn. What comes of them until then is in what they will answer."""
+        self._asking = 0
         self._held: dict[str, deque[Frame | Heartbeat]] = {}
         """What came of owners that are being asked, in order."""
         self._subscriptions: list[Subscription] = []
@@ -97,13 +102,22 @@ class Follower:
                 await talk.hear(self._bus, frames, Frame, self._on_frame, subject_of=_told_at),
                 await talk.hear(self._bus, beats, Heartbeat, self._on_heartbeat, subject_of=_beaten_at),
             ]
-        await talk.say(self._bus, subjects.HELLO, Hello())
+        self._subscriptions.append(self._bus.on_reconnect(self._greet_again))
+        await self._greet()
 
     async def close(self) -> None:
         """Hears no more."""
         for subscription in self._subscriptions:
             await subscription.close()
         await self.tasks.close()
+
+    async def _greet(self) -> None:
+        """Asks who is there. Each answers by a heartbeat, which shows whether something was missed."""
+        for role in self._roles:
+            await talk.say(self._bus, subjects.hello(role, self._cluster), Hello())
+
+    def _greet_again(self) -> None:
+        self.tasks.start("greet", self._greet())
 
     async def _on_frame(self, frame: Frame) -> None:
         self._hear(frame)
@@ -114,6 +128,8 @@ class Follower:
 
     def _hear(self, news: Frame | Heartbeat) -> None:
         held = self._held.get(news.owner.store)
+        if news.owner.store in self._due:
+            return
         if held is not None:
             held.append(news)
         elif isinstance(news, Frame):
@@ -158,12 +174,25 @@ class Follower:
         self._positions[owner.store] = position
 
     def catch_up(self, owner: Owner) -> None:
-        """Asks an owner for what it has written since, unless it is being asked."""
-        if owner.store not in self._held:
-            self._held[owner.store] = deque(maxlen=HELD_MAX)
-            self.tasks.start(f"catch up {owner.role}", self._catch_up_now(owner))
+        """Asks an owner for what it has written since, unless it is being asked: after those who are due before it, for
+        of ten thousand that come back at once only so many are asked at once as can answer in time.
+        """
+        if owner.store in self._held or owner.store in self._due:
+            return
+        self._due[owner.store] = owner
+        if self._asking < ASKED_MAX:
+            self._asking += 1
+            self.tasks.start("catch up", self._catch_up_due())
+
+    async def _catch_up_due(self) -> None:
+        try:
+            while self._due:
+                await self._catch_up_now(self._due.pop(next(iter(self._due))))
+        finally:
+            self._asking -= 1
 
     async def _catch_up_now(self, owner: Owner) -> None:
+        self._held[owner.store] = deque(maxlen=HELD_MAX)
         try:
             while not await self._next_part(owner):
                 pass

@@ -1,6 +1,7 @@
 """What every worker is handed, and how an owner tells what became durable."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -40,6 +41,9 @@ from freehold.vocabulary.shards import ONE_SHARD, Shards
 from freehold.vocabulary.word import Word
 
 HEARTBEAT_PERIOD_S: Final = 5.0
+GREETINGS_MAX: Final = 4
+"""Heartbeats within `GREETINGS_PERIOD_S`, however many readers say hello: each reaches all of them."""
+GREETINGS_PERIOD_S: Final = 1.0
 FRAME_BYTES_MAX: Final = BODY_BYTES_MAX // 2
 COMPACT_PERIOD_S: Final = 60.0
 COMPACT_GROWTH_MIN: Final = 10_000
@@ -81,6 +85,8 @@ class Desk:
         self._told = store.position()
         self._beginning = asyncio.Lock()
         self._compacted_at = 0
+        self._greeted_s: deque[float] = deque(maxlen=GREETINGS_MAX)
+        self._greeting = False
         self._subscriptions: list[Subscription] = []
 
     async def open(self) -> None:
@@ -89,7 +95,9 @@ class Desk:
         self._told = store.position()
         self._subscriptions = [
             await talk.serve(bus, subjects.owner(store.owner), OwnerQuestion, self._answer, group="owner"),
-            await talk.hear(bus, subjects.HELLO, Hello, self._greet),
+            await talk.hear(bus, subjects.hello(store.owner.role), Hello, self._greet),
+            await talk.hear(bus, subjects.hello(store.owner.role, store.owner.cluster), Hello, self._greet),
+            bus.on_reconnect(self._beat_again),
         ]
         self.tasks.start("watchdog", self.watchdog.run())
         self.tasks.start("tell", self._tell())
@@ -235,6 +243,22 @@ class Desk:
             self._compacted_at = stands
 
     async def _greet(self, _hello: Hello) -> None:
+        self._beat_again()
+
+    def _beat_again(self) -> None:
+        """Beats beside the usual times: soon, and once for all who have come."""
+        if not self._greeting:
+            self._greeting = True
+            self.tasks.start("greet", self._say_greeting())
+
+    async def _say_greeting(self) -> None:
+        clock = self._means.clock.clock
+        if len(self._greeted_s) == GREETINGS_MAX:
+            rest_s = self._greeted_s[0] + GREETINGS_PERIOD_S - clock.monotonic_s()
+            if rest_s > 0:
+                await clock.sleep(rest_s)
+        self._greeted_s.append(clock.monotonic_s())
+        self._greeting = False
         await self._say_heartbeat()
 
     async def _say_heartbeat(self) -> None:

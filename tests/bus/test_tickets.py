@@ -26,8 +26,8 @@ from tests.certificates import made
 from tests.nats_server import free_port, nats_server
 from tests.owners import until
 
-SETTLED = "freehold.hello"
-"""Everybody may hear it, and the directory, hosts and readers say it: what was said before has come when this comes."""
+SETTLED = "freehold.hello.host"
+"""Hosts hear it, and their readers say it: what was said before has come when this comes."""
 
 
 @pytest.fixture
@@ -47,11 +47,11 @@ async def heard_by(bus: NatsBus, *patterns: str) -> list[str]:
     return heard
 
 
-async def settled(speaker: NatsBus, *listeners: list[str]) -> None:
-    """All that was said before has come to who may hear it."""
-    counts = [listener.count(SETTLED) for listener in listeners]
-    await speaker.publish(SETTLED, b"")
-    await until(lambda: all(one.count(SETTLED) > before for one, before in zip(listeners, counts, strict=True)))
+async def settled(speaker: NatsBus, listener: list[str], by: str = SETTLED) -> None:
+    """All that was said before has come to who may hear it, when `by` has."""
+    count = listener.count(by)
+    await speaker.publish(by, b"")
+    await until(lambda: listener.count(by) > count)
 
 
 @pytest.mark.parametrize("role", sorted(SPEAKS))
@@ -61,19 +61,22 @@ async def test_a_role_may_say_and_hear_all_that_it_has(served: Server, role: str
     await heard_by(bus, *patterns(HEARS, someone.passport))
     for pattern in patterns(SPEAKS, someone.passport):
         await bus.publish(pattern.replace("*", "x").replace(">", "x"), b"")
-    await heard_by(bus, SETTLED)
+    heard = await heard_by(bus, "freehold.barred")
+    control = await served.let_in(served.authority.machine("d", "directory"))
+    await settled(control, heard, "freehold.barred")
     assert bus.denied == 0
 
 
 async def test_a_host_says_and_hears_nothing_that_is_anothers(served: Server) -> None:
     reader = await served.let_in(served.authority.machine("r", "api", "scheduler"))
     bad = await served.let_in(served.authority.machine("bad", "host"))
-    heard = await heard_by(reader, "freehold.event.>", "freehold.heartbeat.>", "freehold.build.scheduler", SETTLED)
+    heard = await heard_by(reader, "freehold.event.>", "freehold.heartbeat.>", "freehold.build.scheduler")
     others = ("freehold.event.default.host.good", "freehold.heartbeat.c2.host.bad", "freehold.event.default.image.bad")
     for subject in (*others, "freehold.build.scheduler", "freehold.event.default.host.bad"):
         await bad.publish(subject, b"")
-    await settled(bad, heard)
-    assert sorted(heard) == ["freehold.event.default.host.bad", SETTLED]
+    beat = "freehold.heartbeat.default.host.bad"
+    await settled(bad, heard, beat)
+    assert sorted(heard) == ["freehold.event.default.host.bad", beat]
 
     spied = await heard_by(bad, ">", "freehold.>", "freehold.ask.host.good", "_INBOX.>", "$SYS.>", SETTLED)
     scheduler = await served.let_in(served.authority.machine("s", "scheduler"))
@@ -93,9 +96,9 @@ async def test_an_answer_is_given_to_who_asked_once(served: Server) -> None:
 
     await host.answer("freehold.ask.host.h", answer, "host")
     assert await scheduler.ask("freehold.ask.host.h", b"1", 5) == b"yes: 1"
-    heard = await heard_by(scheduler, SETTLED)
+    heard = await heard_by(scheduler, "freehold.heartbeat.*.host.>")
     await host.publish(f"{tickets.inbox(served.authority.machine('s', 'scheduler').passport)}.made.up", b"")
-    await settled(host, heard)
+    await settled(host, heard, "freehold.heartbeat.default.host.h")
     assert host.denied == 1 and scheduler.denied == 0
 
 
@@ -273,14 +276,15 @@ async def fallen(linked: tuple[Server, Server], tmp_path: Path) -> AsyncIterator
 async def test_a_fallen_server_speaks_for_its_own_cluster_alone(linked: tuple[Server, Server], fallen: NatsBus) -> None:
     centre, _ = linked
     control = await centre.let_in(centre.authority.machine("r", "registrar", "scheduler", "api", "directory"))
-    heard = await heard_by(control, "freehold.event.>", "freehold.build.scheduler", "freehold.barred", SETTLED)
+    heard = await heard_by(control, "freehold.event.>", "freehold.build.scheduler", "freehold.barred")
     await until_linked(control, fallen, await heard_by(fallen, SETTLED))
     for subject in ("freehold.event.c2.host.x", "freehold.event.c1.registrar.x", "freehold.barred", "freehold.roll"):
         await fallen.publish(subject, b"")
     await fallen.publish("freehold.build.scheduler", b"")
     await fallen.publish("freehold.event.c1.host.x", b"")
-    await settled(fallen, heard)
-    assert set(heard) == {"freehold.event.c1.host.x", SETTLED}
+    last = "freehold.event.c1.host.last"
+    await settled(fallen, heard, last)
+    assert set(heard) == {"freehold.event.c1.host.x", last}
 
 
 async def test_a_fallen_server_hears_and_answers_for_its_own_cluster_alone(
@@ -326,15 +330,15 @@ async def test_a_server_that_is_barred_is_cut_off_with_all_its_cluster(linked: t
     centre, own = linked
     control = await centre.let_in(centre.authority.machine("r", "registrar", "api"))
     host = await own.let_in(centre.authority.machine("h", "host", cluster="c1"))
-    spied = await heard_by(host, "freehold.hello")
+    spied = await heard_by(host, SETTLED)
     await until_linked(control, host, spied)
     assert own.someone is not None
     centre.authority.bar(own.someone)
     await centre.tell()
-    heard = await heard_by(control, "freehold.event.>", "freehold.hello")
+    heard, own_word = await heard_by(control, "freehold.event.>"), "freehold.event.default.registrar.r"
     await host.publish("freehold.event.c1.host.h", b"")
-    await settled(control, heard)
-    assert heard == ["freehold.hello"]
+    await settled(control, heard, own_word)
+    assert heard == [own_word]
 
 
 async def test_three_servers_of_the_centre_and_a_linked_one_are_one_bus_over_tls(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from freehold.bus import subjects, talk
+from freehold.bus.ears import Waker
 from freehold.bus.local import LocalBus
 from freehold.store.database import Store, drop, put
 from freehold.store.writing import Change
@@ -19,11 +20,13 @@ from freehold.views.follower import Follower
 from freehold.vocabulary.codec import encode
 from freehold.vocabulary.envelope import (
     Complete,
+    Entries,
     Entry,
     Frame,
     Heartbeat,
     Owner,
     OwnerQuestion,
+    Page,
     Position,
     Since,
 )
@@ -308,6 +311,78 @@ async def test_a_sink_that_breaks_ends_the_follower_loudly(around: Around) -> No
     await around.beat()
     await asyncio.wait_for(around.follower.tasks.broken(), 5)
     assert isinstance(around.follower.tasks.failed, RuntimeError)
+
+
+class EndedBus(LocalBus):
+    """Connections over it end, and stand again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wakers: dict[Waker, None] = {}
+
+    def on_reconnect(self, listener: Callable[[], None]) -> Waker:
+        return Waker(listener, self.wakers)
+
+
+async def test_what_was_missed_while_there_was_no_connection_is_asked_for_when_there_is(tmp_path: Path) -> None:
+    """By the owner, or by the reader, whoever had none. The clock stands: no heartbeat is due."""
+    bus = EndedBus()
+    means, sink = means_of(bus), Folded()
+    store = await store_at(tmp_path / "s.db", means)
+    desk, follower = Desk(means, store, "box"), Follower(bus, ["registrar"], sink)
+    await desk.open()
+    await follower.open()
+    await until(lambda: store.id in sink.stands)
+    assert len(bus.wakers) == 2
+    for number, connected_again in enumerate(list(bus.wakers)):
+        with pytest.MonkeyPatch.context() as lost:
+            lost.setattr(LocalBus, "publish", _lost)
+            await store.commit([put(f"p{number}", project("a"))], "t")
+            await turns()
+        connected_again.wake()
+        await until(lambda: sink.rows[store.id] == kept(store))
+    await follower.close()
+    await desk.close()
+    assert not bus.wakers
+    await store.close()
+    await bus.close()
+
+
+async def _lost(_bus: LocalBus, _subject: str, _body: bytes) -> None:
+    """What is said goes nowhere."""
+
+
+async def test_of_many_owners_only_so_many_are_asked_at_once_and_each_gets_its_turn() -> None:
+    bus, sink = LocalBus(), Folded()
+    follower = Follower(bus, ["host"], sink)
+    await follower.open()
+    let, asked, most = asyncio.Event(), 0, 0
+
+    def owner(number: int) -> Owner:
+        return Owner(store=f"h{number}", role="host", cluster="c")
+
+    async def answer(question: Any) -> Word:
+        nonlocal asked, most
+        asked += 1
+        most = max(most, asked)
+        await let.wait()
+        asked -= 1
+        here = Position(epoch="e", seq=0)
+        return Page(position=here) if isinstance(question, Complete) else Entries(position=here)
+
+    count = 4 * following.ASKED_MAX
+    for number in range(count):
+        await talk.serve(bus, subjects.owner(owner(number)), OwnerQuestion, answer, "owner")
+    for number in range(count):
+        beat = Heartbeat(owner=owner(number), position=Position(epoch="e", seq=0), time=1)
+        await talk.say(bus, subjects.heartbeats(owner(number)), beat)
+    await until(lambda: asked == following.ASKED_MAX)
+    await turns()
+    let.set()
+    await until(lambda: len(sink.stands) == count)
+    assert most == following.ASKED_MAX
+    await follower.close()
+    await bus.close()
 
 
 class FaultyBus(LocalBus):

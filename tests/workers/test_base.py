@@ -93,7 +93,7 @@ def large(key: str, size: int) -> Change:
 async def test_nothing_is_told_before_it_is_durable(spoken: Spoken) -> None:
     spoken.disk.clear()
     spoken.store.stage([put("a", project("a"))], "t")
-    await talk.say(spoken.means.bus, subjects.HELLO, Hello())
+    await talk.say(spoken.means.bus, subjects.hello(spoken.store.owner.role), Hello())
     await until(lambda: len(spoken.beats) == 2)
     assert (await spoken.ask(Stands(), Position)).seq == 0
     assert not (await spoken.ask(Since(position=spoken.store.position()), Entries)).entries
@@ -180,7 +180,33 @@ async def test_it_beats_at_once_then_by_the_clock_with_jitter(spoken: Spoken) ->
 
 async def test_a_reader_that_says_hello_is_greeted(spoken: Spoken) -> None:
     await until(lambda: len(spoken.beats) == 1)
-    await talk.say(spoken.means.bus, subjects.HELLO, Hello())
+    await talk.say(spoken.means.bus, subjects.hello(spoken.store.owner.role), Hello())
+    await until(lambda: len(spoken.beats) == 2)
+
+
+async def test_many_readers_that_come_at_once_are_greeted_together(spoken: Spoken) -> None:
+    await until(lambda: len(spoken.beats) == 1)
+    hello = subjects.hello(spoken.store.owner.role)
+    for _ in range(base.GREETINGS_MAX):
+        await talk.say(spoken.means.bus, hello, Hello())
+        count = len(spoken.beats)
+        await until(lambda count=count: len(spoken.beats) > count)  # type: ignore[misc]
+    for _ in range(100):
+        await talk.say(spoken.means.bus, hello, Hello())
+    await turns()
+    assert len(spoken.beats) == 1 + base.GREETINGS_MAX
+    spoken.clock.move(base.GREETINGS_PERIOD_S)
+    await turns()
+    assert len(spoken.beats) == 2 + base.GREETINGS_MAX
+
+
+async def test_readers_of_other_roles_and_clusters_are_not_its_business(spoken: Spoken) -> None:
+    await until(lambda: len(spoken.beats) == 1)
+    for subject in (subjects.hello("network"), subjects.hello(spoken.store.owner.role, "elsewhere")):
+        await talk.say(spoken.means.bus, subject, Hello())
+    await turns()
+    assert len(spoken.beats) == 1
+    await talk.say(spoken.means.bus, subjects.hello(spoken.store.owner.role, spoken.store.owner.cluster), Hello())
     await until(lambda: len(spoken.beats) == 2)
 
 

@@ -59,6 +59,9 @@ class Cable:
         self._open.append(await self._bus.answer(subject, answerer, group))
         return self._open[-1]
 
+    def on_reconnect(self, listener: Callable[[], None]) -> Subscription:
+        return self._bus.on_reconnect(listener)
+
     async def close(self) -> None:
         """The bus is closed by who made it."""
 

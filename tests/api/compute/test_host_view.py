@@ -15,7 +15,7 @@ async def silence(compute: Compute, guest: str, seconds: float) -> int:
     host = await compute.host_of(guest)
     await compute.cables[host].cut()
     compute.api.clock.waited_s += seconds
-    await talk.say(compute.api.cloud.bus, subjects.HELLO, Hello())
+    await talk.say(compute.api.cloud.bus, subjects.hello("host"), Hello())
     await compute.until(
         lambda: states(compute), lambda found: found == {f"host{host}": "down", f"host{1 - host}": "up"}
     )
@@ -70,7 +70,7 @@ async def test_their_status_is_unknown_where_a_policy_says_so(compute: Compute) 
     assert [server["name"] for server in listed] == ["web"]
     assert (await client.get(f"{V21}/servers?status=ACTIVE")).json["servers"] == []
     await compute.cables[host].mend()
-    await talk.say(compute.api.cloud.bus, subjects.HELLO, Hello())
+    await talk.say(compute.api.cloud.bus, subjects.hello("host"), Hello())
     await compute.until(shown, lambda server: server["status"] == "ACTIVE")
 
 

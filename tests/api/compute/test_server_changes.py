@@ -62,7 +62,7 @@ async def test_a_poller_sees_what_a_host_did_while_it_was_cut_off(compute: Compu
     assert await changed(compute, since) == {}, "nobody here has heard of it"
     compute.pass_s(SOON_S)
     await compute.cables[host].mend()
-    await talk.say(compute.api.cloud.bus, subjects.HELLO, Hello())
+    await talk.say(compute.api.cloud.bus, subjects.hello("host"), Hello())
     shown = await compute.settled(guest, "ERROR")
     assert shown["updated"] < changed_at < since, "it happened long before"
     assert await changed(compute, since) == {"web": "ERROR"}

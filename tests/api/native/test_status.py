@@ -32,7 +32,7 @@ async def test_an_owner_that_falls_silent_is_shown_with_its_age(api: Api) -> Non
 
     api.clock.waited_s = 100
     assert all(owner["state"] == "silent" and 100 <= owner["age_s"] < 160 for owner in await owners())
-    await talk.say(api.cloud.bus, subjects.HELLO, Hello())
+    await talk.say(api.cloud.bus, subjects.hello("host"), Hello())
     await until_all(owners, "heard")
 
 
