@@ -76,7 +76,7 @@ class Ear:
 
 
 class Waker:
-    """One who is told when there is a connection again. `among`: all of them, in order."""
+    """One who is told of each new connection. `among`: all of them, in order."""
 
     def __init__(self, wake: Callable[[], None], among: "dict[Waker, None]") -> None:
         self.wake, self._among = wake, among

@@ -50,9 +50,9 @@ class Bus(Protocol):
     async def answer(self, subject: str, answerer: Answerer, group: str) -> Subscription:
         """Answers questions, sharing them with others of the group. Calls to one answerer may overlap."""
 
-    def on_reconnect(self, listener: Callable[[], None]) -> Subscription:
-        """Tells when a connection to the others has ended and stands again: what was said meanwhile is lost. A bus
-        that knows no connections never does.
+    def on_connect(self, listener: Callable[[], None]) -> Subscription:
+        """Tells of each connection to the others that is made from now on: what was said before it is lost. A bus
+        without connections never does.
         """
 
     async def close(self) -> None:

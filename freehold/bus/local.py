@@ -101,8 +101,8 @@ class LocalBus:
         self._answered_by.clear()
         return mouth
 
-    def on_reconnect(self, listener: Callable[[], None]) -> Waker:
-        """See Bus. There is nothing here that could end."""
+    def on_connect(self, listener: Callable[[], None]) -> Waker:
+        """See Bus."""
         return Waker(listener, {})
 
     def forget(self, subscription: "_Ear | _Mouth") -> None:

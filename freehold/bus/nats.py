@@ -222,9 +222,8 @@ class NatsBus:
         self.connections += 1
         self._up.set()
         _log.info("connected to the bus", server=self.server)
-        if self.connections > 1:
-            for waker in list(self._wakers):
-                waker.wake()
+        for waker in list(self._wakers):
+            waker.wake()
 
     def _hear_error(self, error: str) -> None:
         if "permissions violation" not in error.lower():
@@ -343,7 +342,7 @@ class NatsBus:
         await self._hear(mouth)
         return mouth
 
-    def on_reconnect(self, listener: Callable[[], None]) -> Waker:
+    def on_connect(self, listener: Callable[[], None]) -> Waker:
         """See Bus."""
         return Waker(listener, self._wakers)
 

@@ -133,9 +133,9 @@ class SignedBus:
 
         return await self._bus.answer(subject, opened, group)
 
-    def on_reconnect(self, listener: Callable[[], None]) -> Subscription:
+    def on_connect(self, listener: Callable[[], None]) -> Subscription:
         """See Bus."""
-        return self._bus.on_reconnect(listener)
+        return self._bus.on_connect(listener)
 
     async def close(self) -> None:
         """See Bus."""

@@ -299,8 +299,8 @@ class Endpoint:
         self.network.add_mouth(mouth)
         return mouth
 
-    def on_reconnect(self, listener: Callable[[], None]) -> Waker:
-        """See Bus. What is cut off here isn't told when it is mended."""
+    def on_connect(self, listener: Callable[[], None]) -> Waker:
+        """See Bus. Here what was cut isn't told when it is mended."""
         return Waker(listener, {})
 
     async def close(self) -> None:

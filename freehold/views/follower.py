@@ -102,7 +102,7 @@ class Follower:
                 await talk.hear(self._bus, frames, Frame, self._on_frame, subject_of=_told_at),
                 await talk.hear(self._bus, beats, Heartbeat, self._on_heartbeat, subject_of=_beaten_at),
             ]
-        self._subscriptions.append(self._bus.on_reconnect(self._greet_again))
+        self._subscriptions.append(self._bus.on_connect(self._greet_again))
         await self._greet()
 
     async def close(self) -> None:

@@ -97,7 +97,7 @@ class Desk:
             await talk.serve(bus, subjects.owner(store.owner), OwnerQuestion, self._answer, group="owner"),
             await talk.hear(bus, subjects.hello(store.owner.role), Hello, self._greet),
             await talk.hear(bus, subjects.hello(store.owner.role, store.owner.cluster), Hello, self._greet),
-            bus.on_reconnect(self._beat_again),
+            bus.on_connect(self._beat_again),
         ]
         self.tasks.start("watchdog", self.watchdog.run())
         self.tasks.start("tell", self._tell())

@@ -320,7 +320,7 @@ class EndedBus(LocalBus):
         super().__init__()
         self.wakers: dict[Waker, None] = {}
 
-    def on_reconnect(self, listener: Callable[[], None]) -> Waker:
+    def on_connect(self, listener: Callable[[], None]) -> Waker:
         return Waker(listener, self.wakers)
 
 

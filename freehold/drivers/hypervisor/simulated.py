@@ -94,7 +94,7 @@ class SimulatedHypervisor:
     async def guests(self) -> dict[str, Power]:
         """See Hypervisor."""
         self._may_fail("guests")
-        return {guest: held.power for guest, held in self._guests.items()}
+        return self.powers()
 
     async def power(self, guest: str) -> Power:
         """See Hypervisor."""
@@ -195,6 +195,10 @@ class SimulatedHypervisor:
         """The hypervisor stops the guest, as it does when its disk can't be written."""
         self._change(guest, Power.PAUSED, reason)
 
+    def go_on(self, guest: str, reason: str = "it was let go on") -> None:
+        """What was stopped by `pause` runs again."""
+        self._change(guest, Power.RUNNING, reason)
+
     def vanish(self, guest: str) -> None:
         """Somebody ends the guest and deletes its files behind our back."""
         if self._forget(guest):
@@ -214,6 +218,10 @@ class SimulatedHypervisor:
     def fail(self, verb: str, error: FreeholdError) -> None:
         """The next call of `verb` raises `error`; told several times, as many calls do."""
         self._failures[verb].append(error)
+
+    def powers(self) -> dict[str, Power]:
+        """How each guest is: for tests and checkers."""
+        return {guest: held.power for guest, held in self._guests.items()}
 
     def look(self, guest: str) -> SimulatedGuest | None:
         """What there is of a guest: for tests and checkers."""

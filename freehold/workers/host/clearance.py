@@ -6,6 +6,7 @@ one that doesn't answer holds back no others.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, TypeVar
 
 from freehold.bus import subjects, talk
@@ -37,8 +38,12 @@ _log = logger("host")
 class Clearance:
     """Asks until it is answered, then lets guests be started."""
 
-    def __init__(self, means: Means, records: Records, actors: Actors) -> None:
+    def __init__(
+        self, means: Means, records: Records, actors: Actors, strange: Callable[[], frozenset[str]] = frozenset
+    ) -> None:
         self._means, self._records, self._actors = means, records, actors
+        self._strange = strange
+        """Guests whose files are here without any record of theirs."""
 
     async def get(self, boot: str) -> None:
         """Gets the word of every shard, starts again what ran before the machine restarted, and opens the gates."""
@@ -81,7 +86,7 @@ class Clearance:
 
     async def _look_again(self, shard: int) -> None:
         """Looks now and then whether what was lost is back, and whether a guest was deleted whose disk is kept here
-        because it was given to another host. Where there is neither, nothing is asked.
+        because it was given to another host, or lies here without a record. Where there is none, nothing is asked.
         """
         while True:
             await self._means.clock.clock.sleep(AGAIN_S)
@@ -90,6 +95,18 @@ class Clearance:
             quarantined = [guest.id for guest in self._guests(shard) if guest.state is GuestState.QUARANTINED]
             for first in range(0, len(quarantined), GUESTS_MAX):
                 self._heed(await self._asked(shard, quarantined[first : first + GUESTS_MAX]))
+            strange = sorted(self._strange())
+            for first in range(0, len(strange), GUESTS_MAX):
+                self._clear_away(await self._asked(shard, strange[first : first + GUESTS_MAX]))
+
+    def _clear_away(self, answer: IntentList) -> None:
+        """Takes away files that no record names, of guests that the registrar knows to have ended: this disk went back,
+        or was lost, when they had been made.
+        """
+        for intent in answer.intents:
+            if intent.ended:
+                _log.error("files of a guest that was deleted are here without a record; removing", guest=intent.guest)
+                self._actors.remove_leftovers(intent.guest)
 
     def _guests(self, shard: int) -> list[Guest]:
         return [guest for guest in self._records.guests() if self._means.shards.of(guest.project) == shard]

@@ -57,6 +57,8 @@ class Reconciler:
         self._knows_all = knows_all
         """Whether every record that this host should have is here: then a port that none of them names is nobody's."""
         self._unowned: set[str] = set()
+        self.strange: frozenset[str] = frozenset()
+        """Guests whose files are here without any record of theirs, as far as is known."""
         self._unowned_ports: set[str] = set()
         self._image_used_s: dict[str, float] = {}
         self._tidied_s = clock.clock.monotonic_s()
@@ -77,19 +79,23 @@ class Reconciler:
             (guest.id, PowerSeen(powers.get(guest.id, Power.ABSENT), since=guest.updated)) for guest in guests
         ]
         unowned = {guest for guest in powers if self._records.guest(guest) is None}
-        for guest in unowned & self._unowned:
-            self._judge(guest, powers[guest], findings)
+        self.strange = frozenset(
+            guest for guest in unowned & self._unowned if not self._is_known(guest, powers[guest], findings)
+        )
         self._unowned = unowned
         return powers
 
-    def _judge(self, guest: str, power: Power, findings: Findings) -> None:
+    def _is_known(self, guest: str, power: Power, findings: Findings) -> bool:
+        """Whether more is known of a guest without a record than that its files are here."""
         if power in (Power.RUNNING, Power.PAUSED):
             _log.error("a guest runs here that has no record; it is left alone, look at it", guest=guest)
-        elif self._records.refusal(guest) is None:
+            return True
+        if self._records.refusal(guest) is None:
             _log.error("a guest's files are here without a record; they are left alone, look at them", guest=guest)
-        else:
-            _log.error("files of a guest that was ended here are still there; removing them", guest=guest)
-            findings.leftovers.append(guest)
+            return False
+        _log.error("files of a guest that was ended here are still there; removing them", guest=guest)
+        findings.leftovers.append(guest)
+        return True
 
     async def _look_at_ports(self, powers: Mapping[str, Power]) -> None:
         plugged = await self._fabric.plugged()

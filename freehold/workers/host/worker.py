@@ -102,8 +102,8 @@ class HostWorker:
             hypervisor, fabric, images, self._filters, records.job, clock.clock, means.chance, launches_max
         )
         self._actors = Actors(records, effects, hypervisor, clock, self.tasks, means.shards)
-        self._clearance = Clearance(self._means, self._records, self._actors)
-        self._reconciler = Reconciler(records, hypervisor, fabric, images, clock, self._actors.knows_room)
+        self._reconciler = reconciler = Reconciler(records, hypervisor, fabric, images, clock, self._actors.knows_room)
+        self._clearance = Clearance(self._means, self._records, self._actors, lambda: reconciler.strange)
         self.follower = Follower(means.bus, ["network"], view, room="host", cluster=store.owner.cluster)
         self._desk = Desk(means, store, name)
         self.tasks.watch(self._desk.tasks, self.follower.tasks)

@@ -59,8 +59,8 @@ class Cable:
         self._open.append(await self._bus.answer(subject, answerer, group))
         return self._open[-1]
 
-    def on_reconnect(self, listener: Callable[[], None]) -> Subscription:
-        return self._bus.on_reconnect(listener)
+    def on_connect(self, listener: Callable[[], None]) -> Subscription:
+        return self._bus.on_connect(listener)
 
     async def close(self) -> None:
         """The bus is closed by who made it."""

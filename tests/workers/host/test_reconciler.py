@@ -4,6 +4,7 @@ from freehold.drivers.hypervisor.interface import DiskPlan, Nic, Plan
 from freehold.store.database import put
 from freehold.vocabulary.guest import GuestState, Power
 from freehold.vocabulary.host import NOTHING
+from freehold.vocabulary.request import Intent
 from freehold.workers.host.reconciler import PERIOD_S, TIDY_PERIOD_S
 from tests.workers.host.bench import GUEST, IMAGE, OTHER, Bench, a_wiring, delete
 
@@ -39,6 +40,19 @@ async def test_a_disk_without_a_record_is_never_removed_by_inference(bench: Benc
     await made_behind_our_back(bench, OTHER, running=False)
     await bench.clock.advance(5 * PERIOD_S)
     assert bench.hypervisor.look(OTHER) is not None
+
+
+async def test_a_disk_without_a_record_is_removed_when_the_registrar_knows_that_its_guest_has_ended(
+    bench: Bench,
+) -> None:
+    """This host's disk was put back to when the guest was being built, and was then lost."""
+    await made_behind_our_back(bench, OTHER, running=False)
+    await made_behind_our_back(bench, GUEST, running=False)
+    bench.intents[OTHER] = Intent(guest=OTHER, ended=True)
+    bench.intents[GUEST] = Intent(guest=GUEST)
+    await bench.clock.advance(5 * PERIOD_S)
+    assert bench.hypervisor.look(OTHER) is None
+    assert bench.hypervisor.look(GUEST) is not None
 
 
 async def test_files_of_a_guest_that_was_ended_here_are_removed(bench: Bench) -> None:

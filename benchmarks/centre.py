@@ -1,0 +1,101 @@
+"""The centre of a cloud and the network workers of its clusters in one process, and what their readers have read.
+
+    python -m benchmarks.centre FOLDER SERVER CLUSTER...
+
+report      of which cluster each reader reads, and where it stands; the longest that queues were since `forget`
+forget      lets the lengths of queues begin anew
+"""
+
+import asyncio
+import gc
+import sys
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from benchmarks.children import Answer, obey
+from freehold.assemble import Running
+from freehold.bus.ears import Ear
+from freehold.bus.nats import NatsBus
+from freehold.config import Settings
+from freehold.runtime import log
+from freehold.views.follower import Follower
+
+ROLES: Final = ("registrar", "image", "scheduler", "api")
+SAMPLE_S: Final = 0.02
+
+
+class Watch:
+    """Looks into this process, from outside, for what no user could see."""
+
+    def __init__(self) -> None:
+        found = gc.get_objects()
+        self._followers = [one for one in found if isinstance(one, Follower)]
+        self._buses = [one for one in found if isinstance(one, NatsBus)]
+        self._peaks = dict.fromkeys(("backlog", "outbound bytes", "asked at once", "due", "held"), 0)
+
+    async def run(self) -> None:
+        """Samples the queues."""
+        while True:
+            self._sample()
+            await asyncio.sleep(SAMPLE_S)
+
+    def _sample(self) -> None:
+        connections = [bus._connection for bus in self._buses]
+        seen = {
+            "backlog": max(len(ear._backlog) for bus in self._buses for ear in bus._heard if isinstance(ear, Ear)),
+            "outbound bytes": max(0 if one is None else one.client.pending_data_size for one in connections),
+            "asked at once": max(len(one._held) for one in self._followers),
+            "due": max(len(one._due) for one in self._followers),
+            "held": max(sum(len(held) for held in one._held.values()) for one in self._followers),
+        }
+        self._peaks = {what: max(peak, seen[what]) for what, peak in self._peaks.items()}
+
+    async def forget(self) -> Answer:
+        """See the module."""
+        self._peaks = dict.fromkeys(self._peaks, 0)
+        return {}
+
+    async def report(self) -> Answer:
+        """See the module."""
+        return {
+            "readers": [
+                {store: [at.epoch, at.seq, at.digest.hex()] for store, at in one.stands().items()}
+                for one in self._followers
+            ],
+            "clusters": [one._cluster for one in self._followers],
+            "resyncs": sum(one.resyncs for one in self._followers),
+            "peaks": self._peaks,
+            "lost": sum(bus.losses.count for bus in self._buses),
+            "connections": sum(bus.connections for bus in self._buses),
+        }
+
+
+async def _run(folder: Path, server: str, clusters: list[str]) -> None:
+    running = Running(Settings(state=folder / "centre", roles=ROLES, port=0, bus=server), lambda line: None)
+    networks = [
+        Running(
+            Settings(state=folder / f"network-{cluster}", roles=("network",), cluster=cluster, bus=server),
+            lambda line: None,
+        )
+        for cluster in clusters
+    ]
+    for one in (running, *networks):
+        await one.open()
+    assert running.new_password is not None
+    watch = Watch()
+    sampling = asyncio.create_task(watch.run())
+    await obey(
+        {"url": running.url, "password": running.new_password.reveal()},
+        {"report": watch.report, "forget": watch.forget},
+    )
+    sampling.cancel()
+    for one in (*networks, running):
+        await one.close()
+
+
+if __name__ == "__main__":
+    log.configure(level="error")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(Path(sys.argv[1]), sys.argv[2], sys.argv[3:]))

@@ -1,0 +1,161 @@
+"""Many hosts in one process, each with a store, a passport and a connection of its own, as they would have on machines
+of their own.
+
+    python -m benchmarks.fleet FOLDER SERVER FIRST COUNT CLUSTER...
+
+load N      from now on N of the guests' power changes a second: each is an event
+rest        no more of them
+report      where each host's log stands, how its guest is, and what its reader has read
+"""
+
+import asyncio
+import sys
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+
+from benchmarks.children import Answer, obey
+from freehold.bus.interface import CARRIED_BYTES_MAX
+from freehold.bus.nats import NatsBus, NatsPlace
+from freehold.bus.passports import Identity
+from freehold.bus.signed import SignedBus
+from freehold.drivers.fabric.simulated import SimulatedFabric
+from freehold.drivers.hypervisor.simulated import SimulatedHypervisor
+from freehold.drivers.imagefetch.simulated import SimulatedImageCache
+from freehold.runtime import log
+from freehold.runtime.chance import SystemChance
+from freehold.runtime.clock import HybridClock, SystemClock
+from freehold.runtime.keys import SigningKey
+from freehold.runtime.tasks import Tasks, ThreadOffload
+from freehold.store.database import Store
+from freehold.store.identity import read_identity
+from freehold.vocabulary.guest import Power
+from freehold.workers.base import Means
+from freehold.workers.host.worker import HostWorker
+
+WRITERS: Final = 4
+"""Threads that commit for all hosts of the process."""
+LAUNCHES_MAX: Final = 64
+TICK_S: Final = 0.02
+
+
+@dataclass(frozen=True)
+class One:
+    """A host."""
+
+    bus: NatsBus
+    store: Store
+    hypervisor: SimulatedHypervisor
+    worker: HostWorker
+
+
+class Fleet:
+    """See the module."""
+
+    def __init__(self, folder: Path, servers: tuple[str, ...]) -> None:
+        self._folder, self._servers = folder, servers
+        self._stack = AsyncExitStack()
+        self._offload = ThreadOffload(WRITERS)
+        self._stack.callback(self._offload.close)
+        self._tasks = Tasks("fleet")
+        self._load: asyncio.Task[None] | None = None
+        self.hosts: list[One] = []
+        self._changes = 0
+
+    async def open(self, number: int, cluster: str) -> None:
+        """A host, whose identity is in its folder."""
+        state, clock, chance = self._folder / f"host-{number}", HybridClock(SystemClock()), SystemChance()
+        kept = read_identity(state)
+        assert kept is not None
+        identity = Identity(kept.passport, SigningKey(bytes.fromhex(kept.key.reveal())))
+        bus = NatsBus(NatsPlace(self._servers, f"host-{number}"), clock.clock, chance, CARRIED_BYTES_MAX)
+        bus.open()
+        self._stack.push_async_callback(bus.close)
+        signed = SignedBus(bus, identity, kept.authority, clock.clock, chance)
+        means = Means(signed, clock, chance, self._offload)
+        path = state / "hosts" / "0.db"
+        store = await Store.open(path, role="host", cluster=cluster, clock=clock, chance=chance, offload=self._offload)
+        self._stack.push_async_callback(store.close)
+        hypervisor, images = SimulatedHypervisor(None, clock.clock), SimulatedImageCache(clock.clock)
+        worker = HostWorker(means, store, f"host-{number}", hypervisor, SimulatedFabric(), images, LAUNCHES_MAX)
+        await worker.open()
+        self._stack.push_async_callback(worker.close)
+        self.hosts.append(One(bus, store, hypervisor, worker))
+
+    async def close(self) -> None:
+        """Ends all of them; what they keep stays."""
+        await self._tasks.close()
+        await self._stack.aclose()
+
+    async def load(self, rate: str) -> Answer:
+        """See the module."""
+        self._load = self._tasks.start("load", self._change_power(int(rate)))
+        return {}
+
+    async def rest(self) -> Answer:
+        """See the module."""
+        if self._load is not None:
+            self._load.cancel()
+        return {}
+
+    async def report(self) -> Answer:
+        """See the module."""
+        return {
+            "changes": self._changes,
+            "stands": {one.store.id: _stands(one.store) for one in self.hosts},
+            "power": {guest: power for one in self.hosts for guest, power in one.hypervisor.powers().items()},
+            "readers": [_seen(one) for one in self.hosts],
+            "resyncs": sum(one.worker.follower.resyncs for one in self.hosts),
+            "connected": sum(one.bus.is_connected for one in self.hosts),
+            "connections": sum(one.bus.connections for one in self.hosts),
+            "unsent": sum(one.bus.unsent for one in self.hosts),
+            "lost": sum(one.bus.losses.count for one in self.hosts),
+            "cpu_s": time.process_time(),
+        }
+
+    async def _change_power(self, rate: int) -> None:
+        """Pauses each guest that runs and lets each go on that is paused, host by host."""
+        due, number, loop = 0.0, 0, asyncio.get_running_loop()
+        last_s = loop.time()
+        while True:
+            await asyncio.sleep(TICK_S)
+            now_s = loop.time()
+            due, last_s = due + rate * (now_s - last_s), now_s
+            while due >= 1:
+                due, number = due - 1, (number + 1) % len(self.hosts)
+                self._turn(self.hosts[number].hypervisor)
+
+    def _turn(self, hypervisor: SimulatedHypervisor) -> None:
+        for guest, power in hypervisor.powers().items():
+            if power is Power.RUNNING:
+                hypervisor.pause(guest)
+            elif power is Power.PAUSED:
+                hypervisor.go_on(guest)
+            self._changes += 1
+
+
+def _stands(store: Store) -> list[Any]:
+    position = store.position()
+    return [position.epoch, position.seq, position.digest.hex()]
+
+
+def _seen(one: One) -> dict[str, list[Any]]:
+    return {store: [at.epoch, at.seq, at.digest.hex()] for store, at in one.worker.follower.stands().items()}
+
+
+async def _run(folder: Path, server: str, first: int, count: int, clusters: list[str]) -> None:
+    fleet = Fleet(folder, (server,))
+    for number in range(first, first + count):
+        await fleet.open(number, clusters[number % len(clusters)])
+    await obey({}, {"load": fleet.load, "rest": fleet.rest, "report": fleet.report})
+    await fleet.close()
+
+
+if __name__ == "__main__":
+    log.configure(level="error")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5:]))

@@ -1,0 +1,265 @@
+"""The bus goes away under load: how long after its return every reader has all that every owner wrote meanwhile.
+
+    python -m benchmarks.outage --hosts 1000 --clusters 10 --rate 1000 --down 10
+
+A real nats-server is killed, and started again, while guests change their power on all hosts. Each host has a store, a
+passport and a connection of its own; the centre (registrar, image, scheduler, network, API) is a process beside them.
+Everything is signed. Stores lie in memory (/dev/shm): what is measured is the bus, not the disk.
+"""
+
+import argparse
+import asyncio
+import json
+import shutil
+import sys
+import tempfile
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.centre import ROLES
+from benchmarks.children import Answer, Child
+from freehold.bus.passports import sealed_passport
+from freehold.cli.client import Client
+from freehold.cli.credentials import Admin
+from freehold.cli.first_start import furnish
+from freehold.config import Settings
+from freehold.runtime.chance import SystemChance
+from freehold.runtime.keys import KEY_BYTES, SigningKey
+from freehold.store.identity import KeptIdentity, keep_identity, own_stores
+from freehold.vocabulary.machine import Passport
+from freehold.vocabulary.secret import Secret
+from tests.nats_server import NatsServer
+
+FLEETS: Final = 2
+BEFORE_S: Final = 10.0
+"""How long there is load before the bus goes away."""
+HEALED_S: Final = 10.0
+"""How long after its return all readers must have everything."""
+LOOK_S: Final = 0.2
+BUILD_LOOK_S: Final = 5.0
+BUILT_S: Final = 300.0
+CIDR: Final = "10.64.0.0/16"
+HOUR_MS: Final = 3_600_000
+
+
+class Bench:
+    """The processes, and what is known of them."""
+
+    def __init__(self, folder: Path, hosts: int, clusters: int) -> None:
+        self.folder, self.hosts = folder, hosts
+        self._clusters = [f"c{number}" for number in range(clusters)]
+        self.server = NatsServer(folder)
+        self._authority = SigningKey.made(SystemChance())
+        self.centre: Child
+        self.fleets: list[Child] = []
+        self.client: Client
+        self._cluster_of: dict[str, str] = {}
+        """Of each host's store."""
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        """Starts everything, and a guest on each host."""
+        await self.server.start()
+        stack.push_async_callback(self.server.kill)
+        self._let_in(self.folder / "centre", ROLES)
+        for cluster in self._clusters:
+            self._let_in(self.folder / f"network-{cluster}", ("network",), cluster)
+        self.centre = await Child.started("benchmarks.centre", str(self.folder), self.server.url, *self._clusters)
+        stack.push_async_callback(self.centre.close)
+        ready = await self.centre.answer()
+        admin = Admin(ready["url"], Secret(ready["password"]))
+        self.client = await stack.enter_async_context(Client(admin))
+        image = self.folder / "image"
+        image.write_bytes(bytes(1024 * 1024))
+        furnished = Settings(state=self.folder, roles=ROLES, demo_image=image)
+        await furnish(admin, furnished, lambda line: None)
+        share = -(-self.hosts // FLEETS)
+        for first in range(0, self.hosts, share):
+            for number in range(first, min(first + share, self.hosts)):
+                self._let_in(self.folder / f"host-{number}", ("host",), self._clusters[number % len(self._clusters)])
+            which = (str(first), str(min(share, self.hosts - first)))
+            self.fleets.append(
+                await Child.started("benchmarks.fleet", str(self.folder), self.server.url, *which, *self._clusters)
+            )
+            stack.push_async_callback(self.fleets[-1].close)
+        for fleet in self.fleets:
+            await fleet.answer()
+        say(f"{self.hosts} hosts run")
+
+    def _let_in(self, state: Path, roles: tuple[str, ...], cluster: str = "default") -> None:
+        """Gives a machine its passport, as the directory would."""
+        settings, chance = Settings(state=state, roles=roles, cluster=cluster), SystemChance()
+        secret = chance.bytes(KEY_BYTES)
+        now_ms, stores = round(time.time() * 1000), own_stores(settings, chance)
+        self._cluster_of |= dict.fromkeys(stores, cluster)
+        passport = Passport(
+            machine=state.name,
+            name=state.name,
+            roles=roles,
+            cluster=settings.cluster,
+            stores=stores,
+            key=SigningKey(secret).public,
+            issued_ms=now_ms,
+            expires_ms=now_ms + HOUR_MS,
+        )
+        keep_identity(
+            state,
+            KeptIdentity(
+                key=Secret(secret.hex()),
+                passport=sealed_passport(passport, self._authority),
+                authority=self._authority.public,
+            ),
+        )
+
+    async def tell_fleets(self, *words: str) -> list[Answer]:
+        """What each answers."""
+        return await asyncio.gather(*(fleet.tell(*words) for fleet in self.fleets))
+
+    async def build(self) -> None:
+        """As many guests as hosts, spread over the clusters as they are."""
+        project = (await self.client.get("/identity/v3/projects?name=admin"))["projects"][0]["id"]
+        quota = {"quota_set": dict.fromkeys(("instances", "cores", "ram"), -1)}
+        await self.client.put_json(f"/compute/v2.1/os-quota-sets/{project}", quota)
+        image = (await self.client.get("/image/v2/images"))["images"][0]["id"]
+        networks = {cluster: await self._network(cluster) for cluster in self._clusters}
+        for first in range(0, self.hosts, len(self._clusters)):
+            for cluster in self._clusters[: self.hosts - first]:
+                wanted = {"name": f"g{first}", "imageRef": image, "flavorRef": "1"}
+                place = {"availability_zone": cluster, "networks": [{"uuid": networks[cluster]}]}
+                await self.client.post("/compute/v2.1/servers", {"server": wanted | place})
+        async with asyncio.timeout(BUILT_S):
+            while (built := len((await self.reported())["power"])) < self.hosts:
+                say(f"{built} guests of {self.hosts}")
+                await asyncio.sleep(BUILD_LOOK_S)
+
+    async def _network(self, cluster: str) -> str:
+        network = {"name": cluster, "availability_zone_hints": [cluster]}
+        made = str((await self.client.post("/network/v2.0/networks", {"network": network}))["network"]["id"])
+        subnet = {"network_id": made, "cidr": CIDR, "ip_version": 4}
+        await self.client.post("/network/v2.0/subnets", {"subnet": subnet})
+        return made
+
+    async def fleets_say(self, *words: str) -> list[Answer]:
+        """What each answers."""
+        return await asyncio.gather(*(fleet.tell(*words) for fleet in self.fleets))
+
+    async def reported(self) -> dict[str, Any]:
+        """What there is to know, of all processes together."""
+        fleets = await self.fleets_say("report")
+        sums = ("changes", "resyncs", "connected", "connections", "unsent", "lost")
+        return {what: sum(one[what] for one in fleets) for what in sums} | {
+            "stands": {store: at for one in fleets for store, at in one["stands"].items()},
+            "power": {guest: power for one in fleets for guest, power in one["power"].items()},
+            "centre": await self.centre.tell("report"),
+        }
+
+    async def behind(self, stands: dict[str, list[Any]]) -> int:
+        """For how many hosts some reader of the centre has read less than this, or another history."""
+        centre = await self.centre.tell("report")
+        found: set[str] = set()
+        for reader, cluster in zip(centre["readers"], centre["clusters"], strict=True):
+            of_it = (store for store in stands if cluster in ("*", self._cluster_of[store]))
+            found |= {store for store in of_it if _is_behind(reader.get(store), stands[store])}
+        return len(found)
+
+    async def all_read(self, deadline_s: float) -> float:
+        """Seconds until every reader has what each host has written by now. Raises TimeoutError."""
+        began_s, stands = time.monotonic(), (await self.reported())["stands"]
+        async with asyncio.timeout(deadline_s):
+            while await self.behind(stands):
+                await asyncio.sleep(LOOK_S)
+        return time.monotonic() - began_s
+
+    async def differences(self) -> int:
+        """Guests whose status in the API isn't how they are."""
+        statuses = {"running": "ACTIVE", "paused": "PAUSED"}
+        shown: dict[str, str] = {}
+        marker = ""
+        while True:
+            page = await self.client.get(f"/compute/v2.1/servers/detail?all_tenants=1&limit=1000{marker}")
+            shown |= {one["id"]: one["status"] for one in page["servers"]}
+            if len(page["servers"]) < 1000:
+                break
+            marker = f"&marker={page['servers'][-1]['id']}"
+        power = (await self.reported())["power"]
+        return sum(shown.get(guest) != statuses.get(is_) for guest, is_ in power.items()) + len(shown.keys() ^ power)
+
+
+def _is_behind(read: list[Any] | None, written: list[Any]) -> bool:
+    if read is None or read[0] != written[0] or read[1] < written[1]:
+        return True
+    return bool(read[1] == written[1] and read[2] != written[2])
+
+
+def say(line: str) -> None:
+    """Progress."""
+    print(line, file=sys.stderr, flush=True)
+
+
+async def measure(bench: Bench, rate: int, down_s: float) -> dict[str, Any]:
+    """The figures of one outage."""
+    await bench.all_read(BUILT_S)
+    say("every guest runs, and every reader knows; now there is load")
+    before = await bench.reported()
+    await bench.centre.tell("forget")
+    await bench.fleets_say("load", str(-(-rate // len(bench.fleets))))
+    loaded_s = time.monotonic()
+    await asyncio.sleep(BEFORE_S)
+    reached = (await bench.reported())["changes"] / (time.monotonic() - loaded_s)
+    lag_s = await bench.all_read(HEALED_S)
+    await bench.server.kill()
+    at_death = await bench.reported()
+    await asyncio.sleep(down_s)
+    missed = await bench.reported()
+    await bench.server.start()
+    back_s = time.monotonic()
+    async with asyncio.timeout(BUILT_S):
+        while (await bench.reported())["connected"] < bench.hosts:
+            await asyncio.sleep(LOOK_S)
+    connected_s = time.monotonic() - back_s
+    while await bench.behind(missed["stands"]):
+        await asyncio.sleep(LOOK_S)
+    healed_s = time.monotonic() - back_s
+    await bench.fleets_say("rest")
+    rested_s = await bench.all_read(HEALED_S)
+    after = await bench.reported()
+    return {
+        "hosts": bench.hosts,
+        "events a second, wanted": rate,
+        "events a second, made": round(reached),
+        "seconds until all readers had what was written by then, under load": round(lag_s, 2),
+        "seconds without the server": down_s,
+        "events meanwhile": missed["changes"] - at_death["changes"],
+        "seconds from its return until every host was connected": round(connected_s, 2),
+        "seconds from its return until every reader had all that was written before": round(healed_s, 2),
+        "seconds until all readers had everything, when the load had ended": round(rested_s, 2),
+        "complete states taken": after["centre"]["resyncs"] - before["centre"]["resyncs"],
+        "complete states taken by hosts": after["resyncs"] - before["resyncs"],
+        "longest queues of the centre": after["centre"]["peaks"],
+        "messages lost to full queues": after["centre"]["lost"] + after["lost"],
+        "guests that the API shows otherwise than they are": await bench.differences(),
+    }
+
+
+async def main(hosts: int, clusters: int, rate: int, down_s: float) -> dict[str, Any]:
+    """Measures once, in a cloud of its own."""
+    folder = Path(tempfile.mkdtemp(prefix="freehold-outage-", dir="/dev/shm"))
+    try:
+        async with AsyncExitStack() as stack:
+            bench = Bench(folder, hosts, clusters)
+            await bench.open(stack)
+            await bench.build()
+            return await measure(bench, rate, down_s)
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--hosts", type=int, default=1000)
+    parser.add_argument("--clusters", type=int, default=10)
+    parser.add_argument("--rate", type=int, default=1000, help="events a second, of all hosts together")
+    parser.add_argument("--down", type=float, default=10.0, help="seconds for which the server is away")
+    given = parser.parse_args()
+    print(json.dumps(asyncio.run(main(given.hosts, given.clusters, given.rate, given.down)), indent=2))
