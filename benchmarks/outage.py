@@ -40,6 +40,7 @@ HEALED_S: Final = 10.0
 LOOK_S: Final = 0.2
 BUILD_LOOK_S: Final = 5.0
 BUILT_S: Final = 300.0
+GUESTS_AT_ONCE: Final = 50
 CIDR: Final = "10.64.0.0/16"
 HOUR_MS: Final = 3_600_000
 
@@ -50,6 +51,7 @@ class Bench:
     def __init__(self, folder: Path, hosts: int, clusters: int) -> None:
         self.folder, self.hosts = folder, hosts
         self._clusters = [f"c{number}" for number in range(clusters)]
+        self._cluster_of_host = [self._clusters[number % clusters] for number in range(hosts)]
         self.server = NatsServer(folder)
         self._authority = SigningKey.made(SystemChance())
         self.centre: Child
@@ -77,7 +79,7 @@ class Bench:
         share = -(-self.hosts // FLEETS)
         for first in range(0, self.hosts, share):
             for number in range(first, min(first + share, self.hosts)):
-                self._let_in(self.folder / f"host-{number}", ("host",), self._clusters[number % len(self._clusters)])
+                self._let_in(self.folder / f"host-{number}", ("host",), self._cluster_of_host[number])
             which = (str(first), str(min(share, self.hosts - first)))
             self.fleets.append(
                 await Child.started("benchmarks.fleet", str(self.folder), self.server.url, *which, *self._clusters)
@@ -123,11 +125,15 @@ class Bench:
         await self.client.put_json(f"/compute/v2.1/os-quota-sets/{project}", quota)
         image = (await self.client.get("/image/v2/images"))["images"][0]["id"]
         networks = {cluster: await self._network(cluster) for cluster in self._clusters}
-        for first in range(0, self.hosts, len(self._clusters)):
-            for cluster in self._clusters[: self.hosts - first]:
-                wanted = {"name": f"g{first}", "imageRef": image, "flavorRef": "1"}
-                place = {"availability_zone": cluster, "networks": [{"uuid": networks[cluster]}]}
-                await self.client.post("/compute/v2.1/servers", {"server": wanted | place})
+        wanted = {"name": "guest", "imageRef": image, "flavorRef": "1"}
+        for cluster, network in networks.items():
+            place = {"availability_zone": cluster, "networks": [{"uuid": network}]}
+            left = sum(of_host == cluster for of_host in self._cluster_of_host)
+            while left:
+                count = min(left, GUESTS_AT_ONCE)
+                many = {"min_count": count, "max_count": count}
+                await self.client.post("/compute/v2.1/servers", {"server": wanted | place | many})
+                left -= count
         async with asyncio.timeout(BUILT_S):
             while (built := len((await self.reported())["power"])) < self.hosts:
                 say(f"{built} guests of {self.hosts}")
@@ -249,6 +255,7 @@ async def main(hosts: int, clusters: int, rate: int, down_s: float) -> dict[str,
         async with AsyncExitStack() as stack:
             bench = Bench(folder, hosts, clusters)
             await bench.open(stack)
+            await bench.all_read(BUILT_S)
             await bench.build()
             return await measure(bench, rate, down_s)
     finally:

@@ -147,7 +147,12 @@ def may_answer(passport: Passport, subject: str) -> bool:
 
 
 def _covers(table: dict[str, tuple[str, ...]], passport: Passport, subject: str) -> bool:
-    return any(matches(pattern, subject) for pattern in patterns(table, passport))
+    return _is_covered(table is SPEAKS, passport.roles, passport.cluster, passport.stores, subject)
+
+
+@lru_cache(maxsize=65536)
+def _is_covered(speaks: bool, roles: tuple[str, ...], cluster: str, stores: tuple[str, ...], subject: str) -> bool:
+    return any(matches(pattern, subject) for pattern in _patterns(speaks, roles, cluster, stores))
 
 
 def linked(table: dict[str, tuple[str, ...]], cluster: str) -> tuple[str, ...]:

@@ -41,6 +41,11 @@ SESSIONS_MAX: Final = 8
 """Of one machine that are remembered: its processes, and those before them."""
 MACHINES_MAX: Final = 200_000
 PASSPORTS_MAX: Final = 200_000
+VERIFIED_MAX: Final = 512
+VERIFIED_BYTES_MAX: Final = 16 * 1024
+"""Of publications whose signature was checked, so many of at most this length are remembered: several readers in one
+process hear the same.
+"""
 
 _log = logger("bus")
 
@@ -65,6 +70,8 @@ class SignedBus:
         self._is_barred = is_barred
         self._session, self._number = chance.bytes(SESSION_BYTES), 0
         self._passports: OrderedDict[bytes, Passport] = OrderedDict()
+        self._verified: OrderedDict[bytes, tuple[bytes, Sealed]] = OrderedDict()
+        """By what was heard: the subject that its signature holds for, and what it says."""
         self.refused: Counter[str] = Counter()
 
     def identify(self, identity: Identity) -> None:
@@ -168,10 +175,11 @@ class SignedBus:
         subject: str,
         heard: "Heard | None",
     ) -> bytes:
-        try:
-            sealed = decode(raw, Sealed)
-        except ValueError:
-            raise Refused("unreadable") from None
+        verified = self._verified.get(raw) if heard is not None else None
+        if verified is not None and verified[0] == about:
+            sealed = verified[1]
+        else:
+            verified, sealed = None, _read(raw)
         passport, now_ms = self._passport(sealed.by), self._clock.unix_ms()
         if passport.expires_ms <= now_ms:
             raise Refused("expired")
@@ -181,9 +189,14 @@ class SignedBus:
             raise Refused("not allowed")
         if abs(now_ms - sealed.time_ms) > STALE_MS:
             raise Refused("stale")
-        signed = (about, sealed.by, sealed.session, _bytes(sealed.number), _bytes(sealed.time_ms), sealed.body)
-        if not is_signed(passport.key, sealed.signature, purpose, *signed):
-            raise Refused("forged")
+        if verified is None:
+            signed = (about, sealed.by, sealed.session, _bytes(sealed.number), _bytes(sealed.time_ms), sealed.body)
+            if not is_signed(passport.key, sealed.signature, purpose, *signed):
+                raise Refused("forged")
+            if heard is not None and len(raw) <= VERIFIED_BYTES_MAX:
+                self._verified[raw] = about, sealed
+                if len(self._verified) > VERIFIED_MAX:
+                    self._verified.popitem(last=False)
         if heard is not None and not heard.is_new(passport.machine, sealed.session, sealed.number):
             raise Refused("replayed")
         return sealed.body
@@ -228,6 +241,13 @@ class Heard:
         if len(self._machines) > MACHINES_MAX:
             self._machines.popitem(last=False)
         return True
+
+
+def _read(raw: bytes) -> Sealed:
+    try:
+        return decode(raw, Sealed)
+    except ValueError:
+        raise Refused("unreadable") from None
 
 
 def _answers(subject: str, question: Sealed) -> bytes:

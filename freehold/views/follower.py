@@ -11,7 +11,7 @@ is being asked is held and taken after the answer. A record that can't be read h
 record doesn't end its readers. So is one that its owner may not tell of (`believed`); that is counted.
 """
 
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -74,7 +74,7 @@ class Follower:
         self._bus, self._roles, self._sink, self._cluster = bus, tuple(roles), sink, cluster
         self.tasks = Tasks(f"{room}.follower")
         self._positions: dict[str, Position] = {}
-        self._due: dict[str, Owner] = {}
+        self._due: OrderedDict[str, Owner] = OrderedDict()
         """Who is to be asked when it is his turn. What comes of them until then is in what they will answer."""
         self._asking = 0
         self._held: dict[str, deque[Frame | Heartbeat]] = {}
@@ -187,7 +187,7 @@ class Follower:
     async def _catch_up_due(self) -> None:
         try:
             while self._due:
-                await self._catch_up_now(self._due.pop(next(iter(self._due))))
+                await self._catch_up_now(self._due.popitem(last=False)[1])
         finally:
             self._asking -= 1
 

@@ -14,7 +14,7 @@ from freehold.bus.local import LocalBus
 from freehold.bus.passports import Identity, sealed_passport
 from freehold.bus.signed import Heard, SignedBus
 from freehold.runtime.chance import SeededChance
-from freehold.runtime.keys import SigningKey
+from freehold.runtime.keys import SigningKey, is_signed
 from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.errors import NoAnswer
 from freehold.vocabulary.machine import Passport, Sealed
@@ -114,6 +114,39 @@ async def test_what_is_said_on_one_subject_isnt_said_on_another_of_the_same_mach
     raw = await around.told(around.good, "freehold.heartbeat.c.host.good")
     await around.inject(MINE, raw)
     assert not around.heard and around.refused() == {"forged": 1}
+
+
+async def test_what_several_readers_of_a_process_hear_is_checked_once(
+    around: Around, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[bytes] = []
+    checked: list[bytes] = []
+
+    async def listener(_subject: str, body: bytes) -> None:
+        heard.append(body)
+
+    def counted(key: bytes, signature: bytes, purpose: bytes, *parts: bytes) -> bool:
+        checked.append(signature)
+        return is_signed(key, signature, purpose, *parts)
+
+    monkeypatch.setattr(signed, "is_signed", counted)
+    await around.reader.subscribe("freehold.event.c.>", listener)
+    raw = await around.told(around.good, MINE)
+    assert around.heard == heard == [b"it runs"] and len(checked) == 1
+    await around.broker.publish(MINE, raw)
+    await turns()
+    assert around.heard == heard == [b"it runs"] and around.reader.refused["replayed"] == 2
+    around.barred.add("good")
+    await around.broker.publish(MINE, raw)
+    await turns()
+    assert around.reader.refused["barred"] == 2
+    changed = bytearray(raw)
+    changed[-1] ^= 1
+    await around.broker.publish(MINE, bytes(changed))
+    around.barred.clear()
+    await around.broker.publish("freehold.event.c.host.another", raw)
+    await turns()
+    assert around.heard == heard == [b"it runs"]
 
 
 async def test_nobody_vouches_for_himself(around: Around) -> None:
