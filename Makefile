@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-read-your-writes red-team sim sim-long sim-shrink sim-kills sim-bugs model demo demo-stop image lab lab-status \
+.PHONY: help setup check format test test-read-your-writes red-team bench-outage sim sim-long sim-shrink sim-kills sim-bugs model demo demo-stop image lab lab-status \
 	lab-partition lab-kill-host lab-kill lab-kill-nats lab-heal lab-down lab-test lock clean
 
 help:       ## this list
@@ -16,6 +16,10 @@ format:     ## lay out the code as `make check` wants it
 
 test:       ## the whole suite; with real guests where this is root and QEMU is there
 	@scripts/test
+
+bench-outage: ## the bus goes away under load, and comes back: HOSTS=1000 CLUSTERS=10 RATE=1000 DOWN=10
+	@scripts/setup && .venv/bin/python -m benchmarks.outage --hosts $(or $(HOSTS),1000) --clusters $(or $(CLUSTERS),10) \
+	    --rate $(or $(RATE),1000) --down $(or $(DOWN),10)
 
 sim:        ## the whole cloud on a virtual clock, everything going wrong: SEEDS=100 FIRST_SEED=1, or FAULTS=5000000
 	@scripts/sim $(if $(FAULTS),--seeds 0 --faults $(FAULTS),--seeds $(or $(SEEDS),100)) --first-seed $(or $(FIRST_SEED),1)
