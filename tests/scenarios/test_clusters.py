@@ -106,6 +106,8 @@ async def test_a_cluster_that_is_cut_off_works_on_and_comes_back(tmp_path: Path)
         for guest in guests.values():
             await control.becomes(guest, "ACTIVE")
 
+        await has_a_group_of_its_own(control, image, networks)
+
         cloud.links["c1"].cut()
         code, text = await c1.command("guest", "stop", guests["c1"])
         assert code == 0, text
@@ -131,6 +133,30 @@ async def test_a_cluster_that_is_cut_off_works_on_and_comes_back(tmp_path: Path)
         assert await denied(cloud) == []
         for one in (*cloud.clusters.values(), control):
             assert await one.stop() == 0
+
+
+async def has_a_group_of_its_own(control: Cloud, image: str, networks: dict[str, str]) -> None:
+    """A cluster's guest has a group of the cluster; its changes reach the worker that has it."""
+    v2, fields = "/network/v2.0", {"name": "web", "availability_zone_hints": ["c1"]}
+    group = (await control.well("POST", f"{v2}/security-groups", {"security_group": fields}))["security_group"]
+    assert group["availability_zones"] == ["c1"]
+    wanted = {"security_group_id": group["id"], "direction": "ingress", "protocol": "tcp", "port_range_min": 80}
+    body = {"security_group_rule": wanted | {"port_range_max": 80}}
+    rule = (await control.well("POST", f"{v2}/security-group-rules", body))["security_group_rule"]["id"]
+    with_it = {"security_groups": [{"name": "web"}]}
+    guest = await control.created("web", image, networks["c1"], availability_zone="c1", **with_it)
+    await control.becomes(guest, "ACTIVE")
+    shown = (await control.get(f"{v2}/ports?device_id={guest}"))["ports"][0]
+    assert shown["security_groups"] == [group["id"]]
+    refused = await control.create("x", image, networks["c2"], availability_zone="c2", **with_it)
+    assert refused.status == 400 and b"availability_zone_hints c2" in refused.body
+    await control.well("DELETE", f"{v2}/security-group-rules/{rule}")
+    renamed = {"security_group": {"name": "www"}}
+    await control.well("PUT", f"{v2}/security-groups/{group['id']}", renamed)
+    await control.well("DELETE", f"/compute/v2.1/servers/{guest}")
+    await control.goes(guest)
+    await control.well("DELETE", f"{v2}/security-groups/{group['id']}")
+    assert all(one["id"] != group["id"] for one in (await control.get(f"{v2}/security-groups"))["security_groups"])
 
 
 SHOWN = {GuestState.RUNNING: "ACTIVE", GuestState.STOPPED: "SHUTOFF"}

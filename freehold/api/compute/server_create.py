@@ -199,7 +199,7 @@ async def _groups(call: Call, server: ServerIn, cluster: str) -> tuple[str, ...]
         if not matching and wanted.name != "default" and any(wanted.name in (g.id, g.name) for g in elsewhere):
             raise BadRequest(
                 f"Security group {wanted.name[:64]} is of another availability zone than the server's networks, which "
-                f"are of {cluster}: make one for it there."
+                f"are of {cluster}: make one there, with availability_zone_hints {cluster}."
             )
         if not matching and wanted.name != "default":
             raise BadRequest(f"Security group {wanted.name[:64]} not found for project {call.caller.project}.")

@@ -165,3 +165,15 @@ def refuse_fields(values: Mapping[str, object]) -> None:
             and not isinstance(value, UnsetType)
         ):
             raise BadRequest(f"'{name}' isn't offered by this cloud.")
+
+
+def cluster_of(call: Call, zone_hints: list[str]) -> str:
+    """The cluster that something new is to belong to: the first availability zone that was asked for, or the default
+    one. Raises BadRequest for one that has no network worker.
+    """
+    if not zone_hints:
+        return call.cloud.cluster
+    known = {seen.owner.cluster for seen in call.cloud.view.owners() if seen.owner.role == "network"}
+    if zone_hints[0] not in known | {call.cloud.cluster}:
+        raise BadRequest(f"There is no availability zone {zone_hints[0][:64]}.")
+    return zone_hints[0]

@@ -9,7 +9,17 @@ from msgspec import UNSET, Meta, UnsetType
 from freehold.api import asking
 from freehold.api.call import Answer, Body, Call
 from freehold.api.caller import SYSTEM_PROJECT
-from freehold.api.network.frame import BULK_MAX, Document, Noun, given, listed, made, project_of, with_fields
+from freehold.api.network.frame import (
+    BULK_MAX,
+    Document,
+    Noun,
+    cluster_of,
+    given,
+    listed,
+    made,
+    project_of,
+    with_fields,
+)
 from freehold.api.reading import every, not_found, one
 from freehold.api.wire import Identifier, Name, NameOrNothing, Text
 from freehold.runtime.chance import new_id
@@ -40,6 +50,8 @@ class GroupIn(Body, frozen=True, kw_only=True):
     stateful: bool | UnsetType | None = UNSET
     tenant_id: NameOrNothing | UnsetType | None = UNSET
     project_id: NameOrNothing | UnsetType | None = UNSET
+    availability_zone_hints: Annotated[list[NameOrNothing], Meta(max_length=1)] = []
+    """The cluster whose networks' ports may have it. Neutron has none: its groups hold everywhere."""
 
 
 class GroupBody(Body, frozen=True, kw_only=True):
@@ -73,8 +85,18 @@ class RuleBody(Body, frozen=True, kw_only=True):
     security_group_rules: Annotated[list[RuleIn], Meta(max_length=BULK_MAX)] | UnsetType = UNSET
 
 
-def shown(group: SecurityGroup) -> Document:
-    """A group as Neutron shows it."""
+def _shown(call: Call, group: SecurityGroup) -> Document:
+    return shown(group, _cluster(call, group.id) or call.cloud.cluster)
+
+
+def _cluster(call: Call, group: str) -> str:
+    """The cluster whose network worker owns a group; empty for one that isn't there."""
+    owner = call.cloud.view.owner_seen(call.cloud.view.owner(SecurityGroup, group))
+    return "" if owner is None else owner.owner.cluster
+
+
+def shown(group: SecurityGroup, cluster: str) -> Document:
+    """A group as Neutron shows it, and its cluster as a network has it."""
     return {
         "id": group.id,
         "name": group.name,
@@ -83,6 +105,8 @@ def shown(group: SecurityGroup) -> Document:
         "description": group.description,
         "stateful": group.stateful,
         "shared": False,
+        "availability_zone_hints": [],
+        "availability_zones": [cluster],
         "security_group_rules": [shown_rule(group, rule) for rule in group.rules],
         "created_at": iso_seconds(group.created),
         "updated_at": iso_seconds(group.updated or group.created),
@@ -129,7 +153,7 @@ async def _all(call: Call) -> list[SecurityGroup]:
 
 async def index(call: Call) -> Answer:
     """GET /security-groups."""
-    return listed(call, GROUP, [shown(group) for group in await _all(call)], shown(_EXAMPLE))
+    return listed(call, GROUP, [_shown(call, group) for group in await _all(call)], shown(_EXAMPLE, ""))
 
 
 _EXAMPLE: Final = SecurityGroup(id="", name="", project="")
@@ -144,7 +168,7 @@ async def _owned(call: Call, key: str) -> SecurityGroup:
 
 
 async def _document(call: Call, key: str) -> Document:
-    return shown(await _owned(call, key))
+    return _shown(call, await _owned(call, key))
 
 
 async def show(call: Call) -> Answer:
@@ -165,7 +189,8 @@ async def create(call: Call) -> Answer:
             for ethertype in ("IPv4", "IPv6")
         )
         blank = SecurityGroup(id=new_id(call.cloud.chance), name="", project=project, rules=rules)
-        await asking.networks(call, SaveSecurityGroup(group=_changed(blank, wanted), new=True))
+        cluster = cluster_of(call, wanted.availability_zone_hints)
+        await asking.networks(call, SaveSecurityGroup(group=_changed(blank, wanted), new=True), cluster)
         return blank.id
 
     return await made(call, GROUP, body.security_group, body.security_groups, make, lambda key: _document(call, key))
@@ -187,16 +212,16 @@ async def update(call: Call) -> Answer:
     if isinstance(wanted, UnsetType):
         raise BadRequest("Unable to find 'security_group' in the request body.")
     group = await _owned(call, call.params["group_id"])
-    if wanted.tenant_id is not UNSET or wanted.project_id is not UNSET:
-        raise BadRequest("The project of a security group can't be changed.")
-    await asking.networks(call, SaveSecurityGroup(group=_changed(group, wanted)))
+    if wanted.tenant_id is not UNSET or wanted.project_id is not UNSET or wanted.availability_zone_hints:
+        raise BadRequest("The project and the availability zone of a security group can't be changed.")
+    await asking.networks(call, SaveSecurityGroup(group=_changed(group, wanted)), _cluster(call, group.id))
     return Answer(body={GROUP.one: await _document(call, group.id)})
 
 
 async def delete(call: Call) -> Answer:
     """DELETE /security-groups/{group_id}."""
     group = await _owned(call, call.params["group_id"])
-    await asking.networks(call, DeleteOf(kind="security_group", id=group.id))
+    await asking.networks(call, DeleteOf(kind="security_group", id=group.id), _cluster(call, group.id))
     return Answer(204)
 
 
@@ -230,7 +255,7 @@ async def create_rule(call: Call) -> Answer:
     async def make(wanted: RuleIn) -> str:
         group = await _owned(call, wanted.security_group_id)
         rule = _new_rule(new_id(call.cloud.chance), wanted)
-        await asking.networks(call, AddRules(group=group.id, rules=(rule,)))
+        await asking.networks(call, AddRules(group=group.id, rules=(rule,)), _cluster(call, group.id))
         return rule.id
 
     one_, many = body.security_group_rule, body.security_group_rules
@@ -257,5 +282,6 @@ def _new_rule(identifier: str, wanted: RuleIn) -> Rule:
 async def delete_rule(call: Call) -> Answer:
     """DELETE /security-group-rules/{rule_id}."""
     rule = await _rule(call, call.params["rule_id"])
-    await asking.networks(call, DeleteOf(kind="security_group_rule", id=rule["id"]))
+    cluster = _cluster(call, rule["security_group_id"])
+    await asking.networks(call, DeleteOf(kind="security_group_rule", id=rule["id"]), cluster)
     return Answer(204)

@@ -12,6 +12,7 @@ from freehold.api.network.frame import (
     BULK_MAX,
     Document,
     Noun,
+    cluster_of,
     given,
     listed,
     made,
@@ -215,9 +216,7 @@ async def create(call: Call) -> Answer:
 
     async def make(wanted: NetworkIn) -> str:
         _check(call, wanted)
-        cluster = wanted.availability_zone_hints[0] if wanted.availability_zone_hints else call.cloud.cluster
-        if cluster not in _clusters(call):
-            raise BadRequest(f"There is no availability zone {cluster[:64]}.")
+        cluster = cluster_of(call, wanted.availability_zone_hints)
         project = await project_of(call, wanted.tenant_id, wanted.project_id)
         blank = Network(id=new_id(call.cloud.chance), name="", project=project, cluster=cluster, mtu=0)
         network = msgspec.structs.replace(_changed(blank, wanted), **_carried(wanted))
@@ -233,12 +232,6 @@ def _carried(wanted: NetworkIn) -> dict[str, Any]:
     if physical:
         return {"physical": physical, "vlan": segment}
     return {"segment": segment, "reachable": kind == FLAT}
-
-
-def _clusters(call: Call) -> set[str]:
-    """The clusters that have a network worker, and the default one."""
-    found = {seen.owner.cluster for seen in call.cloud.view.owners() if seen.owner.role == "network"}
-    return found | {call.cloud.cluster}
 
 
 def _changed(network: Network, wanted: NetworkIn) -> Network:

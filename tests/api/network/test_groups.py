@@ -66,3 +66,15 @@ async def test_what_may_be_said_of_a_new_rule(api: Api, fields: Any, status: int
     wanted = {"security_group_id": made.json["security_group"]["id"], "direction": "ingress", **fields}
     reply = await api.member.post(f"{V2}/security-group-rules", {"security_group_rule": wanted})
     assert reply.status == status, reply.body
+
+
+@pytest.mark.parametrize(("hints", "status"), [(["default"], 201), (["nowhere"], 400), (["a", "b"], 400), ("a", 400)])
+async def test_a_group_is_made_in_a_zone_that_is_there_and_stays(api: Api, hints: Any, status: int) -> None:
+    wanted = {"name": "g", "availability_zone_hints": hints}
+    reply = await api.member.post(f"{V2}/security-groups", {"security_group": wanted})
+    assert reply.status == status
+    if status == 201:
+        group = reply.json["security_group"]
+        assert group["availability_zones"] == ["default"]
+        moved = {"security_group": {"availability_zone_hints": ["default"]}}
+        assert (await api.member.put(f"{V2}/security-groups/{group['id']}", moved)).status == 400
