@@ -117,6 +117,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     api_transfers_max: int = 32
     """Image uploads and downloads at once, beside the requests."""
     api_transfers_per_project_max: int = 8
+    api_waits_max: int = 10_000
+    """Calls that wait for a stage (``Prefer: wait``) at once, beside the requests; those past it don't wait."""
+    api_waits_per_project_max: int = 5000
+    api_streams_max: int = 2000
+    """Streams of events at once; past it 503."""
+    api_streams_per_project_max: int = 1000
+    """Of those, for one project: past it 429."""
     log_level: str = "info"
     """debug, info, warning or error."""
     log_json: bool = False
@@ -271,6 +278,8 @@ def _check_limits(settings: Settings) -> None:
     for name, share, most in (
         ("api_requests", settings.api_requests_per_project_max, settings.api_requests_max),
         ("api_transfers", settings.api_transfers_per_project_max, settings.api_transfers_max),
+        ("api_waits", settings.api_waits_per_project_max, settings.api_waits_max),
+        ("api_streams", settings.api_streams_per_project_max, settings.api_streams_max),
     ):
         if not 1 <= share <= most <= CALLS_MAX:
             raise BadRequest(

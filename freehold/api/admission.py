@@ -1,7 +1,9 @@
 """How many calls are served at once: by this process, and of that by each project. Past it a call waits a little.
 
 Transfers (image bytes in or out) last as long as the client likes, so they have a lane of their own: they can't keep
-short calls waiting. A project at its own share is told 429; one that has room where the process has none, 503.
+short calls waiting. So have calls that wait for a stage (they leave the lane of calls for it, and are answered at once
+if there is no room) and streams of events: both cost a little memory and no work. A project at its own share is told
+429; one that has room where the process has none, 503.
 """
 
 import asyncio
@@ -10,7 +12,7 @@ from typing import Final
 
 from freehold.api.faults import RETRY_AFTER_S, HttpRefusal
 from freehold.config import Settings
-from freehold.vocabulary.errors import Unavailable
+from freehold.vocabulary.errors import FreeholdError, Unavailable
 
 _RETRY: Final = {"retry-after": str(RETRY_AFTER_S)}
 
@@ -39,6 +41,8 @@ class Limits:
 
     calls: Lane = Lane(calls_max=256, share_max=64, waiting_max=512, wait_s=1.0)
     transfers: Lane = Lane(calls_max=32, share_max=8, waiting_max=32, wait_s=1.0)
+    waits: Lane = Lane(calls_max=10_000, share_max=5000, waiting_max=0, wait_s=0.0)
+    streams: Lane = Lane(calls_max=2000, share_max=1000, waiting_max=0, wait_s=0.0)
 
 
 @dataclass(slots=True)
@@ -136,4 +140,30 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(
         Lane(calls, settings.api_requests_per_project_max, calls, CALL_WAIT_S),
         Lane(transfers, settings.api_transfers_per_project_max, transfers, CALL_WAIT_S),
+        Lane(settings.api_waits_max, settings.api_waits_per_project_max, 0, 0.0),
+        Lane(settings.api_streams_max, settings.api_streams_per_project_max, 0, 0.0),
     )
+
+
+class Slot:
+    """A call's place in a lane, for as long as it has one."""
+
+    def __init__(self, lane: Admission, who: str) -> None:
+        self._lane: Admission | None = lane
+        self._who = who
+
+    def leave(self) -> None:
+        """Gives the place back; a second time is nothing."""
+        lane, self._lane = self._lane, None
+        if lane is not None:
+            lane.leave(self._who)
+
+    async def change(self, lane: Admission) -> bool:
+        """Takes a place in another lane for this one; False, and nothing is changed, if there is none."""
+        try:
+            await lane.enter(self._who)
+        except FreeholdError:
+            return False
+        self.leave()
+        self._lane = lane
+        return True

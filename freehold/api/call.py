@@ -5,6 +5,7 @@ an `Answer`, or raises a FreeholdError. It runs only when the policy named besid
 whom it checks itself.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
@@ -87,6 +88,14 @@ async def no_chunks() -> AsyncIterator[bytes]:
         yield chunk
 
 
+async def _parked() -> bool:
+    return True
+
+
+async def _never() -> None:
+    await asyncio.Event().wait()
+
+
 @dataclass(slots=True)
 class Call:
     """One request, as the function that serves it sees it."""
@@ -109,6 +118,12 @@ class Call:
     """The whole body, at most `JSON_BYTES_MAX`; empty on routes that stream."""
     chunks: Callable[[], AsyncIterator[bytes]] = no_chunks
     """The body piece by piece, on routes that stream."""
+    park: Callable[[], Awaitable[bool]] = _parked
+    """Gives its place among the calls that are served to another, for one among those that only wait; False if there
+    is none.
+    """
+    gone: Callable[[], Awaitable[None]] = _never
+    """Returns when the client isn't there any more."""
 
     @property
     def base_url(self) -> str:
@@ -157,6 +172,8 @@ class Route:
     """The function reads the body itself from `Call.chunks`, unbounded."""
     sends_bytes: bool = False
     """The answer is a stream that lasts as long as the client likes."""
+    sends_events: bool = False
+    """The answer is a stream of events, which lasts as long as both sides like."""
     knows_past: bool = False
     """The function heeds the header `AS_OF`."""
 

@@ -55,6 +55,8 @@ RULES: Final[dict[str, Rule]] = {
     "compute:admin": Rule.ADMIN,
     # freehold's own
     "native:admin": Rule.ADMIN,
+    "request:read": Rule.READER,
+    "request:write": Rule.MEMBER,
     "native:enroll": Rule.ANYONE,  # who has an invitation
 }
 

@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from freehold.api import faults
-from freehold.api.admission import Admission
+from freehold.api.admission import Admission, Slot
 from freehold.api.call import AS_OF, JSON_BYTES_MAX, Answer, Call, Door, Query, Route
 from freehold.api.caller import ANONYMOUS, Tokens
 from freehold.api.cloud import Cloud
@@ -102,6 +102,8 @@ class Server:
         self._tables = {door.name: Table(door.routes) for door in (*doors, self._root)}
         self.calls = Admission(cloud.limits.calls, "requests")
         self.transfers = Admission(cloud.limits.transfers, "transfers")
+        self.waits = Admission(cloud.limits.waits, "waiting requests")
+        self.streams = Admission(cloud.limits.streams, "streams of events")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI 3."""
@@ -121,10 +123,11 @@ class Server:
             door=door.name,
             path=path,
             query=Query(""),
-            headers={name.lower(): value for name, value in request.headers.items()},
+            headers=_headers(request),
             request_id=f"req-{new_id(self._cloud.chance)}",
             tokens=self._tokens,
             chunks=lambda: _chunks(request),
+            gone=lambda: _gone(request),
         )
         with ExitStack() as admitted:  # until the last byte is sent
             try:
@@ -185,9 +188,11 @@ class Server:
         """Waits until the call may be served. Raises HttpRefusal 429 or Unavailable where that would be too long."""
         client = request.client
         who = f"project {call.caller.project}" if call.caller.project else f"address {client.host if client else ''}"
-        lane = self.transfers if route.is_transfer else self.calls
+        lane = self.streams if route.sends_events else self.transfers if route.is_transfer else self.calls
         await lane.enter(who)
-        admitted.callback(lane.leave, who)
+        slot = Slot(lane, who)
+        admitted.callback(slot.leave)
+        call.park = lambda: slot.change(self.waits)
 
     def _failed(self, door: Door, call: Call, status: int, message: str, error: FreeholdError | None) -> Answer:
         parts = call.path.split("/")
@@ -244,6 +249,19 @@ async def _whole_body(request: Request) -> bytes:
     except TimeoutError as error:
         raise faults.HttpRefusal(408, f"the body didn't arrive within {BODY_DEADLINE_S:.0f} seconds") from error
     return bytes(body)
+
+
+def _headers(request: Request) -> dict[str, str]:
+    """By name in lower case; several of one name are one with several values."""
+    found: dict[str, str] = {}
+    for name, value in request.headers.items():
+        found[name.lower()] = f"{found[name.lower()]}, {value}" if name.lower() in found else value
+    return found
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from freehold.vocabulary.codec import KINDS, decode_kind
-from freehold.vocabulary.envelope import Row, Tombstone
+from freehold.vocabulary.envelope import Entry, Happened, Happening, Happenings, Row, Tombstone
 
 SCAN_ENTRIES_MAX: Final = 1000
 """Keys looked at for one page, so that an owner's loop isn't held up by a filter that few records pass."""
@@ -92,6 +92,31 @@ class History:
             Tombstone(seq, time, key, value if value and _belongs(kind, value, project) else b"")
             for seq, time, key, value in found
         )
+
+    def happened(self, asked: Happened, bytes_max: int) -> Happenings:
+        """A page of what was asked for: the entries that fit into `bytes_max`, at least one."""
+        where = f"seq > ? AND seq <= ? AND kind IN ({', '.join('?' * len(asked.kinds))})"
+        given: tuple[object, ...] = (asked.after, asked.until, *asked.kinds)
+        if asked.about:
+            where, given = where + " AND key >= ? AND key < ?", (*given, asked.about, asked.about + "0")
+        found = self._reader.execute(
+            "SELECT seq, time, kind, key, value, cause, digest, (SELECT value FROM log AS was "
+            "WHERE was.kind = now.kind AND was.key = now.key AND was.seq < now.seq ORDER BY was.seq DESC LIMIT 1) "
+            f"FROM log AS now {'' if asked.about else 'NOT INDEXED'} WHERE {where} ORDER BY seq LIMIT ?",
+            (*given, SCAN_ENTRIES_MAX),
+        ).fetchall()
+        after, project = asked.after, asked.project
+        page: list[Happening] = []
+        for row in found:
+            entry, before = Entry(*row[:7]), row[7]
+            about = entry.value or before
+            if about is not None and _belongs(entry.kind, about, project):
+                bytes_max -= len(entry.value or b"") + len(before or b"") + len(entry.key) + len(entry.cause) + 96
+                if page and bytes_max < 0:
+                    return Happenings(found=tuple(page), after=after, more=True)
+                page.append(Happening(entry, before))
+            after = entry.seq
+        return Happenings(found=tuple(page), after=after, more=len(found) == SCAN_ENTRIES_MAX)
 
 
 def _cut(found: Iterable[tuple[str, str, int, bytes | None]], project: str, after: tuple[str, str], size: int) -> Slice:

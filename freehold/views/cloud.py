@@ -15,8 +15,11 @@ from freehold.bus.interface import Bus
 from freehold.runtime.clock import HybridClock
 from freehold.runtime.log import logger
 from freehold.views.audit import Audit
+from freehold.views.cursor import Place
+from freehold.views.feed import KINDS_TOLD
 from freehold.views.follower import Follower
 from freehold.views.interface import OwnerSeen
+from freehold.views.news import Newsroom, Told
 from freehold.views.rows import RowFile
 from freehold.vocabulary.codec import KIND_OF, decode
 from freehold.vocabulary.envelope import Done, Entry, Heartbeat, Owner, Position, Row, Stands
@@ -60,6 +63,7 @@ class CloudView:
         self._questions: dict[str, _Shared] = {}
         self.follower = Follower(bus, ROLES, self, "cloud")
         self.audit = Audit(self, clock.clock)
+        self.news = Newsroom(self)
 
     async def open(self, *, audited: bool = False) -> None:
         """Starts to follow: asks only for what came since the file was written. `audited`: and to look through it."""
@@ -124,6 +128,20 @@ class CloudView:
         """One of them; None for one that it doesn't know."""
         owner = self._owners.get(store)
         return None if owner is None else self._owner_seen(owner)
+
+    def place(self, store: str) -> Place | None:
+        """Where it stands in an owner's log; None for one that it doesn't know."""
+        stands = self._stands.get(store)
+        return None if stands is None else Place(store, stands.epoch, stands.seq)
+
+    def owners_of(self, role: str, cluster: str = "") -> Sequence[str]:
+        """The stores of the owners of a role, of one cluster if it is named."""
+        every = self._owners.values()
+        return [owner.store for owner in every if owner.role == role and cluster in ("", owner.cluster)]
+
+    def action_of(self, urn: str) -> str:
+        """The key of the action that a host did by a request; empty if none is known."""
+        return self._file.action_of(urn)
 
     def _owner_seen(self, owner: Owner) -> OwnerSeen:
         beat, now = self._beats.get(owner.store), self._clock.clock.monotonic_s()
@@ -223,9 +241,24 @@ class CloudView:
         """See Sink."""
         if owner.store in self._retired:
             return
+        told = self._with_before(owner, entries)
         self._file.apply(owner, position, entries)
         self._stand(owner, position)
+        self.news.took(owner, position.epoch, told)
         self._forget(entry.key for entry in entries if entry.kind == "retirement" and entry.value is not None)
+
+    def _with_before(self, owner: Owner, entries: Sequence[Entry]) -> Sequence[Told]:
+        """Entries with what stood under their keys before in the same log, where anybody wants to know."""
+        told = []
+        stood: dict[tuple[str, str], bytes | None] = {}
+        for entry in entries:
+            place, before = (entry.kind, entry.key), None
+            wanted = self.news.needs_before or (entry.kind == "admission" and entry.value is None)
+            if wanted and entry.kind in KINDS_TOLD:
+                before = stood[place] if place in stood else self._file.own(owner.store, *place)
+                stood[place] = entry.value
+            told.append((entry, before))
+        return told
 
     def replace(self, owner: Owner, position: Position, rows: Sequence[Row]) -> None:
         """See Sink."""
@@ -233,6 +266,7 @@ class CloudView:
             return
         self._file.replace(owner, position, rows)
         self._stand(owner, position)
+        self.news.replaced(owner)
         self._forget(row.key for row in rows if row.kind == "retirement")
 
     def heard(self, heartbeat: Heartbeat) -> None:

@@ -8,6 +8,8 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
+from freehold.views.cursor import Place
+from freehold.views.news import Newsroom
 from freehold.vocabulary.envelope import Done, Owner, Position
 from freehold.vocabulary.request import Admitted
 from freehold.vocabulary.shards import IDENTITY_SHARD
@@ -73,6 +75,18 @@ class View(Protocol):
 
     def known_until(self, roles: Sequence[str]) -> int:
         """A clock time: it has everything that the known owners of `roles` had written until then."""
+
+    news: Newsroom
+    """Who waits for what it learns."""
+
+    def action_of(self, urn: str) -> str:
+        """The key of the action that a host did by a request; empty if none is known."""
+
+    def place(self, store: str) -> Place | None:
+        """Where it stands in an owner's log; None for one that it doesn't know."""
+
+    def owners_of(self, role: str, cluster: str = "") -> Sequence[str]:
+        """The stores of the owners of a role, of one cluster if it is named."""
 
     async def seen(self, done: Done | Admitted) -> None:
         """Waits until it has a write, but not for ever."""

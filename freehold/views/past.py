@@ -8,11 +8,13 @@ from typing import Final, TypeVar
 from freehold.bus import subjects, talk
 from freehold.bus.interface import Bus
 from freehold.views import believed
+from freehold.views.cursor import Place
 from freehold.views.interface import OwnerSeen
+from freehold.views.news import Newsroom
 from freehold.vocabulary.codec import KIND_OF, KINDS, UNDER_DEED, decode_kind
 from freehold.vocabulary.envelope import AsOf, Done, Owner, Past, Position, Row
 from freehold.vocabulary.errors import BadRequest, FreeholdError, NoAnswer, NotFound, TooOld, Unavailable
-from freehold.vocabulary.guest import Guest
+from freehold.vocabulary.guest import Action, Guest
 from freehold.vocabulary.request import Admission, Admitted
 from freehold.vocabulary.shards import IDENTITY_SHARD
 from freehold.vocabulary.units import iso_millis
@@ -56,6 +58,7 @@ class PastView:
 
     def __init__(self) -> None:
         self._records: dict[type[Word], dict[str, Word]] = {}
+        self.news = Newsroom(self)
 
     def add(self, rows: Iterable[Row]) -> None:
         """Takes records in; of a guest on two hosts, those under the higher deed."""
@@ -120,6 +123,20 @@ class PastView:
         """See View."""
         del roles
         return 0
+
+    def action_of(self, urn: str) -> str:
+        """See View."""
+        return next((key for key in self._of(Action) if key.partition("/")[2] == urn), "")
+
+    def place(self, store: str) -> Place | None:
+        """See View."""
+        del store
+        return None
+
+    def owners_of(self, role: str, cluster: str = "") -> Sequence[str]:
+        """See View."""
+        del role, cluster
+        return ()
 
     async def seen(self, done: Done | Admitted) -> None:
         """See View. What is written now isn't part of the past."""

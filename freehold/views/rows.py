@@ -5,6 +5,7 @@ stand for.
     places     kind 0 key                        -> the key in `rows`
     owned      store 0 kind 0 key                -> nothing: what an owner's complete state replaces
     shadowed   kind 0 key 0 store                -> the owner's bytes, where another owner holds the higher deed
+    urns       URN                               -> the key of the action that a host did by that request
     positions  store                             -> Seen
 
 `learned` is the clock time at which this view learned of what the row shows; it never goes back, and after a rebuild
@@ -36,7 +37,7 @@ from freehold.vocabulary.word import Word
 R = TypeVar("R", bound=Word)
 
 MAP_BYTES: Final = 64 * 1024**3
-LAYOUT: Final = b"2"
+LAYOUT: Final = b"3"
 STORE_BYTES: Final = 36
 HEAD_BYTES: Final = STORE_BYTES + 8
 KEY_BYTES_MAX: Final = 300
@@ -96,8 +97,9 @@ class RowFile:
     def _opened(self) -> lmdb.Environment:
         self._path.mkdir(parents=True, exist_ok=True)
         env = lmdb.open(str(self._path), map_size=MAP_BYTES, max_dbs=8, sync=False, metasync=False, readahead=False)
-        names = (b"rows", b"places", b"owned", b"shadowed", b"positions", b"meta")
-        self._rows, self._places, self._owned, self._shadowed, self._positions, self._meta = map(env.open_db, names)
+        names = (b"rows", b"places", b"owned", b"shadowed", b"urns", b"positions", b"meta")
+        tables = map(env.open_db, names)
+        self._rows, self._places, self._owned, self._shadowed, self._urns, self._positions, self._meta = tables
         return env
 
     # --- reading ---------------------------------------------------------------------------------------------------
@@ -113,6 +115,21 @@ class RowFile:
             place = txn.get(_place(kind, key), db=self._places)
             row = None if place is None else txn.get(place, db=self._rows)
         return None if row is None else bytes(row[HEAD_BYTES:])
+
+    def own(self, store: str, kind: str, key: str) -> bytes | None:
+        """The bytes of the record that one owner has under a key, be it shown or not; None if it has none."""
+        with self._env.begin() as txn:
+            place = txn.get(_place(kind, key), db=self._places)
+            row = None if place is None else txn.get(place, db=self._rows)
+            if row is not None and bytes(row[:STORE_BYTES]).decode() == store:
+                return bytes(row[HEAD_BYTES:])
+            hidden = None if row is None else txn.get(_shadow(kind, key, store), db=self._shadowed)
+        return None if hidden is None else bytes(hidden)
+
+    def action_of(self, urn: str) -> str:
+        """The key of the action that a host did by a request; empty if none is known."""
+        with self._env.begin() as txn:
+            return bytes(txn.get(_bounded(urn), b"", db=self._urns)).decode()
 
     def learned(self, kind: str, key: str) -> int:
         """The clock time at which it learned of what a record shows; 0 if there is no such record."""
@@ -253,6 +270,8 @@ class RowFile:
         txn.delete(_shadow(kind, key, store), db=self._shadowed)
         txn.put(where, store.encode() + now.to_bytes(8, "big") + value, db=self._rows)
         txn.put(place, where, db=self._places)
+        if kind == "action":  # the first stays: nobody takes another's request for its own
+            txn.put(_bounded(key.partition("/")[2]), key.encode(), overwrite=False, db=self._urns)
         self._touch(txn, kind, key, now)
         if kind == "admission":
             self._weigh_again(txn, key, now)
@@ -273,6 +292,8 @@ class RowFile:
             return
         txn.delete(where, db=self._rows)
         txn.delete(place, db=self._places)
+        if kind == "action" and txn.get(_bounded(key.partition("/")[2]), db=self._urns) == key.encode():
+            txn.delete(_bounded(key.partition("/")[2]), db=self._urns)
         self._touch(txn, kind, key, now)
         self._unshadow(txn, kind, key, now)
         if kind == "admission":
@@ -367,5 +388,5 @@ def _owned_key(store: str, kind: str, key: str) -> bytes:
 
 def _row_key(kind: str, key: str, record: Word) -> bytes:
     project = str(getattr(record, "project", "")).encode()[:64]
-    created = max(0, int(getattr(record, "created", 0))).to_bytes(8, "big")
+    created = max(0, int(getattr(record, "created", getattr(record, "started", 0)))).to_bytes(8, "big")
     return kind.encode() + b"\0" + project + b"\0" + created + _bounded(key)

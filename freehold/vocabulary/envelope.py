@@ -190,7 +190,40 @@ class Tombstones(Word, frozen=True, kw_only=True):
     more: bool = False
 
 
-OwnerQuestion = Since | Complete | Told | Stands | AsOf | DeletedSince
+class Happening(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An entry, and what stood under its key before it (None: nothing)."""
+
+    entry: Entry
+    before: bytes | None
+
+
+class Happened(Message, frozen=True, kw_only=True):
+    """Asks an owner for the entries of some kinds and one project in (`after`, `until`] of an epoch of its log, each
+    with what stood before; in pages. Answer: `Happenings`.
+
+    `about`: of one guest alone, under whose id records are kept; as far back as the log knows.
+    """
+
+    epoch: str
+    after: int
+    until: int
+    kinds: tuple[str, ...]
+    project: str
+    about: str = ""
+
+
+class Happenings(Word, frozen=True, kw_only=True):
+    """Answer to `Happened`, in order. `after`: the sequence that the next page comes after. `lost`: it isn't known any
+    more, or the epoch is over; there are no entries.
+    """
+
+    found: tuple[Happening, ...] = ()
+    after: int = 0
+    more: bool = False
+    lost: bool = False
+
+
+OwnerQuestion = Since | Complete | Told | Stands | AsOf | DeletedSince | Happened
 
 
 class Done(Word, frozen=True, kw_only=True):

@@ -198,12 +198,14 @@ class GiveUp(Message, frozen=True, kw_only=True):
 class DeleteGuest(Message, frozen=True, kw_only=True):
     """Records that a guest is to go, and carries it to its host until the host's tombstone is seen. Errors: NotFound.
 
-    `project` empty: an admin asks. Answer: Done with the delete's URN as key.
+    `project` empty: an admin asks. `cancelled`: the URN of the request that made it, which must not have ended; else
+    Conflict. Answer: Done with the delete's URN as key.
     """
 
     guest: str
     project: str
     user: str
+    cancelled: str = ""
 
 
 class Intents(Message, frozen=True, kw_only=True):

@@ -24,6 +24,8 @@ from freehold.vocabulary.envelope import (
     Entries,
     Entry,
     Frame,
+    Happened,
+    Happenings,
     Heartbeat,
     Hello,
     OwnerQuestion,
@@ -153,6 +155,8 @@ class Desk:
                 return await self._as_of(question)
             case DeletedSince():
                 return await self._deleted_since(question)
+            case Happened():
+                return self._happened(question)
 
     async def _as_of(self, asked: AsOf) -> Past:
         """A page of the state at a moment that is over: nothing will be written at or before it any more."""
@@ -196,6 +200,15 @@ class Desk:
         first = max(asked.after, store.history.at_time(asked.time - 1, newest).seq)
         found = store.history.deleted(asked.kind, asked.project, first, newest, limit)
         return _bounded_tombstones(found, len(found) == limit)
+
+    def _happened(self, asked: Happened) -> Happenings:
+        """What is durable alone. One that comes again from before the horizon, or of another epoch, has missed some."""
+        store, history = self._store, self._store.history
+        if not asked.kinds or asked.epoch != store.epoch or asked.until > store.position().seq:
+            return Happenings(lost=True)
+        found = history.happened(asked, FRAME_BYTES_MAX)
+        lost = not asked.about and asked.after < history.horizon().seq  # read last: it moves before anything is dropped
+        return Happenings(lost=True) if lost else found
 
     async def _begin_epoch(self, position: Position) -> None:
         """Of many readers who stand beyond this disk and ask at once, one is enough: each epoch costs every reader a

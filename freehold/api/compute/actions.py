@@ -6,16 +6,17 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
+from freehold.api import requests, waiting
 from freehold.api.call import Answer, Call
-from freehold.api.compute import server_view
+from freehold.api.compute import server_view, server_waits
 from freehold.api.compute.server_view import Server
 from freehold.api.compute.servers import server_of
 from freehold.api.compute.wire.servers import ActionBody, ConsoleIn, RebootIn
 from freehold.bus import subjects, talk
-from freehold.runtime.chance import new_urn
 from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.errors import BadRequest, Conflict
 from freehold.vocabulary.guest import ConsoleLog, ConsoleOutput, GuestState, Reboot, RebootKind, Start, Stop
+from freehold.vocabulary.request import Admission
 
 DEADLINE_S: Final = 10.0
 CONSOLE_LINES_MAX: Final = 100_000
@@ -55,19 +56,16 @@ def _check_name(call: Call) -> None:
 
 
 async def _start(call: Call, server: Server, _: object) -> Answer:
-    await _command(call, server, "start", lambda who: Start(**who))
-    return Answer(202)
+    return await _command(call, server, "start", lambda who: Start(**who))
 
 
 async def _stop(call: Call, server: Server, _: object) -> Answer:
-    await _command(call, server, "stop", lambda who: Stop(**who))
-    return Answer(202)
+    return await _command(call, server, "stop", lambda who: Stop(**who))
 
 
 async def _reboot(call: Call, server: Server, wanted: RebootIn) -> Answer:
     how = RebootKind(wanted.type.lower())
-    await _command(call, server, "reboot", lambda who: Reboot(**who, how=how))
-    return Answer(202)
+    return await _command(call, server, "reboot", lambda who: Reboot(**who, how=how))
 
 
 async def _console(call: Call, server: Server, wanted: ConsoleIn) -> Answer:
@@ -89,18 +87,30 @@ def _lines(length: int | str | None) -> int | None:
 
 async def _command(
     call: Call, server: Server, verb: str, make: Callable[[dict[str, Any]], Start | Stop | Reboot]
-) -> None:
-    """Carries a command to the host and waits until our view has what it wrote. Raises Conflict in Nova's words."""
+) -> Answer:
+    """Carries a command to the host and waits until our view has what it wrote: 202; or, as the client prefers, until
+    it is done: 200 with the server. Raises Conflict in Nova's words.
+    """
     admission, guest = server.admission, server.guest
     if guest is None or admission.delete_urn or guest.state is GuestState.DELETING:
         raise _conflict(server, verb)
-    urn = new_urn(call.cloud.chance)
+    urn = requests.new_urn(call)
     who = {"urn": urn, "guest": guest.id, "user": call.caller.user, "project": admission.project}
     try:
         done = await talk.ask(call.cloud.bus, subjects.ASK_SCHEDULER, make(who), Done, DEADLINE_S)
     except Conflict as error:
         raise _conflict(server, verb) from error
     await call.cloud.view.seen(done)
+    headers = {**requests.headers(call, urn), "location": requests.url(call, urn)}
+    wait_s = waiting.preferred_s(call)
+    ended = await server_waits.done(call, guest.id, urn, wait_s) if wait_s else None
+    if ended is None:
+        return Answer(202, headers=headers)
+    headers |= waiting.applied(wait_s, ended)
+    now = call.cloud.view.get(Admission, guest.id)
+    if ended == server_waits.DONE and now is not None:
+        return Answer(200, {"server": server_view.detail(call, server_view.joined(call, now))}, headers)
+    return Answer(202, headers=headers)
 
 
 def _conflict(server: Server, verb: str) -> Conflict:

@@ -8,10 +8,10 @@ from freehold.api.compute.microversion import Version
 from freehold.api.compute.server_view import Server, host_id
 from freehold.api.compute.servers import server_of
 from freehold.api.paging import cut, next_link, wanted
+from freehold.api.requests import request_id
 from freehold.api.times import milliseconds
 from freehold.vocabulary.errors import NotFound
 from freehold.vocabulary.guest import Action
-from freehold.vocabulary.ids import URN_PREFIX
 from freehold.vocabulary.request import Admission, Request
 from freehold.vocabulary.units import iso_micros, unix_ms
 
@@ -23,11 +23,6 @@ _EVENTS: Final = {
     "delete": "compute_terminate_instance",
 }
 """The one event of each action, by Nova's name."""
-
-
-def request_id(urn: str) -> str:
-    """A request's URN as clients know request ids: ``req-…``."""
-    return "req-" + urn.removeprefix(URN_PREFIX)
 
 
 def _actions(call: Call, server: Server) -> list[Action]:

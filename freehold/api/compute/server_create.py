@@ -9,8 +9,10 @@ from typing import Final
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from freehold.api import requests, waiting
 from freehold.api.call import Answer, Call
 from freehold.api.compute import microversion as mv
+from freehold.api.compute import server_view, server_waits
 from freehold.api.compute.links import links
 from freehold.api.compute.server_networks import networks_wanted
 from freehold.api.compute.wire.servers import BlockDeviceIn, CreateBody, HintsIn, ServerIn
@@ -21,7 +23,7 @@ from freehold.vocabulary.guest import GuestSpec, Labels
 from freehold.vocabulary.host import Host
 from freehold.vocabulary.image import Image, ImageStatus, Visibility
 from freehold.vocabulary.network import SecurityGroup
-from freehold.vocabulary.request import Admit, Admitted, Build
+from freehold.vocabulary.request import Admission, Admit, Admitted, Build, Stage
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.tenant import Flavor, KeyPair, Quota, ServerGroup
 from freehold.vocabulary.units import GIB
@@ -30,6 +32,8 @@ ADMIT_DEADLINE_S: Final = 10.0
 USER_DATA_BYTES_MAX: Final = 64 * 1024
 IDEMPOTENCY_KEY_LENGTH_MAX: Final = 255
 PASSWORD_BYTES: Final = 9
+URNS_TOLD_MAX: Final = 20
+"""Of servers that are asked for at once; all are in the project's list of requests."""
 TAGS_MAX: Final = 50
 
 
@@ -42,8 +46,26 @@ async def create(call: Call) -> Answer:
     password = server.admin_password or base64.urlsafe_b64encode(call.cloud.chance.bytes(PASSWORD_BYTES)).decode()
     build = await _build(call, server, body.hints or body.hints_old or server.hints, password)
     builds = _several(build, *_counts(server))
+    wait_s = waiting.preferred_s(call)
+    until = server_waits.wanted(call) if wait_s else Stage.ADMITTED
     admitted = await _admit(call, builds)
-    return _answer(call, server, admitted, (server.admin_password or "") if admitted.again else password)
+    told = _answer(call, server, admitted, (server.admin_password or "") if admitted.again else password)
+    return await _waited(call, told, admitted, until, wait_s) if wait_s else told
+
+
+async def _waited(call: Call, told: Answer, admitted: Admitted, until: Stage, wait_s: int) -> Answer:
+    """The answer when its servers have come as far as the client would have it wait: 201 if that shows something, with
+    the whole of the first server. Without room to wait, the answer as it was.
+    """
+    stage = await server_waits.created(call, admitted.guests, until, wait_s)
+    if stage is None:
+        return told
+    headers = {**told.headers, **waiting.applied(wait_s, stage.value)}
+    admission = call.cloud.view.get(Admission, admitted.guests[0])
+    if admission is None or "server" not in told.body or stage not in (Stage.ADDRESSED, Stage.ACTIVE, Stage.FAILED):
+        return Answer(told.status, told.body, headers)
+    body = {"server": told.body["server"] | server_view.detail(call, server_view.joined(call, admission))}
+    return Answer(201 if server_waits.has_come(stage, until) else 202, body, headers)
 
 
 def _check_version(server: ServerIn, version: mv.Version) -> None:
@@ -301,8 +323,11 @@ async def _admit(call: Call, builds: tuple[Build, ...]) -> Admitted:
 
 
 def _answer(call: Call, server: ServerIn, admitted: Admitted, password: str) -> Answer:
+    known = (call.cloud.view.get(Admission, guest) for guest in admitted.guests)
+    urns = dict.fromkeys([admitted.urn, *(admission.urn for admission in known if admission is not None)])
+    headers = requests.headers(call, *list(urns)[:URNS_TOLD_MAX])
     if _yes("return_reservation_id", server.return_reservation_id):
-        return Answer(202, {"reservation_id": "r-" + admitted.urn[-12:]})
+        return Answer(202, {"reservation_id": "r-" + admitted.urn[-12:]}, headers)
     first = admitted.guests[0]
     groups = [{"name": group.name} for group in server.security_groups or ()] or [{"name": "default"}]
     body = {
@@ -313,4 +338,4 @@ def _answer(call: Call, server: ServerIn, admitted: Admitted, password: str) -> 
     }
     if password:  # the one made for an earlier request with the same key isn't kept here
         body["adminPass"] = password
-    return Answer(202, {"server": body}, {"location": f"{call.base_url}/v2.1/servers/{first}"})
+    return Answer(202, {"server": body}, {**headers, "location": f"{call.base_url}/v2.1/servers/{first}"})

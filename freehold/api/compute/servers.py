@@ -5,14 +5,14 @@ from typing import Any, Final
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from freehold.api import requests, waiting
 from freehold.api.call import Answer, Call
-from freehold.api.compute import as_of, server_view
+from freehold.api.compute import as_of, server_view, server_waits
 from freehold.api.compute import microversion as mv
 from freehold.api.compute.server_view import Server
 from freehold.api.compute.wire.servers import UpdateBody
 from freehold.api.reading import find
 from freehold.bus import subjects, talk
-from freehold.runtime.chance import new_urn
 from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.errors import BadRequest, Conflict, NotFound
 from freehold.vocabulary.guest import Labels, Relabel
@@ -64,7 +64,7 @@ async def relabel(call: Call, server: Server, labels: Labels) -> None:
     """
     if server.guest is None:
         raise Conflict(f"Cannot change instance {server.admission.guest} while no host has it yet.")
-    urn = new_urn(call.cloud.chance)
+    urn = requests.new_urn(call)
     who = {"urn": urn, "guest": server.admission.guest, "user": call.caller.user, "project": server.admission.project}
     done = await talk.ask(call.cloud.bus, subjects.ASK_SCHEDULER, Relabel(**who, labels=labels), Done, DEADLINE_S)
     await call.cloud.view.seen(done)
@@ -77,4 +77,6 @@ async def delete(call: Call) -> Answer:
     subject = subjects.ask_registrar(server.admission.project, call.cloud.shards)
     done = await talk.ask(call.cloud.bus, subject, question, Done, DEADLINE_S)
     await call.cloud.view.seen(done)
-    return Answer(204)
+    headers, wait_s = requests.headers(call, done.key), waiting.preferred_s(call)
+    ended = await server_waits.done(call, server.admission.guest, done.key, wait_s) if wait_s else None
+    return Answer(204, headers=headers if ended is None else headers | waiting.applied(wait_s, ended))

@@ -4,7 +4,7 @@ from typing import Final
 
 from freehold.api import faults
 from freehold.api.call import Door, Route, Routes
-from freehold.api.native import hosts, machines, status, story
+from freehold.api.native import hosts, machines, requests, status, story
 
 ROUTES: Final[Routes] = {
     ("GET", "/v1/owners"): Route(status.owners, "native:admin"),
@@ -18,6 +18,9 @@ ROUTES: Final[Routes] = {
     ("POST", "/v1/machines"): Route(machines.enroll, "native:enroll"),
     ("DELETE", "/v1/machines/{id}"): Route(machines.bar, "native:admin"),
     ("POST", "/v1/invitations"): Route(machines.invite, "native:admin"),
+    ("GET", "/v1/requests"): Route(requests.index, "request:read"),
+    ("GET", "/v1/requests/{urn}"): Route(requests.show, "request:read"),
+    ("DELETE", "/v1/requests/{urn}"): Route(requests.cancel, "request:write"),
 }
 
 DOOR: Final = Door("freehold", ROUTES, faults.keystone)

@@ -203,6 +203,14 @@ def delete_asked(admission: Admission, urn: str, now: int) -> Admission | None:
     return admission if admission.delete_urn else replace(admission, delete_urn=urn, updated=now)
 
 
+def check_cancel(admission: Admission, urn: str) -> None:
+    """Raises Conflict unless the request that made a guest can still be taken back."""
+    if admission.urn != urn or admission.stage in ENDED:
+        raise Conflict("The request has ended: there is nothing left to cancel. Delete the server if it isn't wanted.")
+    if admission.delete_urn:
+        raise Conflict("The server is being deleted already, and its request ends with it.")
+
+
 def ended(request: Request, now: int, fault: Fault | None = None) -> Request:
     """The request having ended without another stage of its own: its guest is gone."""
     return request if request.finished is not None else replace(request, finished=now, fault=fault)

@@ -247,6 +247,8 @@ class RegistrarWorker:
         admission = self.records.admission(asked.guest)
         if admission is None or (asked.project and admission.project != asked.project):
             raise NotFound(f"Instance {asked.guest} could not be found.")
+        if asked.cancelled:
+            lifecycle.check_cancel(admission, asked.cancelled)
         now, urn = self._means.clock.now(), new_urn(self._means.chance)
         after = lifecycle.delete_asked(admission, urn, now)
         if after is not admission:
