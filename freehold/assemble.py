@@ -280,6 +280,7 @@ class Running:
         listener = Listener(app, settings.listen, wanted_port)
         port = await listener.open()
         self._stack.push_async_callback(listener.close)
+        self._stack.callback(view.news.end)  # before the listener closes: who waits is answered
         return url(port)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import unquote
@@ -29,6 +29,10 @@ from freehold.vocabulary.errors import BadRequest, FreeholdError, NotFound, TooL
 
 BODY_DEADLINE_S: Final = 60.0
 """How long a client may take to send a body that isn't streamed."""
+
+TAKE_DEADLINE_S: Final = 30.0
+"""How long a reader of events may take nothing, when more is there than fits on the way to it."""
+EVENTS: Final = "text/event-stream"
 
 _log = logger("api")
 
@@ -203,6 +207,9 @@ class Server:
     async def _send(self, door: Door, call: Call, answer: Answer, request: Request, send: Send) -> None:
         headers = {**door.headers(call), **answer.headers, "x-openstack-request-id": call.request_id}
         response: Response
+        if answer.stream is not None and answer.content_type == EVENTS and call.method != "HEAD":
+            await _send_events(answer.stream, headers, request, send)
+            return
         if answer.stream is not None and call.method != "HEAD":
             response = StreamingResponse(answer.stream, answer.status, headers, answer.content_type)
         else:
@@ -218,6 +225,32 @@ def _plain(call: Call, answer: Answer, headers: dict[str, Any]) -> Response:
     if call.method == "HEAD":
         response.body = b""
     return response
+
+
+async def _send_events(parts: AsyncIterator[bytes], headers: dict[str, str], request: Request, send: Send) -> None:
+    """Sends a stream of events until it ends, the client is gone, or takes nothing for `TAKE_DEADLINE_S`."""
+    given = {**headers, "content-type": f"{EVENTS}; charset=utf-8"}
+    raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in given.items()]
+
+    async def pump() -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": raw})
+        async with aclosing(parts) as open_parts:  # type: ignore[type-var]
+            async for part in open_parts:
+                async with asyncio.timeout(TAKE_DEADLINE_S):
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    tasks = asyncio.ensure_future(pump()), asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        ended, _ = await asyncio.gather(*tasks, return_exceptions=True)
+    if isinstance(ended, TimeoutError):
+        _log.info("a reader of events took nothing and was cut off", path=request.scope["path"][:200])
+    elif isinstance(ended, Exception):
+        _log.error("a stream of events broke", path=request.scope["path"][:200], exc_info=ended)
 
 
 async def _live(receive: Receive, send: Send) -> None:

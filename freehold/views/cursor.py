@@ -48,6 +48,7 @@ class Cursor:
         self.project = project
         self.seen = {place.store: place for place in places}
         self.owed = set(owed)
+        self._marks: dict[tuple[str, str], bytes] = {}
 
     def move(self, place: Place) -> None:
         """An entry has been given. One that was owed doesn't take the reader back."""
@@ -57,21 +58,24 @@ class Cursor:
             self.seen[place.store] = place
 
     def owe(self, places: Iterable[Place]) -> None:
-        """Entries that are still to be given, though the reader stands behind them."""
-        for place in places:
-            known = self.seen.get(place.store)
-            if known is not None and place.seq <= known.seq:
-                self.owed.add(place)
+        """What may still have to be given: of it, entries before the reader's place are owed, and no others."""
+        known = ((place, self.seen.get(place.store)) for place in places)
+        self.owed = {place for place, seen in known if seen is not None and place.seq <= seen.seq}
 
     def text(self) -> str:
         """The place as the id of an event."""
         if len(self.owed) > OWED_MAX:
             return FULL
         parts = [bytes((VERSION, len(self.owed)))]
-        parts += [mark(self.project, place.store, place.epoch) + _packed(place.seq) for place in sorted(self.owed)]
-        parts += [mark(self.project, one.store, one.epoch) + _packed(one.seq) for one in self.seen.values()]
+        parts += [self._mark(place) + _packed(place.seq) for place in (*sorted(self.owed), *self.seen.values())]
         told = base64.urlsafe_b64encode(b"".join(parts)).rstrip(b"=").decode()
         return told if len(told) <= TEXT_BYTES_MAX else FULL
+
+    def _mark(self, place: Place) -> bytes:
+        known = self._marks.get(place[:2])
+        if known is None:
+            known = self._marks[place[:2]] = mark(self.project, place.store, place.epoch)
+        return known
 
 
 def mark(project: str, store: str, epoch: str) -> bytes:

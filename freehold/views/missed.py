@@ -60,11 +60,12 @@ class _Ledger:
 
 class Missed:
     """Reads for one reader, which stands at `cursor`. `ledger`: its project's registrar shard, as up to date as the
-    question.
+    question; `guest`: the only one it wants to know of, if it is named.
     """
 
-    def __init__(self, bus: Bus, known: Known, cursor: Cursor, ledger: str) -> None:
+    def __init__(self, bus: Bus, known: Known, cursor: Cursor, ledger: str, guest: str = "") -> None:
         self._bus, self._known, self._cursor, self._ledger = bus, known, cursor, ledger
+        self._guest = guest
         self._gate = asyncio.Semaphore(ASKED_AT_ONCE)
         self._count = 0
 
@@ -99,7 +100,7 @@ class Missed:
         entry, owner = happening.entry, self._owner(self._ledger)
         at = Place(self._ledger, self._cursor.seen[self._ledger].epoch, entry.seq)
         told.steps.append((entry.time, News(feed.event_of(owner, at.epoch, entry, happening.before), at, at)))
-        if entry.kind != "admission":
+        if entry.kind != "admission" or self._guest not in ("", entry.key):
             return
         was = None if happening.before is None else decode(happening.before, Admission)
         now = None if entry.value is None else decode(entry.value, Admission)
@@ -149,6 +150,7 @@ class Missed:
         """The entries in one log after one place and up to another."""
         found: list[Happening] = []
         owner, at, more = self._owner(after.store), after.seq, after.seq < until.seq
+        about = about or (self._guest if owner.role == "host" else "")
         kinds = tuple(kind for kind in feed.KINDS_TOLD if OWNED_BY[kind] == owner.role)
         async with self._gate:
             while more:

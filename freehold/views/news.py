@@ -67,6 +67,8 @@ class News(NamedTuple):
     ledger: Place | None
     places: tuple[Place, ...] = ()
     owed: tuple[Place, ...] = ()
+    guest: str = ""
+    """The guest for whose sake `places` matter."""
 
 
 class Watch:
@@ -85,16 +87,16 @@ class Watch:
         self._woken.clear()
 
 
-class Listening:
+class Listening(Watch):
     """A stream's side: what has come for one project, in the order in which it came. `ended`: why no more will come."""
 
     def __init__(self, project: str, ledger: str) -> None:
+        super().__init__()
         self.project, self.ledger = project, ledger
         self.stores = {ledger}
         """Whose logs matter to it."""
         self.ended = ""
         self._came: deque[News] = deque()
-        self._woken = asyncio.Event()
 
     def give(self, news: News) -> None:
         """Adds something, unless it has ended. A stream that is too far behind ends."""
@@ -118,11 +120,15 @@ class Listening:
         """The next that has come; None if there is none now."""
         return self._came.popleft() if self._came else None
 
+    @property
+    def has_come(self) -> bool:
+        """Whether there is something to take."""
+        return bool(self._came)
+
     async def changed(self) -> None:
-        """Waits until something has come, or it has ended."""
+        """Waits until something has come, it has ended, or it was woken for something else."""
         if not self._came and not self.ended:
-            self._woken.clear()
-            await self._woken.wait()
+            await super().changed()
 
 
 class Newsroom:
@@ -140,9 +146,9 @@ class Newsroom:
     # --- who waits -------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def watch(self, names: Iterable[str]) -> Iterator[Watch]:
-        """A watch for news of guests and requests, by id and URN."""
-        watch, watched = Watch(), frozenset(names)
+    def watch(self, names: Iterable[str], watch: Watch | None = None) -> Iterator[Watch]:
+        """A watch (a new one, or one that is there) for news of whatever is kept under some names: ids and URNs."""
+        watch, watched = watch or Watch(), frozenset(names)
         for name in watched:
             self._watches.setdefault(name, set()).add(watch)
         try:
@@ -180,6 +186,10 @@ class Newsroom:
     def admission(self, guest: str) -> Admission | None:
         """The admission of a guest, or as it was at its end if that was lately."""
         return self._known.get(Admission, guest) or self._ended.get(guest)
+
+    def early(self, project: str) -> tuple[Place, ...]:
+        """Where was told what is kept aside for a project's streams."""
+        return tuple(self._early.get(project, ()))
 
     # --- what has come ---------------------------------------------------------------------------------------------
 
@@ -267,7 +277,7 @@ class Newsroom:
         places = tuple(place for place in map(self._known.place, stores) if place is not None)
         kept = self._early.get(project, OrderedDict())
         given = [place for place, (_, event) in kept.items() if event.guest == admission.guest]
-        self._give(project, News(None, at, None, places))
+        self._give(project, News(None, at, None, places, guest=admission.guest))
         for place in given:
             owner, event = kept.pop(place)
             if feed.is_given(owner, event, admission):

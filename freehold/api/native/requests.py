@@ -71,16 +71,17 @@ async def cancel(call: Call) -> Answer:
 async def found(call: Call, text: str) -> Request | Action:
     """The record of a request of the caller's. Raises NotFound."""
     urn, view = requests.urn_of(text), call.cloud.view
-    record = _known(call, urn) if urn else None
+    record = known(call, urn) if urn else None
     if record is None and urn:
         await view.fresh(["registrar"], shards(call, Request))
-        record = _known(call, urn)
+        record = known(call, urn)
     if record is None or not call.caller.owns(record.project):
         raise NotFound(not_found("Request", text[:128]))
     return record
 
 
-def _known(call: Call, urn: str) -> Request | Action | None:
+def known(call: Call, urn: str) -> Request | Action | None:
+    """The record of a request as the view has it now; None if it has none that may be shown."""
     view = call.cloud.view
     request = view.get(Request, urn)
     key = "" if request is not None else view.action_of(urn)
@@ -163,7 +164,7 @@ def shown(call: Call, record: Request | Action) -> dict[str, Any]:
         "outcome": _outcome(record),
         "fault": None if record.fault is None else {"code": record.fault.code, "message": record.fault.message},
         "guest": record.guest,
-        "server": None if server is None else _server(call, server),
+        "server": None if server is None else server_shown(call, server),
         "links": _links(call, record),
     }
 
@@ -191,7 +192,8 @@ def _refusals(admission: Admission) -> list[dict[str, Any]]:
     return [{"attempt": number, **feed.reason(fault)} for number, fault in enumerate(admission.refused, 1)]
 
 
-def _server(call: Call, server: Server) -> dict[str, Any]:
+def server_shown(call: Call, server: Server) -> dict[str, Any]:
+    """How a guest stands."""
     ports = server_view.leased(call, server)
     addresses = [address.address for _, port in ports for address in port.addresses]
     fault = server.fault if server_view.shown(server).status == "ERROR" else None

@@ -4,7 +4,7 @@ from typing import Final
 
 from freehold.api import faults
 from freehold.api.call import Door, Route, Routes
-from freehold.api.native import hosts, machines, requests, status, story
+from freehold.api.native import events, hosts, machines, requests, status, story
 
 ROUTES: Final[Routes] = {
     ("GET", "/v1/owners"): Route(status.owners, "native:admin"),
@@ -21,6 +21,9 @@ ROUTES: Final[Routes] = {
     ("GET", "/v1/requests"): Route(requests.index, "request:read"),
     ("GET", "/v1/requests/{urn}"): Route(requests.show, "request:read"),
     ("DELETE", "/v1/requests/{urn}"): Route(requests.cancel, "request:write"),
+    ("GET", "/v1/requests/{urn}/events"): Route(events.of_request, "request:read", sends_events=True),
+    ("GET", "/v1/guests/{id}/events"): Route(events.of_guest, "request:read", sends_events=True),
+    ("GET", "/v1/events"): Route(events.of_project, "request:read", sends_events=True),
 }
 
 DOOR: Final = Door("freehold", ROUTES, faults.keystone)
