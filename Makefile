@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-read-your-writes red-team bench-outage sim sim-long sim-shrink sim-kills sim-bugs model demo demo-stop image lab lab-status \
+.PHONY: help setup check format test test-read-your-writes red-team bench-outage bench-waiting bench-streams sim sim-long sim-shrink sim-kills sim-bugs model demo demo-stop image lab lab-status \
 	lab-partition lab-kill-host lab-kill lab-kill-nats lab-heal lab-down lab-test lock clean
 
 help:       ## this list
@@ -44,6 +44,12 @@ red-team:   ## a fallen host with its real keys attacks the bus, with and withou
 
 model:      ## every state of small models of deeds and of readers
 	@scripts/model
+
+bench-waiting: ## how soon after a stage's commit the answer comes that waits for it: COUNT=1000 waiting
+	@scripts/setup && .venv/bin/python -m benchmarks.waiting --count $(or $(COUNT),1000)
+
+bench-streams: ## readers of events while API processes are killed and started again: READERS=1000 KILLS=6
+	@scripts/setup && .venv/bin/python -m benchmarks.streams --readers $(or $(READERS),1000) --kills $(or $(KILLS),6)
 
 demo:       ## a real guest, from nothing, in one command
 	@scripts/demo

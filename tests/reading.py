@@ -52,7 +52,10 @@ class Reader:
             "root_path": "",
         }
         self.took.set()
-        self.task = asyncio.create_task(self.app(scope, self._receive, self._send))
+        self.task = asyncio.create_task(self._read(scope))
+
+    async def _read(self, scope: dict[str, Any]) -> None:
+        await self.app(scope, self._receive, self._send)
 
     async def _receive(self) -> Message:
         if not self.asked:

@@ -28,7 +28,7 @@ _FILTERS: Final = frozenset({"action", "guest", "outcome", "limit", "marker", "a
 
 
 async def show(call: Call) -> Answer:
-    """GET /v1/requests/{urn}."""
+    """GET /v1/requests/{urn}: how far it has come, with times, refusals, outcome, and the server with its addresses."""
     return Answer(body={"request": shown(call, await found(call, call.params["urn"]))})
 
 

@@ -4,9 +4,10 @@ from typing import Final
 
 from freehold.api import faults
 from freehold.api.call import Door, Route, Routes
-from freehold.api.native import events, hosts, machines, requests, status, story
+from freehold.api.native import events, hosts, machines, openapi, requests, status, story
 
 ROUTES: Final[Routes] = {
+    ("GET", "/v1/openapi.json"): Route(openapi.shower(lambda: ROUTES), "discover"),
     ("GET", "/v1/owners"): Route(status.owners, "native:admin"),
     ("GET", "/v1/hosts"): Route(status.hosts, "native:admin"),
     ("PUT", "/v1/hosts/{id}"): Route(hosts.update, "native:admin"),
