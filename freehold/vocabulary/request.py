@@ -198,8 +198,8 @@ class GiveUp(Message, frozen=True, kw_only=True):
 class DeleteGuest(Message, frozen=True, kw_only=True):
     """Records that a guest is to go, and carries it to its host until the host's tombstone is seen. Errors: NotFound.
 
-    `project` empty: an admin asks. `cancelled`: the URN of the request that made it, which must not have ended; else
-    Conflict. Answer: Done with the delete's URN as key.
+    `project` empty: an admin asks. `cancelled`: the URN of its making, which must not have ended; else Conflict.
+    Answer: Done with the delete's URN as key.
     """
 
     guest: str
@@ -209,9 +209,7 @@ class DeleteGuest(Message, frozen=True, kw_only=True):
 
 
 class Intents(Message, frozen=True, kw_only=True):
-    """A host asks, before it starts any guest, what was decided about its guests while it was away. Answer:
-    IntentList.
-    """
+    """A host asks, before it starts any guest, what was decided about its guests meanwhile. Answer: IntentList."""
 
     host: str
     guests: tuple[str, ...]

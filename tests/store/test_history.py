@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from freehold.store.backup import Copy, Rebuilding
 from freehold.store.database import Store, drop, put
 from freehold.store.history import Moment
-from freehold.vocabulary.codec import encode
-from freehold.vocabulary.envelope import Position
+from freehold.vocabulary.codec import decode, encode
+from freehold.vocabulary.envelope import Happened, Position
+from freehold.vocabulary.guest import Guest
 from freehold.vocabulary.tenant import Project
 from tests.owners import HandClock, a_guest, means_of, project, store_at
 
@@ -169,3 +170,38 @@ async def test_a_store_made_from_a_backup_knows_how_far_back_it_goes(
     assert again.history.horizon().seq == horizon
     assert state(again, 5) == state(store, 5)
     await again.close()
+
+
+def happened(store: Store, after: int, *, about: str = "", size: int = PLENTY) -> list[tuple[int, str | None]]:
+    """(sequence, name before) of every entry of the project ``p`` after one, put together from its pages."""
+    found: list[tuple[int, str | None]] = []
+    more = True
+    while more:
+        asked = Happened(
+            epoch=store.epoch, after=after, until=store.position().seq, kinds=("guest",), project="p", about=about
+        )
+        page = store.history.happened(asked, size)
+        for one in page.found:
+            found.append((one.entry.seq, None if one.before is None else decode(one.before, Guest).hostname))
+        assert page.after > after or not page.more
+        after, more = page.after, page.more
+    return found
+
+
+@pytest.mark.parametrize("size", [1, 400, PLENTY])
+async def test_what_happened_has_what_stood_before(store: Store, size: int) -> None:
+    guests = [a_guest("g", "h", hostname=f"h{n}") for n in range(3)]
+    await store.commit([put("g", guests[0]), put("x", a_guest("x", "h", project="q"))], "t")
+    await store.commit([put("p", project("p")), put("g", guests[1]), put("gg", a_guest("gg", "h"))], "t")
+    await store.commit([put("g", guests[2]), drop("kind", "g")], "t")
+    await store.commit([drop("guest", "g")], "t")
+    assert happened(store, 0, size=size) == [(1, None), (4, "h0"), (5, None), (6, "h1"), (8, "h2")]
+    assert happened(store, 4, size=size) == [(5, None), (6, "h1"), (8, "h2")]
+    assert happened(store, 0, about="g", size=size) == [(1, None), (4, "h0"), (6, "h1"), (8, "h2")]
+
+
+async def test_what_happened_after_the_horizon_keeps_what_stood_before(store: Store) -> None:
+    for number in range(6):
+        await store.commit([put("g", a_guest("g", "h", hostname=f"h{number}"))], "t")
+    await store.compact(tail=2)
+    assert happened(store, store.history.horizon().seq) == [(5, "h3"), (6, "h4")]

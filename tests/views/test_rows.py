@@ -370,3 +370,33 @@ def test_an_owner_that_is_forgotten_leaves_what_others_have(rows: RowFile) -> No
     assert shown(rows, "g") == (B.store, 1)
     assert shown(rows, "only a") is None and shown(rows, "only b") is not None
     assert set(rows.positions()) == {B.store, LEDGER.store}
+
+
+def test_what_an_owner_has_itself_is_known_though_another_is_shown(rows: RowFile) -> None:
+    tell = Teller(rows)
+    tell.guest(A, "g", deed=1)
+    tell.guest(B, "g", deed=2)
+    own = {owner.store: rows.own(owner.store, "guest", "g") for owner in (A, B)}
+    assert {store: decode(value, Guest).deed for store, value in own.items() if value} == {A.store: 1, B.store: 2}
+    assert rows.own("nobody", "guest", "g") is None and rows.own(A.store, "guest", "none") is None
+
+
+def test_an_action_is_found_by_its_request_and_nobody_takes_it_over(rows: RowFile) -> None:
+    tell = Teller(rows)
+    urn = "urn:freehold:request:1"
+    mine = Action(guest="g", project="p", urn=urn, action="stop", user="u", started=5)
+    tell.put(A, "action", f"g/{urn}", mine)
+    tell.put(B, "action", f"x/{urn}", replace(mine, guest="x", project="q"))
+    assert rows.action_of(urn) == f"g/{urn}"
+    tell.put(B, "action", f"x/{urn}", None)
+    assert rows.action_of(urn) == f"g/{urn}"
+    tell.put(A, "action", f"g/{urn}", None)
+    assert rows.action_of(urn) == ""
+
+
+def test_actions_are_in_order_of_their_beginning(rows: RowFile) -> None:
+    tell = Teller(rows)
+    for number in (3, 1, 2):
+        action = Action(guest=f"g{9 - number}", project="p", urn="u", action="stop", user="u", started=number)
+        tell.put(A, "action", f"{action.guest}/u", action)
+    assert [decode(value, Action).started for value in rows.list("action", "p", "", True)] == [3, 2, 1]

@@ -196,15 +196,19 @@ def expired(admission: Admission, now: int) -> Admission:
     return failed(admission, Fault(code="NoAnswer", message=message), now)
 
 
-def delete_asked(admission: Admission, urn: str, now: int) -> Admission | None:
-    """The admission with the intent to delete; None if no host can have it. A second delete changes nothing."""
+def delete_asked(admission: Admission, urn: str, now: int, cancelled: str = "") -> Admission | None:
+    """The admission with the intent to delete; None if no host can have it. A second delete changes nothing.
+
+    `cancelled`: the request that made the guest, if that is to be taken back. Raises Conflict if it can't be any more.
+    """
+    if cancelled:
+        _check_cancel(admission, cancelled)
     if not may_hold(admission):
         return None
     return admission if admission.delete_urn else replace(admission, delete_urn=urn, updated=now)
 
 
-def check_cancel(admission: Admission, urn: str) -> None:
-    """Raises Conflict unless the request that made a guest can still be taken back."""
+def _check_cancel(admission: Admission, urn: str) -> None:
     if admission.urn != urn or admission.stage in ENDED:
         raise Conflict("The request has ended: there is nothing left to cancel. Delete the server if it isn't wanted.")
     if admission.delete_urn:

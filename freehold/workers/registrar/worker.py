@@ -247,10 +247,8 @@ class RegistrarWorker:
         admission = self.records.admission(asked.guest)
         if admission is None or (asked.project and admission.project != asked.project):
             raise NotFound(f"Instance {asked.guest} could not be found.")
-        if asked.cancelled:
-            lifecycle.check_cancel(admission, asked.cancelled)
         now, urn = self._means.clock.now(), new_urn(self._means.chance)
-        after = lifecycle.delete_asked(admission, urn, now)
+        after = lifecycle.delete_asked(admission, urn, now, asked.cancelled)
         if after is not admission:
             request = lifecycle.delete_request(admission, asked.user, urn, now, ended=after is None)
             self.records.moved(admission, after, urn, now, [put(urn, request)])

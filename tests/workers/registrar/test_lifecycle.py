@@ -157,3 +157,23 @@ def test_a_request_ends_once() -> None:
     assert ended.finished == 7 and lifecycle.staged(ended, Stage.FAILED, 8, FAULT) is ended
     assert lifecycle.ended(ended, 9) is ended
     assert lifecycle.ended(built, 9, FAULT) == replace(built, finished=9, fault=FAULT)
+
+
+@pytest.mark.parametrize(
+    ("before", "urn", "why"),
+    [
+        (replace(ADMITTED, stage=Stage.ACTIVE), ADMITTED.urn, "has ended"),
+        (replace(ADMITTED, stage=Stage.FAILED), ADMITTED.urn, "has ended"),
+        (ADMITTED, "urn:another", "has ended"),
+        (replace(SCHEDULED, delete_urn="urn:d"), ADMITTED.urn, "being deleted already"),
+    ],
+)
+def test_what_has_ended_is_not_cancelled(before: Admission, urn: str, why: str) -> None:
+    with pytest.raises(Conflict, match=why):
+        lifecycle.delete_asked(before, "urn:x", NOW, urn)
+
+
+def test_what_is_under_way_is_cancelled_as_it_would_be_deleted() -> None:
+    assert lifecycle.delete_asked(ADMITTED, "urn:x", NOW, ADMITTED.urn) is None
+    cancelled = lifecycle.delete_asked(SCHEDULED, "urn:x", NOW, ADMITTED.urn)
+    assert cancelled is not None and cancelled.delete_urn == "urn:x"
