@@ -24,7 +24,7 @@ from freehold.vocabulary.codec import decode
 from freehold.vocabulary.guest import Guest
 from tests.several import SERVERS, Person, Several, several
 
-HOSTS = 16
+HOSTS = 24
 WAIT_S = 300
 AT_ONCE = 40
 """Creates that are sent at once, until all wait."""

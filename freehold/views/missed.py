@@ -87,8 +87,10 @@ class Missed:
         stores = [store for store in self._cursor.seen if store != self._ledger]
         stores += [*newly, *(one.store for one in self._cursor.owed)]
         parts = list(zip(stores, found, strict=True))
-        steps = sorted([*told.steps, *self._steps(told, parts)], key=lambda step: (step[0], step[1].ledger is None))
-        return [*(step for _, step in steps), *(News(None, end, None) for end in ends.values())]
+        steps = sorted(
+            [*told.steps, *self._steps(told, parts)], key=lambda step: (step[0], step[1].place.store != self._ledger)
+        )
+        return [*(step for _, step in steps), *(News(None, end) for end in ends.values())]
 
     def _end(self, store: str) -> Place:
         place, began = self._known.place(store), self._cursor.seen.get(store)
@@ -99,7 +101,7 @@ class Missed:
     def _ledger_told(self, told: _Ledger, happening: Happening) -> None:
         entry, owner = happening.entry, self._owner(self._ledger)
         at = Place(self._ledger, self._cursor.seen[self._ledger].epoch, entry.seq)
-        told.steps.append((entry.time, News(feed.event_of(owner, at.epoch, entry, happening.before), at, at)))
+        told.steps.append((entry.time, News(feed.event_of(owner, at.epoch, entry, happening.before), at)))
         if entry.kind != "admission" or self._guest not in ("", entry.key):
             return
         was = None if happening.before is None else decode(happening.before, Admission)
@@ -133,7 +135,7 @@ class Missed:
                 if feed.is_given(owner, event, admission):
                     time = max(time, one.entry.time, told.since(event.guest, event.deed) if event.deed else 0)
                     at = Place(store, end.epoch, one.entry.seq)
-                    steps.append((time, News(event, at, None)))
+                    steps.append((time, News(event, at)))
             if store not in self._cursor.seen:  # named from the first entry on that gives it a guest of the project's
                 first = min((step.place.seq - 1 for _, step in steps if step.place.store == store), default=end.seq)
                 given = min(at for deeds in told.deeds.values() for deed, at in deeds if deed.host == store)

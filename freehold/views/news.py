@@ -58,13 +58,12 @@ class Known(Protocol):
 
 
 class News(NamedTuple):
-    """Something for a stream: an event (None: only a step of the cursor), where it was told, how far the ledger's log
-    had been read, places in logs that matter from here on, and what of them is owed.
+    """Something for a stream: an event (None: only a step of the cursor), where it was told, places in logs that matter
+    from here on, and what may still have to be given.
     """
 
     event: Event | None
     place: Place
-    ledger: Place | None
     places: tuple[Place, ...] = ()
     owed: tuple[Place, ...] = ()
     guest: str = ""
@@ -242,10 +241,10 @@ class Newsroom:
             if self._is_early(owner, event):
                 self._keep(owner, at, event)
             elif feed.is_given(owner, event, self.admission(event.guest)):
-                self._give(event.project, News(event, at, None))
+                self._give(event.project, News(event, at))
             return
         if event is not None:
-            self._give(event.project, News(event, at, None))
+            self._give(event.project, News(event, at))
         if entry.kind == "admission" and entry.value is not None:
             self._deed_told(at, decode(entry.value, Admission), before)
 
@@ -277,16 +276,14 @@ class Newsroom:
         places = tuple(place for place in map(self._known.place, stores) if place is not None)
         kept = self._early.get(project, OrderedDict())
         given = [place for place, (_, event) in kept.items() if event.guest == admission.guest]
-        self._give(project, News(None, at, None, places, guest=admission.guest))
+        self._give(project, News(None, at, places, guest=admission.guest))
         for place in given:
             owner, event = kept.pop(place)
             if feed.is_given(owner, event, admission):
-                self._give(project, News(event, place, None))
+                self._give(project, News(event, place))
 
     def _give(self, project: str, news: News) -> None:
         """Gives every stream of a project some news. What is kept aside then is owed."""
         owed = tuple(self._early.get(project, ()))
         for listening in self._listening.get(project, ()):
-            is_ledgers = news.place.store == listening.ledger
-            ledger = news.place if is_ledgers else self._known.place(listening.ledger)
-            listening.give(news._replace(ledger=ledger, owed=owed))
+            listening.give(news._replace(owed=owed))

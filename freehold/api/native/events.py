@@ -236,8 +236,6 @@ class _Stream:
             self._given.discard(event.id)
             return
         is_mine = event is not None and wanted.takes(event)
-        if news.ledger is not None:
-            self._cursor.move(news.ledger)
         if wanted.guest in ("", news.guest):
             for place in news.places:
                 self._cursor.seen.setdefault(place.store, place)
