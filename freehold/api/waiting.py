@@ -32,7 +32,7 @@ def preferred_s(call: Call) -> int:
 
 def applied(wait_s: int, until: str) -> dict[str, str]:
     """The header that says that the wait was granted, and how far it got."""
-    return {"preference-applied": f"wait={wait_s}, until={until}", "vary": "Prefer"}
+    return {"preference-applied": f"wait={wait_s}, until={until}"}
 
 
 async def wait(call: Call, names: Iterable[str], is_over: Callable[[], bool], wait_s: int) -> bool:

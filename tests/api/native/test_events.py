@@ -9,8 +9,9 @@ from freehold.api.native import events
 from freehold.api.server import Server
 from freehold.drivers.hypervisor.simulated import SimulatedHypervisor
 from freehold.store.database import put
-from freehold.views import news
+from freehold.views import missed, news
 from freehold.vocabulary.envelope import Position
+from freehold.vocabulary.errors import NoRoom
 from freehold.vocabulary.guest import GuestState
 from tests.api.compute.conftest import V21, Compute
 from tests.api.native.test_requests import REQUESTS, create
@@ -109,12 +110,18 @@ async def test_who_comes_back_goes_on_exactly_there(compute: Compute) -> None:
 async def test_from_every_id_there_is_exactly_the_rest(compute: Compute) -> None:
     async with reading(compute.member) as reader:
         start = reader.last
-        guests = [await compute.create() for _ in range(4)]
+        for hypervisor in compute.hypervisors:
+            hypervisor.fail("make_disk", NoRoom("not here"))
+        guests = [await compute.create() for _ in range(6)]
         await reader.seen("request.active", 4)
+        await reader.until(lambda reader: reader.types.count("request.active") + reader.types.count("guest.error") == 6)
+        assert "request.refused" in reader.types
+        guests = [guest for guest in guests if (await compute.server(guest))["status"] == "ACTIVE"]
         await compute.settled(guests[0])
         await compute.member.delete(f"{V21}/servers/{guests[0]}")
         await reader.seen("guest.deleted")
         await reader.seen("request.done")
+        await reader.until(lambda reader: reader.types.count("guest.active") >= reader.types.count("request.active"))
     ids = {event["id"] for event in reader.events}
     for count, last in enumerate([start, *reader.ids]):
         known = {event["id"] for event in reader.events[:count]}
@@ -144,6 +151,33 @@ async def test_who_cannot_go_on_is_told_so_and_given_the_state(compute: Compute,
         await compute.act(guest, "os-stop")
         await reader.seen("guest.stopped")
     assert "feed.behind" not in reader.types
+
+
+async def test_what_is_older_than_the_horizon_is_not_gone_on_from(compute: Compute) -> None:
+    async with reading(compute.member) as reader:
+        last = reader.last
+    await compute.running()
+    await compute.api.registrar.compact(tail=1)
+    async with reading(compute.member, last=last) as reader:
+        await reader.seen("feed.complete")
+    assert reader.types == ["feed.behind", "guest.state", "feed.complete"]
+    assert "older than is still known" in reader.events[0]["data"]["reason"]
+
+
+async def test_an_owner_that_cannot_be_asked_is_not_waited_for(
+    compute: Compute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(missed, "ASK_DEADLINE_S", 0.05)
+    async with reading(compute.member) as reader:
+        guest = await compute.running()
+        await reader.seen("request.active")
+        last = reader.last
+    await compute.act(guest, "os-stop")
+    await compute.settled(guest, "SHUTOFF")
+    await compute.cables[await compute.host_of(guest)].cut()
+    async with reading(compute.member, last=last) as reader:
+        await reader.seen("feed.complete")
+    assert reader.types[0] == "feed.behind" and reader.events[1]["data"]["status"] == "SHUTOFF"
 
 
 async def test_an_owner_that_begins_anew_is_told_with_the_state(compute: Compute) -> None:
