@@ -1,0 +1,1 @@
+"""How a notification gets to whoever wants it: `interface` has the promises; `http` sends it, `simulated` keeps it."""
