@@ -1,6 +1,6 @@
 """The one file that knows every room: it opens stores, picks drivers, and starts the roles that the settings name.
 
-STATE/registrar.db image.db network.db hosts/N.db   what is owned: keep it
+STATE/registrar.db image.db network.db notifier.db hosts/N.db   what is owned: keep it
 STATE/hosts/N.sock                                  where the machine's operator asks a host, while it runs
 STATE/images/                                       image bytes: owned by the image worker
 STATE/guests/ fabric/                               disks and wirings: owned by the host
@@ -27,6 +27,7 @@ from freehold.config import Settings, backup_folder
 from freehold.drivers.backup.folder import FolderBackups
 from freehold.drivers.backup.interface import Backups
 from freehold.drivers.busserver.nats_server import NatsServer
+from freehold.drivers.delivery.http import HttpDelivery
 from freehold.drivers.fabric.beyond import beyond_of
 from freehold.drivers.fabric.interface import Fabric
 from freehold.drivers.fabric.linux import LinuxFabric
@@ -47,6 +48,7 @@ from freehold.runtime.tasks import Offload, Tasks, ThreadOffload, offload_inline
 from freehold.store.database import Store
 from freehold.views.cloud import CloudView
 from freehold.vocabulary.errors import BadRequest, Broken
+from freehold.vocabulary.receiver import networks
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.shards import IDENTITY_SHARD, Shards
 from freehold.workers.backup import Backup
@@ -56,6 +58,7 @@ from freehold.workers.host.worker import HostWorker
 from freehold.workers.image.door import DoorAddress
 from freehold.workers.image.worker import ImageWorker
 from freehold.workers.network.worker import NetworkWorker
+from freehold.workers.notifier.worker import NotifierWorker
 from freehold.workers.registrar.worker import RegistrarWorker
 from freehold.workers.restore import Damaged, Found, every, newest, only_one_of, restore
 from freehold.workers.scheduler.worker import SchedulerWorker
@@ -67,7 +70,7 @@ REAL_LAUNCHES_AT_ONCE: Final = 2
 SIMULATED_LAUNCHES_AT_ONCE: Final = 64
 SOME_HOST: Final = "00000000-0000-4000-8000-000000000000"
 
-_PLACES: Final = re.compile(r"(registrar|image)(-[0-9]{1,3})?\.db|network\.db|hosts/[0-9]{1,6}\.db")
+_PLACES: Final = re.compile(r"(registrar|image)(-[0-9]{1,3})?\.db|(network|notifier)\.db|hosts/[0-9]{1,6}\.db")
 """Where stores lie in the folder of the state."""
 
 
@@ -129,6 +132,7 @@ class Running:
             "scheduler": self._open_schedulers,
             "network": self._open_network,
             "host": self._open_hosts,
+            "notifier": self._open_notifier,
             "api": self._open_apis,
         }
         await openers[role]()
@@ -208,6 +212,12 @@ class Running:
     async def _open_network(self) -> None:
         store = await self._store("network.db", "network")
         await self._start(NetworkWorker(self._means, store, self._settings.network_mtu))
+
+    async def _open_notifier(self) -> None:
+        store = await self._store("notifier.db", "notifier")
+        delivery = HttpDelivery(networks(self._settings.notify_networks))
+        self._stack.push_async_callback(delivery.close)
+        await self._start(NotifierWorker(self._means, store, delivery, host_name()))
 
     async def _open_hosts(self) -> None:
         if self._settings.hypervisor == "simulated":

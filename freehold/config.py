@@ -10,9 +10,10 @@ import msgspec
 
 from freehold.vocabulary.errors import BadRequest
 from freehold.vocabulary.network import is_underlay_address
+from freehold.vocabulary.receiver import networks
 from freehold.vocabulary.shards import SHARDS_MAX
 
-ROLES: Final = ("registrar", "image", "scheduler", "network", "host", "api")
+ROLES: Final = ("registrar", "image", "scheduler", "network", "host", "notifier", "api")
 EVERY_ROLE: Final = (*ROLES, "directory", "broker")
 """The last two are for clouds of many machines: in one process nobody needs a passport, nor a server to talk over."""
 _ADDRESS: Final = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
@@ -124,6 +125,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Streams of events at once; past it 503."""
     api_streams_per_project_max: int = 1000
     """Of those, for one project: past it 429."""
+    notify_networks: tuple[str, ...] = ()
+    """Networks inside which receivers of notifications may be: ``["10.1.0.0/16"]``; none: only outside."""
     log_level: str = "info"
     """debug, info, warning or error."""
     log_json: bool = False
@@ -158,12 +161,19 @@ def checked(settings: Settings) -> Settings:
     if settings.log_level not in ("debug", "info", "warning", "error"):
         raise BadRequest(f"log_level is {settings.log_level!r}; it can be debug, info, warning or error")
     backup_folder(settings.backup)
+    networks(settings.notify_networks)
     return settings
 
 
 def store_files(settings: Settings) -> list[str]:
     """Where, in the folder of the state, the stores of the roles lie that a process with these settings runs."""
-    counts = {"registrar": settings.registrar_shards, "image": settings.image_workers, "network": 1, "directory": 1}
+    counts = {
+        "registrar": settings.registrar_shards,
+        "image": settings.image_workers,
+        "network": 1,
+        "notifier": 1,
+        "directory": 1,
+    }
     several = [(role, number) for role in settings.roles for number in range(counts.get(role, 0))]
     hosts = [f"hosts/{number}.db" for number in range(settings.hosts) if "host" in settings.roles]
     return [f"{role}-{number}.db" if number else f"{role}.db" for role, number in several] + hosts

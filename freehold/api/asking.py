@@ -1,7 +1,7 @@
 """Writes: a question to the owner, and then the wait until our own view shows what was written."""
 
 from hashlib import blake2b
-from typing import Final
+from typing import Final, TypeVar
 
 from freehold.api.call import Call
 from freehold.bus import subjects, talk
@@ -18,10 +18,13 @@ from freehold.vocabulary.image import (
     UpdateImage,
 )
 from freehold.vocabulary.network import NetworkQuestion
+from freehold.vocabulary.notification import NotifierQuestion
 from freehold.vocabulary.request import ChangePassword, DropTenant, Revoke, SaveTenant, TenantRecord
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.shards import IDENTITY_SHARD
 from freehold.vocabulary.tenant import Quota, ServerGroup
+
+A = TypeVar("A")
 
 DEADLINE_S: Final = 10.0
 
@@ -78,6 +81,15 @@ async def networks(call: Call, question: NetworkQuestion, cluster: str = "") -> 
     """Asks a cluster's network worker for a change; the cloud's default cluster unless one is named."""
     cluster = cluster or call.cloud.cluster
     return await _ask(call, subjects.ask_network(cluster, call.cloud.beyond(cluster)), question)
+
+
+async def notifier(call: Call, question: NotifierQuestion, answer: type[A], deadline_s: float = DEADLINE_S) -> A:
+    """Asks the notifier, and waits until the view shows what was written."""
+    said = await talk.ask(call.cloud.bus, subjects.ASK_NOTIFIER, question, answer, deadline_s)
+    done = said if isinstance(said, Done) else getattr(said, "done", None)
+    if done is not None:
+        await call.cloud.view.seen(done)
+    return said
 
 
 async def _ask(

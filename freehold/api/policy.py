@@ -58,6 +58,9 @@ RULES: Final[dict[str, Rule]] = {
     "request:read": Rule.READER,
     "request:write": Rule.MEMBER,
     "native:enroll": Rule.ANYONE,  # who has an invitation
+    "native:read": Rule.READER,
+    "native:write": Rule.MEMBER,
+    "native:feed": Rule.ANYONE,  # who has a feed's URL
 }
 
 _IMPLIED: Final = {

@@ -72,14 +72,16 @@ SPEAKS: Final[dict[str, tuple[str, ...]]] = {
         "freehold.ask.ledger.*.host.{cluster}.{store}",
     ),
     "api": (
-        *_reader("directory", "registrar", "image", "network", "host"),
+        *_reader("directory", "registrar", "image", "network", "host", "notifier"),
         "freehold.ask.directory",
         "freehold.ask.registrar.*",
         "freehold.ask.image",
         "freehold.ask.image.*",
         "freehold.ask.network.>",
         "freehold.ask.scheduler",
+        "freehold.ask.notifier",
     ),
+    "notifier": (*_owner("notifier"), *_reader("registrar", "image", "network", "host")),
     "broker": (),
 }
 """What a machine with a role says: publications and questions."""
@@ -128,6 +130,15 @@ HEARS: Final[dict[str, tuple[str, ...]]] = {
         "freehold.heartbeat.{cluster}.network.>",
     ),
     "api": ("freehold.event.>", "freehold.heartbeat.>"),
+    "notifier": (
+        *_of(_READ_BY, "notifier"),
+        "freehold.ask.notifier",
+        *(
+            f"freehold.{what}.*.{role}.>"
+            for what in ("event", "heartbeat")
+            for role in ("registrar", "image", "network", "host")
+        ),
+    ),
     "broker": ("freehold.roll",),
 }
 """What a machine with a role hears, and which questions it answers."""

@@ -14,6 +14,7 @@ freehold.ask.image                      CreateImage                             
 freehold.ask.image.STORE                ImageQuestion                              API -> the image's owner
 freehold.ask.network.CLUSTER            NetworkQuestion                            API -> network worker
 freehold.ask.scheduler                  HostQuestion, to be carried to its host    API -> one of the schedulers
+freehold.ask.notifier                   NotifierQuestion                           API -> notifier
 freehold.ask.host.STORE                 HostQuestion                               scheduler, registrar -> host
 freehold.ask.directory                  DirectoryQuestion                          API -> directory
 freehold.ask.passport                   Renew                                      every machine -> directory
@@ -45,6 +46,7 @@ ASK_DIRECTORY: Final = "freehold.ask.directory"
 ASK_PASSPORT: Final = "freehold.ask.passport"
 ASK_IMAGE: Final = "freehold.ask.image"
 ASK_SCHEDULER: Final = "freehold.ask.scheduler"
+ASK_NOTIFIER: Final = "freehold.ask.notifier"
 BUILD_IMAGE: Final = "freehold.build.image"
 BUILD_SCHEDULER: Final = "freehold.build.scheduler"
 

@@ -31,7 +31,7 @@ from freehold.vocabulary.word import Word
 
 R = TypeVar("R", bound=Word)
 
-ROLES: Final = ("directory", "registrar", "image", "network", "host")
+ROLES: Final = ("directory", "registrar", "image", "network", "host", "notifier")
 SEEN_DEADLINE_S: Final = 5.0
 STANDS_TRIES: Final = 3
 STANDS_DEADLINE_S: Final = 1.5

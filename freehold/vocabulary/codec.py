@@ -10,6 +10,7 @@ from freehold.vocabulary.host import Host, Retirement
 from freehold.vocabulary.image import Image
 from freehold.vocabulary.machine import Machine
 from freehold.vocabulary.network import Carrier, Network, NetworkQuota, Port, SecurityGroup, Subnet
+from freehold.vocabulary.notification import Feed, Webhook
 from freehold.vocabulary.request import Admission, Request
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.tenant import (
@@ -56,6 +57,8 @@ KINDS: Final[dict[str, type[Word]]] = {
     "security_group": SecurityGroup,
     "network_quota": NetworkQuota,
     "carrier": Carrier,
+    "webhook": Webhook,
+    "feed": Feed,
 }
 """Every kind that an owner tells of, and the class of its records."""
 
@@ -70,6 +73,7 @@ OWNED_BY: Final[dict[str, str]] = {
     **dict.fromkeys(("server_group", "quota"), "registrar"),
     "image": "image",
     **dict.fromkeys(("network", "subnet", "port", "security_group", "network_quota", "carrier"), "network"),
+    **dict.fromkeys(("webhook", "feed"), "notifier"),
 }
 """The role that owns records of each kind: nobody else may tell of them."""
 

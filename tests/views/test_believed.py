@@ -71,7 +71,7 @@ def test_every_kind_is_somebodys() -> None:
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_each_kind_has_one_role(kind: str) -> None:
-    roles = {"directory", "registrar", "image", "network", "host", "scheduler", "api"}
+    roles = {"directory", "registrar", "image", "network", "host", "notifier", "scheduler", "api"}
     may: Any = {role for role in roles if not refused_kind(Owner(store="s", role=role, cluster="c"), kind)}
     assert may == {OWNED_BY[kind]}
 

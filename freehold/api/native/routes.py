@@ -4,7 +4,7 @@ from typing import Final
 
 from freehold.api import faults
 from freehold.api.call import Door, Route, Routes
-from freehold.api.native import events, hosts, machines, openapi, requests, status, story
+from freehold.api.native import events, feeds, hosts, machines, openapi, requests, status, story, webhooks
 
 ROUTES: Final[Routes] = {
     ("GET", "/v1/openapi.json"): Route(openapi.shower(lambda: ROUTES), "discover"),
@@ -25,6 +25,20 @@ ROUTES: Final[Routes] = {
     ("GET", "/v1/requests/{urn}/events"): Route(events.of_request, "request:read", sends_events=True),
     ("GET", "/v1/guests/{id}/events"): Route(events.of_guest, "request:read", sends_events=True),
     ("GET", "/v1/events"): Route(events.of_project, "request:read", sends_events=True),
+    ("GET", "/v1/webhooks"): Route(webhooks.index, "native:read"),
+    ("POST", "/v1/webhooks"): Route(webhooks.create, "native:write"),
+    ("GET", "/v1/webhooks/{id}"): Route(webhooks.show, "native:read"),
+    ("PUT", "/v1/webhooks/{id}"): Route(webhooks.update, "native:write"),
+    ("DELETE", "/v1/webhooks/{id}"): Route(webhooks.delete, "native:write"),
+    ("POST", "/v1/webhooks/{id}/secret"): Route(webhooks.renew, "native:write"),
+    ("POST", "/v1/webhooks/{id}/ping"): Route(webhooks.ping, "native:write"),
+    ("GET", "/v1/webhooks/{id}/deliveries"): Route(webhooks.deliveries, "native:read"),
+    ("POST", "/v1/webhooks/{id}/deliveries/{delivery}/resend"): Route(webhooks.resend, "native:write"),
+    ("GET", "/v1/feeds"): Route(feeds.index, "native:read"),
+    ("POST", "/v1/feeds"): Route(feeds.create, "native:write"),
+    ("GET", "/v1/feeds/{id}"): Route(feeds.read, "native:feed"),
+    ("DELETE", "/v1/feeds/{id}"): Route(feeds.delete, "native:write"),
+    ("POST", "/v1/hub"): Route(feeds.hub, "native:feed"),
 }
 
 DOOR: Final = Door("freehold", ROUTES, faults.keystone)

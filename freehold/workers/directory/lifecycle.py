@@ -34,7 +34,9 @@ STORES_MAX: Final = 1000
 KEY_BYTES: Final = 32
 REFUSED_MAX: Final = 8000
 """Keys on a roll: more than that is more than a message. The others are refused by those who hear them."""
-ROLES: Final = frozenset({"directory", "registrar", "image", "scheduler", "network", "host", "api", "broker"})
+ROLES: Final = frozenset(
+    {"directory", "registrar", "image", "scheduler", "network", "host", "notifier", "api", "broker"}
+)
 
 
 class Invitation(Word, frozen=True, kw_only=True):
