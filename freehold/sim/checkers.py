@@ -149,6 +149,7 @@ class Checkers:
         guests = [decode(value, Guest) for kind, _, value in site.store.rows() if kind == "guest"]
         self._rooms[site.name] = {guest.id: needed_by(guest.spec.flavor) for guest in guests}
         self._ran = {guest: ran for guest, ran in self._ran.items() if ran[0] != site.name}
+        self._world.receivers.put_back(site)
         self.witness.put_back(site.store.id, {guest.id for guest in guests})
 
     def _committed(self, site: "Site") -> None:
@@ -168,6 +169,7 @@ class Checkers:
             self.violated(f"a secret is in the log of {site.name}: {entry.kind} {entry.key}")
         assert site.store is not None
         self.witness.wrote(site.store.id, entry)
+        self._world.receivers.written(site, entry)
         if entry.kind == "host" and entry.value is not None:
             self._check_room(site, decode(entry.value, Host))
         elif entry.kind == "admission":

@@ -10,7 +10,7 @@ from freehold.sim.plan import Scale
 from freehold.sim.settling import settle
 from freehold.sim.world import CALLERS_PLACE, World
 
-SCALE: Final = Scale(hosts=2, schedulers=1, apis=1, projects=1)
+SCALE: Final = Scale(hosts=2, schedulers=1, apis=1, projects=1, notifies=False)
 """One of each role, so that whoever is killed leaves nobody to stand in for it; and a host beside the guest's."""
 WHOLE_LIFE: Final = ("stop", "start", "reboot soft", "reboot hard", "delete")
 BUILD_AND_DELETE: Final = ("delete",)

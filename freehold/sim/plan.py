@@ -25,6 +25,8 @@ class Scale:
     shards: int = 1
     """The registrar's."""
     host_ram_mib: int = 1024
+    notifies: bool = True
+    """Whether there is a notifier, and receivers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,18 @@ TROUBLES: Final = {
 """What goes wrong, and how often."""
 
 
+NOTIFIER_TROUBLES: Final = {
+    "kill": 3,
+    "kill at a commit": 6,
+    "pause": 2,
+    "isolate": 2,
+    "mute": 1,
+    "disk": 1,
+    "clock": 1,
+}
+"""The same with the notifier."""
+
+
 def sites(scale: Scale) -> list[str]:
     """The names of all sites of a cloud."""
     names = ["registrar", "image", "network", *(f"registrar-{shard}" for shard in range(1, scale.shards))]
@@ -170,8 +184,15 @@ def planned(seed: int) -> Plan:
         storm_s,
         weather,
         tuple(sorted(asks, key=lambda ask: ask.at_s)),
-        tuple(sorted(troubles, key=lambda trouble: trouble.at_s)),
+        tuple(sorted((*troubles, *_notifiers(seed, storm_s)), key=lambda trouble: trouble.at_s)),
     )
+
+
+def _notifiers(seed: int, storm_s: float) -> list[Trouble]:
+    """What goes wrong with the notifier: drawn apart, so that nothing else depends on it."""
+    random, names = Random(f"notifier {seed}"), list(NOTIFIER_TROUBLES)
+    kinds = random.choices(names, list(NOTIFIER_TROUBLES.values()), k=random.randrange(0, 4 + int(storm_s / 60)))
+    return [_trouble(random, kind, ["notifier"], storm_s) for kind in kinds]
 
 
 def _kinds(random: Random, *, few: bool) -> dict[str, float]:

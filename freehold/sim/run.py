@@ -26,11 +26,13 @@ from freehold.sim.troubles import happen
 from freehold.sim.world import CALLERS_PLACE, World
 from freehold.store import database
 from freehold.workers import base
+from freehold.workers.notifier import lifecycle
 
 LOG_TAIL_ENTRIES: Final = 40
 COMPACT_GROWTH_MIN: Final = 25
 PAGE_ENTRIES_MAX: Final = 8
 FRAME_ENTRIES_MAX: Final = 3
+PAUSE_S_MAX: Final = 60.0
 _SUSPECT: Final = ("task failed", "answering failed", "request broke", "effect broke")
 _SILENT: Final = object()
 """Where logs would be written to; `look` lets none through."""
@@ -111,6 +113,7 @@ def _make_small() -> None:
     database.LOG_TAIL_ENTRIES = LOG_TAIL_ENTRIES  # type: ignore[misc]
     base.COMPACT_GROWTH_MIN = COMPACT_GROWTH_MIN  # type: ignore[misc]
     base.PAGE_ENTRIES_MAX = PAGE_ENTRIES_MAX  # type: ignore[attr-defined]
+    lifecycle.PAUSE_S_MAX = PAUSE_S_MAX  # type: ignore[misc]
     base.FRAME_ENTRIES_MAX = FRAME_ENTRIES_MAX  # type: ignore[attr-defined]
 
 

@@ -60,7 +60,7 @@ async def settle(world: "World", clients: list["Client"]) -> None:
         world.checkers.violated(f"it didn't settle within {SETTLED_S:g} s: {why}")
         return
     world.tell("world", "all has settled")
-    for check in (_views, _fleets, _orphans, _ledger, _secrets, _logs, _trace):
+    for check in (_views, _fleets, _orphans, _ledger, _secrets, _logs, _told, _trace):
         check(world)
     await _promises(world, clients)
     await _quiet(world)
@@ -93,7 +93,7 @@ def unsettled(world: "World") -> str:
     restless = (_restless(host, admitted) for host in _living(world))
     leased = (f"a port is leased to guest {guest}, which is nowhere" for guest in _leased_to_nobody(world, stranded))
     first = next(filter(None, (*unfinished, *restless, *leased)), "")
-    return first or _leased_wrongly(world) or _behind(world) or _astray(world)
+    return first or _leased_wrongly(world) or _behind(world) or _astray(world) or _to_be_told(world)
 
 
 def _unfinished(admission: Admission, stranded: bool) -> str:
@@ -139,6 +139,20 @@ def _behind(world: "World") -> str:
             if stands.get(owner.store.position().epoch) != owner.store.position():
                 return f"{site.name} is behind {owner.name}"
     return ""
+
+
+def _to_be_told(world: "World") -> str:
+    if world.notifier is None:
+        return ""
+    worker = world.notifier.worker
+    waits = worker is None or worker.queues.targets()
+    return "the notifier still has something to tell" if waits else ""
+
+
+def _told(world: "World") -> None:
+    """Every event has come to who wanted it."""
+    if lost := world.receivers.lost():
+        world.checkers.violated(lost)
 
 
 def _views(world: "World") -> None:

@@ -17,8 +17,10 @@ from freehold.sim.calls import Caller, Unanswered
 from freehold.sim.checkers import Checkers
 from freehold.sim.loop import SimLoop
 from freehold.sim.network import Network, Weather
+from freehold.sim.notifier_site import NotifierSite
 from freehold.sim.plan import QUOTA, Scale
 from freehold.sim.process import Process
+from freehold.sim.receivers import FILTERS, Receivers
 from freehold.sim.site import (
     PASSWORD,
     ApiSite,
@@ -62,7 +64,10 @@ class World:
         self.schedulers = [SchedulerSite(self, f"scheduler-{n}") for n in range(scale.schedulers)]
         self.apis = [ApiSite(self, f"api-{n}") for n in range(scale.apis)]
         self.hosts = [HostSite(self, f"host-{n}") for n in range(scale.hosts)]
+        self.receivers = Receivers(self)
+        self.notifier = NotifierSite(self, "notifier") if scale.notifies else None
         all_sites: list[Site] = [*self.registrars, self.image, self.networks, *self.schedulers, *self.apis, *self.hosts]
+        all_sites += [self.notifier] if self.notifier is not None else []
         self.sites: dict[str, Site] = {site.name: site for site in all_sites}
         self.people = Process("people")
         self._context = copy_context()
@@ -160,6 +165,10 @@ class World:
         caller = await self.signed_in(user["name"], PASSWORD, name)
         made = await self.sure(caller, "POST", "/network/v2.0/networks", {"network": {"name": "net"}})
         network = made.json["network"]
+        for kind, types in FILTERS.items() if self.notifier is not None else ():
+            url = self.receivers.url(project["id"], kind)
+            await self.sure(caller, "POST", "/freehold/v1/webhooks", {"webhook": {"url": url, "types": types}})
+            self.receivers.begins(url)
         subnet = {"network_id": network["id"], "cidr": "10.0.0.0/28", "ip_version": 4}
         await self.sure(caller, "POST", "/network/v2.0/subnets", {"subnet": subnet})
         return {"id": project["id"], "name": name, "network": network["id"], "token": caller.token}

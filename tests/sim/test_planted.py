@@ -21,6 +21,8 @@ FAST = (
     "an ended lease keeps its port",
     "reads don't see what is staged",
     "a deleted record stays in lists",
+    "the newest is told first",
+    "what is missed is told to every project",
 )
 
 
