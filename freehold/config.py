@@ -161,8 +161,15 @@ def checked(settings: Settings) -> Settings:
     if settings.log_level not in ("debug", "info", "warning", "error"):
         raise BadRequest(f"log_level is {settings.log_level!r}; it can be debug, info, warning or error")
     backup_folder(settings.backup)
-    networks(settings.notify_networks)
+    _check_networks(settings)
     return settings
+
+
+def _check_networks(settings: Settings) -> None:
+    try:
+        networks(settings.notify_networks)
+    except BadRequest as error:
+        raise BadRequest(f"notify_networks isn't right: {error.message}") from error
 
 
 def store_files(settings: Settings) -> list[str]:

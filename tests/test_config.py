@@ -76,6 +76,8 @@ def test_a_certificate_comes_with_its_key() -> None:
         ("bus_ca", "/etc/ca.pem"),
         ("image_port", 65536),
         ("log_level", "loud"),
+        ("notify_networks", ["10.1.0.1/16"]),
+        ("notify_networks", "10.1.0.0/16"),
         ("colour", "green"),
         ("state", 5),
         ("demo_image", True),

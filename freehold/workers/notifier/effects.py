@@ -18,7 +18,6 @@ from freehold.views.feed import CONTENT_TYPE, Event, envelope
 from freehold.views.syndication import TYPES, document, links
 from freehold.vocabulary.notification import Attempt, Webhook
 from freehold.vocabulary.secret import Secret
-from freehold.vocabulary.units import unix_ms
 from freehold.workers.notifier.lifecycle import Lease, Secrets
 
 REASON_LETTERS_MAX: Final = 300
@@ -39,7 +38,8 @@ class Effects:
         """Sends an event to a webhook, signed as Standard Webhooks has it."""
         body = msgspec.json.encode(envelope(event))
         now = self._clock.now()
-        signed_at = datetime.fromtimestamp(unix_ms(now) // 1000, UTC)
+        # The wall clock's, which receivers compare with theirs: the other may be ahead of it.
+        signed_at = datetime.fromtimestamp(self._clock.clock.unix_ms() // 1000, UTC)
         keys = [secrets.now]
         if secrets.before is not None and now < secrets.before_until:
             keys.append(secrets.before)
@@ -47,7 +47,7 @@ class Effects:
         headers = (
             ("Content-Type", CONTENT_TYPE),
             ("webhook-id", event.id),
-            ("webhook-timestamp", str(unix_ms(now) // 1000)),
+            ("webhook-timestamp", str(int(signed_at.timestamp()))),
             ("webhook-signature", " ".join(signatures)),
         )
         return await self._tried(

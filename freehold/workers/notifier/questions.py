@@ -1,8 +1,8 @@
 """What the notifier is asked: each question decided and staged, or refused."""
 
 import hmac
-from collections.abc import Sequence
 from hashlib import sha256
+from itertools import accumulate
 from typing import Final
 
 from msgspec.structs import replace
@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from freehold.runtime.chance import new_id
 from freehold.store.writing import Change
 from freehold.views.feed import Event
+from freehold.vocabulary.codec import decode
 from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.errors import BadRequest, Conflict, NotFound
 from freehold.vocabulary.notification import (
@@ -52,6 +53,8 @@ SECRET_BYTES: Final = 32
 KEY_BYTES: Final = 24
 BOTH_SECRETS_S: Final = 24 * 3600
 WAITING_SHOWN_MAX: Final = 50
+PAGE_BYTES_MAX: Final = 256 * 1024
+"""Of events in one answer: what a feed shows besides is too long to be shown."""
 
 
 class Questions:
@@ -194,9 +197,11 @@ class Questions:
         return found
 
     def _read(self, feed: Feed) -> FeedPage:
-        events: Sequence[bytes] = self._records.recent(feed.id)
-        updated = self._records.newest(feed.id) or feed.created
-        return FeedPage(feed=feed, events=tuple(events), updated=updated)
+        events = self._records.recent(feed.id)
+        updated = decode(events[0], Event).time if events else feed.created
+        sizes = accumulate(len(event) for event in events)
+        shown = tuple(event for event, size in zip(events, sizes, strict=True) if size <= PAGE_BYTES_MAX)
+        return FeedPage(feed=feed, events=shown, updated=updated)
 
     def _create_feed(self, given: Feed) -> FeedMade:
         owned = len(self._records.feeds_of(given.project))

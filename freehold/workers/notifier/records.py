@@ -168,11 +168,6 @@ class Records:
         """The events of a feed, encoded, newest first."""
         return [value for _, value in reversed(self._store.scan_private("recent", f"{feed}/"))]
 
-    def newest(self, feed: str) -> int:
-        """The clock time of the newest event of a feed; 0 if it has none."""
-        events = self.recent(feed)
-        return decode(events[0], Event).time if events else 0
-
     def secrets(self, webhook: str) -> Secrets | None:
         """What a webhook's deliveries are signed with."""
         value = self._store.read_private("secret", webhook)
