@@ -22,6 +22,7 @@ from freehold.drivers.delivery.interface import (
     CONNECT_S_MAX,
     DEADLINE_S,
     DOUBTFUL_AT_ONCE_MAX,
+    DOUBTFUL_OF_LANE_MAX,
     HOST_AT_ONCE_MAX,
     LANE_AT_ONCE_MAX,
     Answered,
@@ -61,7 +62,8 @@ class HttpDelivery:
         self._resolver = _Checked(lookup or self._look_up, self._allowed)
         self._session: aiohttp.ClientSession | None = None
         self._room = {True: asyncio.Semaphore(DOUBTFUL_AT_ONCE_MAX), False: asyncio.Semaphore(AT_ONCE_MAX)}
-        self._lanes, self._hosts = _Lanes(LANE_AT_ONCE_MAX), _Lanes(HOST_AT_ONCE_MAX)
+        self._lanes = {True: _Lanes(DOUBTFUL_OF_LANE_MAX), False: _Lanes(LANE_AT_ONCE_MAX)}
+        self._hosts = {True: _Lanes(HOST_AT_ONCE_MAX), False: _Lanes(HOST_AT_ONCE_MAX)}
 
     def refused(self, url: str) -> str:
         """See Delivery."""
@@ -80,9 +82,10 @@ class HttpDelivery:
         if len(outgoing.body) > BODY_BYTES_MAX:
             return Failed(f"what was to be sent has more than {BODY_BYTES_MAX} bytes")
         async with AsyncExitStack() as room:
-            await room.enter_async_context(self._lanes.one(outgoing.lane))
-            await room.enter_async_context(self._hosts.one(receiver_of(outgoing.url).host))
-            await room.enter_async_context(self._room[outgoing.doubtful])
+            doubtful = outgoing.doubtful
+            await room.enter_async_context(self._lanes[doubtful].one(outgoing.lane))
+            await room.enter_async_context(self._hosts[doubtful].one(receiver_of(outgoing.url).host))
+            await room.enter_async_context(self._room[doubtful])
             return await self._sent(outgoing)
 
     async def _sent(self, outgoing: Outgoing) -> Outcome:

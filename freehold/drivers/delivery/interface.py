@@ -9,7 +9,8 @@ Promises of every member, checked by `tests/contract/test_delivery.py`:
   A redirect is an answer like others, and isn't followed.
 - At most `ANSWER_BYTES_MAX` of an answer are read.
 - Of one lane (a project) at most `LANE_AT_ONCE_MAX` are under way, for one host at most `HOST_AT_ONCE_MAX`: those past
-  it wait, and only they. What is `doubtful` has a share of its own, so that the dead don't take the room of the living.
+  it wait, and only they. What is `doubtful` has bounds of its own beside these, so that the dead don't take the room of
+  the living, not even of their own project.
 """
 
 from typing import Final, Literal, NamedTuple, Protocol
@@ -18,10 +19,11 @@ DEADLINE_S: Final = 15.0
 CONNECT_S_MAX: Final = 5.0
 ANSWER_BYTES_MAX: Final = 4096
 BODY_BYTES_MAX: Final = 1024 * 1024
-LANE_AT_ONCE_MAX: Final = 8
+LANE_AT_ONCE_MAX: Final = 32
 HOST_AT_ONCE_MAX: Final = 32
-AT_ONCE_MAX: Final = 256
-DOUBTFUL_AT_ONCE_MAX: Final = 64
+AT_ONCE_MAX: Final = 512
+DOUBTFUL_OF_LANE_MAX: Final = 8
+DOUBTFUL_AT_ONCE_MAX: Final = 128
 
 
 class Outgoing(NamedTuple):
@@ -34,7 +36,7 @@ class Outgoing(NamedTuple):
     lane: str = ""
     """For whom: those of one lane share what is theirs."""
     doubtful: bool = False
-    """The receiver failed the last time, or is new."""
+    """The receiver failed the last time, or hasn't taken anything yet."""
 
 
 class Answered(NamedTuple):

@@ -44,6 +44,8 @@ class NotifierWorker:
         self._questions = Questions(self._records, self.queues, self._effects, self._leasing, means)
         sink = Gathering(self._records, self.queues, means.clock, means.shards, self._over, self._questions.ended)
         self.follower = Follower(means.bus, FOLLOWED, sink, room="notifier")
+        self._well: set[str] = set()
+        """Receivers that took the last that was sent to them, and something since this process began."""
         self._subscriptions: list[Subscription] = []
         self.tasks = Tasks("notifier")
         self.tasks.watch(self._desk.tasks, self.follower.tasks, self._leasing.tasks)
@@ -119,7 +121,7 @@ class NotifierWorker:
             self._judge(target, number, parcel, *tried)
 
     async def _tried(self, target: str, parcel: Parcel) -> tuple[Attempt, Outcome] | None:
-        doubtful = target in self._records.health
+        doubtful = target not in self._well
         hook, lease = self._records.webhooks.get(target), self._records.leases.get(target)
         if hook is not None and hook.enabled:
             secrets = self._records.secrets(target)
@@ -134,6 +136,7 @@ class NotifierWorker:
         drawn = self._means.chance.uniform(0.0, 1.0)
         of_it = lifecycle.after(parcel.health, attempt, drawn, asked_s)
         of_all = lifecycle.after(self._records.health_of(target), attempt, drawn, asked_s)
+        (self._well.add if attempt.taken else self._well.discard)(target)
         parcel = replace(parcel, tries=parcel.tries + 1, attempt=attempt)
         match of_all, of_it:
             case Over(reason=reason), _:

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from freehold.drivers.delivery.http import HttpDelivery
-from freehold.drivers.delivery.interface import LANE_AT_ONCE_MAX, Answered, Failed, Outgoing
+from freehold.drivers.delivery.interface import DOUBTFUL_OF_LANE_MAX, LANE_AT_ONCE_MAX, Answered, Failed, Outgoing
 from tests import receivers
-from tests.receivers import LOOPBACK, answers, hangs, serving
+from tests.receivers import LOOPBACK, Names, answers, hangs, serving
 
 
 async def test_what_comes_of_each_behaviour() -> None:
@@ -44,17 +44,20 @@ async def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.Monke
     assert (len(proxy.got), len(server.got)) == (0, 1)
 
 
-async def test_who_hangs_keeps_only_their_own_lane_waiting() -> None:
-    delivery = HttpDelivery(LOOPBACK, deadline_s=20)
+@pytest.mark.parametrize(
+    ("lane", "doubtful", "most"), [("theirs", False, LANE_AT_ONCE_MAX), ("ours", True, DOUBTFUL_OF_LANE_MAX)]
+)
+async def test_who_hangs_keeps_only_their_like_waiting(lane: str, doubtful: bool, most: int) -> None:
+    delivery = HttpDelivery(LOOPBACK, lookup=Names(["127.0.0.1"]), deadline_s=20)
     async with serving(hangs) as dead, serving(answers(200)) as living:
-        url = f"http://127.0.0.1:{dead.port}/"
-        stuck = [asyncio.create_task(delivery.send(Outgoing(url, lane="theirs"))) for _ in range(LANE_AT_ONCE_MAX + 1)]
-        while len(dead.got) < LANE_AT_ONCE_MAX:
+        outgoing = Outgoing(f"http://dead.example:{dead.port}/", lane=lane, doubtful=doubtful)
+        stuck = [asyncio.create_task(delivery.send(outgoing)) for _ in range(most + 1)]
+        while len(dead.got) < most:
             await asyncio.sleep(0.01)
         async with asyncio.timeout(5):
-            outcome = await delivery.send(Outgoing(f"http://127.0.0.1:{living.port}/", lane="ours"))
+            outcome = await delivery.send(Outgoing(f"http://living.example:{living.port}/", lane="ours"))
         assert isinstance(outcome, Answered) and outcome.is_taken
-        assert len(dead.got) == LANE_AT_ONCE_MAX, "the one past the lane's share waits"
+        assert len(dead.got) == most, "the one past its share waits"
         for task in stuck:
             task.cancel()
         await asyncio.gather(*stuck, return_exceptions=True)

@@ -311,3 +311,18 @@ async def test_after_a_change_of_the_secret_both_sign_for_a_day(bench: Bench) ->
     await bench.ask(question, Attempt)
     both, one = (dict(told.headers)["webhook-signature"].split() for told in bench.receivers[URL].got)
     assert len(both) == 2 and len(one) == 1
+
+
+async def test_who_has_taken_nothing_yet_or_failed_last_is_sent_to_beside_the_others(bench: Bench) -> None:
+    await bench.hook(types=("freehold.guest.*",))
+    receiver = bench.receivers[URL]
+    await bench.admit("g")
+    receiver.fates = [Answered(200), DEAD]
+    for state in (S.RUNNING, S.STOPPED):
+        await bench.run("g", state)
+        await bench.idle()
+    bench.clock.move(10.0)
+    await bench.idle()
+    await bench.run("g", S.RUNNING)
+    await bench.idle()
+    assert [told.doubtful for told in receiver.got] == [True, False, True, False]
