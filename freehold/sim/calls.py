@@ -50,7 +50,7 @@ class Caller:
         if process is None or not process.alive or app is None or not network.connected(self._place, api.name):
             await asyncio.sleep(0.01)
             raise Unanswered("the connection was refused")
-        content = b"" if body is None else json.dumps(body).encode()
+        content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         scope = self._scope(method, path, content, headers or {})
 
         def arrive(reply: Reply) -> None:
@@ -72,7 +72,7 @@ class Caller:
         raw, _, query = path.partition("?")
         sent = {"x-auth-token": self.token, "openstack-api-version": "compute 2.96", **headers}
         if content:
-            sent |= {"content-type": "application/json", "content-length": str(len(content))}
+            sent = {"content-type": "application/json", "content-length": str(len(content)), **sent}
         return {
             "type": "http",
             "method": method,

@@ -12,6 +12,7 @@ import json
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs, urlencode
 
 import msgspec
 
@@ -24,12 +25,17 @@ from freehold.vocabulary.notification import MISSED
 from freehold.vocabulary.request import Admission
 
 if TYPE_CHECKING:
+    from freehold.sim.calls import Caller
     from freehold.sim.site import Site
     from freehold.sim.world import World
 
 URL: Final = "https://hooks.example/{project}/{name}"
-FILTERS: Final[dict[str, tuple[str, ...]]] = {"all": (), "guests": ("freehold.guest.*",)}
+HOOKS: Final[dict[str, tuple[str, ...]]] = {"all": (), "guests": ("freehold.guest.*",)}
 """The webhooks of each project, and the types that each wants."""
+FEED: Final = "feed"
+FILTERS: Final = {**HOOKS, FEED: ()}
+"""And a subscriber of its feed."""
+ASKED_BACK_S: Final = 60.0
 ANSWER_S: Final = (0.01, 0.4)
 FAILS: Final = 0.15
 HANGS: Final = 0.02
@@ -74,6 +80,8 @@ class Receivers:
         self._world, self._random = world, Random(f"receivers {world.seed}")
         self._of: dict[str, Told] = {}
         self.table: dict[str, Receiving] = {}
+        self._asked: dict[str, None] = {}
+        """Callbacks that were asked back."""
         self._wanted: dict[str, Wanted] = {}
         self._rows: dict[tuple[str, str, str], bytes] = {}
         self._admissions: dict[str, Admission] = {}
@@ -85,21 +93,40 @@ class Receivers:
         self._put_back: set[str] = set()
         """Those that have shown an old copy: what it says is told once more, as news."""
 
-    def url(self, project: str, name: str) -> str:
+    async def ask(self, caller: "Caller", project: str) -> None:
+        """Has a project told to its receivers: webhooks, and a subscriber of its feed."""
+        sure = self._world.sure
+        for name, types in HOOKS.items():
+            url = self._url(project, name)
+            await sure(caller, "POST", "/freehold/v1/webhooks", {"webhook": {"url": url, "types": types}})
+            self._of[url].since = len(self._wanted)
+        feed = (await sure(caller, "POST", "/freehold/v1/feeds", {"feed": {}})).json["feed"]
+        url = self._url(project, FEED)
+        form = {"hub.mode": "subscribe", "hub.topic": feed["json_url"], "hub.callback": url}
+        kind = {"content-type": "application/x-www-form-urlencoded"}
+        reply = await caller.call(self._world.apis[0], "POST", "/freehold/v1/hub", urlencode(form).encode(), kind)
+        assert reply.status == 202, reply.body
+        until = self._world.loop.time() + ASKED_BACK_S
+        while self._world.loop.time() < until and url not in self._asked:
+            await self._world.people_wait(0.1)
+        await self._world.people_wait(1.0)  # until the notifier has the answer
+        self._of[url].since = len(self._wanted)
+
+    def _url(self, project: str, name: str) -> str:
         """The URL of a receiver, which is there from now on."""
         url = URL.format(project=project, name=name)
         self._of[url], self.table[url] = Told(project, name), self.receive
         return url
-
-    def begins(self, url: str) -> None:
-        """Its webhook is made: from now on it is told of everything."""
-        self._of[url].since = len(self._wanted)
 
     # --- the receivers ---------------------------------------------------------------------------------------------
 
     async def receive(self, outgoing: Outgoing) -> Outcome:
         """Takes what is sent, or doesn't."""
         world, random = self._world, self._random
+        if outgoing.method == "GET":
+            callback, _, query = outgoing.url.partition("?")
+            self._asked[callback] = None
+            return Answered(200, parse_qs(query)["hub.challenge"][0].encode())
         fate = 1.0 if world.calm else random.random()
         await world.people_wait(random.uniform(*ANSWER_S))
         if fate < FAILS:
@@ -109,6 +136,7 @@ class Receivers:
             world.faults["receiver hung"] += 1
             await world.people_wait(3600.0)
         told, body = self._of[outgoing.url], json.loads(outgoing.body)
+        body = body["items"][0]["_freehold"] if told.name == FEED else body
         self._come(told, body)
         if fate < FAILS + HANGS + LOST:
             world.faults["receiver's answer lost"] += 1

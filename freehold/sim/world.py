@@ -20,7 +20,7 @@ from freehold.sim.network import Network, Weather
 from freehold.sim.notifier_site import NotifierSite
 from freehold.sim.plan import QUOTA, Scale
 from freehold.sim.process import Process
-from freehold.sim.receivers import FILTERS, Receivers
+from freehold.sim.receivers import Receivers
 from freehold.sim.site import (
     PASSWORD,
     ApiSite,
@@ -165,10 +165,8 @@ class World:
         caller = await self.signed_in(user["name"], PASSWORD, name)
         made = await self.sure(caller, "POST", "/network/v2.0/networks", {"network": {"name": "net"}})
         network = made.json["network"]
-        for kind, types in FILTERS.items() if self.notifier is not None else ():
-            url = self.receivers.url(project["id"], kind)
-            await self.sure(caller, "POST", "/freehold/v1/webhooks", {"webhook": {"url": url, "types": types}})
-            self.receivers.begins(url)
+        if self.notifier is not None:
+            await self.receivers.ask(caller, project["id"])
         subnet = {"network_id": network["id"], "cidr": "10.0.0.0/28", "ip_version": 4}
         await self.sure(caller, "POST", "/network/v2.0/subnets", {"subnet": subnet})
         return {"id": project["id"], "name": name, "network": network["id"], "token": caller.token}
