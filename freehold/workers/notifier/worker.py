@@ -153,6 +153,7 @@ class NotifierWorker:
 
     def _over(self, target: str, reason: str) -> list[Change]:
         """Gives what is to be written when nothing is sent to a receiver any more."""
+        self._well.discard(target)
         numbers = self.queues.clear(target)
         hook = self._records.webhooks.get(target)
         if hook is None:

@@ -1,0 +1,43 @@
+"""What owners say and what is kept of it: in one transaction, and no more than a fallen host should be able to fill."""
+
+import pytest
+
+from freehold.vocabulary.guest import GuestState
+from freehold.workers.notifier import gathering
+from tests.workers.notifier.bench import URL, Bench
+
+S = GuestState
+
+
+async def test_a_host_fills_no_disk_with_guests_that_arent_its_own(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gathering, "HELD_MAX", 3)
+    monkeypatch.setattr(gathering, "HELD_OF_GUEST_MAX", 2)
+    await bench.hook()
+    for number in range(10):
+        await bench.run(f"stranger-{number}", S.RUNNING, S.STOPPED, S.RUNNING, S.STOPPED)
+    await bench.idle()
+    assert len(bench.store.scan_private("held")) <= 8
+
+
+async def test_of_projects_that_tell_nobody_only_the_last_record_is_kept(bench: Bench) -> None:
+    await bench.hook(project="q")
+    await bench.admit("g", "p")
+    await bench.run("g", S.RUNNING, S.STOPPED, project="p")
+    await bench.idle()
+    assert len(bench.store.scan_private("seen_guest")) == 1
+    assert bench.store.scan_private("waiting") == bench.store.scan_private("held") == []
+
+
+async def test_where_it_stands_is_on_disk_with_what_follows(bench: Bench) -> None:
+    """Every prefix of its commits is one after which a new process tells what is left, and nothing twice."""
+    await bench.hook(types=("freehold.guest.*",))
+    await bench.admit("g")
+    for state in (S.RUNNING, S.STOPPED, S.RUNNING, S.STOPPED):
+        await bench.run("g", state)
+        await bench.restart(killed=True)
+        await bench.idle()
+    told = [body["id"] for body in bench.receivers[URL].bodies()]
+    types = list(dict.fromkeys(zip(told, bench.receivers[URL].types(), strict=True)))
+    assert [kind for _, kind in types] == ["guest.active", "guest.stopped"] * 2
