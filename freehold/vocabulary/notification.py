@@ -25,6 +25,8 @@ WAITING_MAX = 10_000
 NAME_LETTERS_MAX = 255
 HUB_SECRET_BYTES_MAX = 199
 """WebSub: "MUST be less than 200 bytes in length"."""
+CALLBACK_LETTERS_MAX = 1000
+"""Of a subscriber: to it is added what it is asked, and the whole must be a URL still."""
 LEASE_S_MIN = 300
 LEASE_S_MAX = 30 * 24 * 3600
 LEASE_S = 10 * 24 * 3600

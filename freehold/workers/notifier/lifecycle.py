@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from freehold.vocabulary.errors import BadRequest, NotFound, QuotaExceeded
 from freehold.vocabulary.notification import (
+    CALLBACK_LETTERS_MAX,
     FEEDS_MAX,
     FILTERS_MAX,
     HUB_SECRET_BYTES_MAX,
@@ -226,6 +227,8 @@ def created_feed(given: Feed, feed: str, owned: int, now: int) -> Feed:
 def wished(asked: Subscribe, feed: Feed, lease: str, held: Lease | None, holders: int) -> Lease:
     """The lease that a subscriber asks for, not verified yet. Raises BadRequest, QuotaExceeded."""
     receiver_of(asked.callback.reveal())
+    if len(asked.callback.reveal()) > CALLBACK_LETTERS_MAX:
+        raise BadRequest(f"hub.callback has more than {CALLBACK_LETTERS_MAX} letters.")
     if asked.secret is not None and len(asked.secret.reveal().encode()) > HUB_SECRET_BYTES_MAX:
         raise BadRequest(f"hub.secret has more than {HUB_SECRET_BYTES_MAX} bytes.")
     if held is None and not asked.ends and holders >= LEASES_MAX:

@@ -100,6 +100,7 @@ async def test_what_a_hub_cant_take_is_refused(api: Api, receiver: Receiver) -> 
         ({"callback": ""}, 400),
         ({"callback": "http://127.0.0.1/"}, 400),
         ({"callback": "javascript:alert(1)"}, 400),
+        ({"callback": URL + "/" + "a" * 1000}, 400),
         ({"lease_seconds": "soon"}, 400),
         ({"lease_seconds": "-1"}, 400),
         ({"secret": "s" * 200}, 400),
