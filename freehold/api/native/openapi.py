@@ -18,6 +18,7 @@ from freehold.api.call import Answer, Body, Call, Route, Routes
 from freehold.api.policy import Rule, rule_of
 
 VERSION: Final = "3.1.0"
+FORM: Final = "application/x-www-form-urlencoded"
 _REFS: Final = "#/components/schemas/{name}"
 _TEXT: Final[dict[str, Any]] = {"type": "string", "maxLength": 255}
 _FLAG: Final[dict[str, Any]] = {"type": "boolean"}
@@ -32,11 +33,37 @@ QUERY: Final[Mapping[tuple[str, str], Mapping[str, dict[str, Any]]]] = {
         "all_projects": _FLAG,
     },
     ("DELETE", "/v1/hosts/{id}"): {"dead": _FLAG},
+    ("GET", "/v1/webhooks"): {"all_projects": _FLAG},
+    ("GET", "/v1/feeds/{id}"): {"key": _TEXT},
     ("GET", "/v1/events"): {"last_event_id": _TEXT},
     ("GET", "/v1/guests/{id}/events"): {"last_event_id": _TEXT},
     ("GET", "/v1/requests/{urn}/events"): {"last_event_id": _TEXT},
 }
 """What the query of a route may say."""
+
+FORMS: Final[Mapping[tuple[str, str], dict[str, Any]]] = {
+    ("POST", "/v1/hub"): {
+        "type": "object",
+        "required": ["hub.mode", "hub.topic", "hub.callback"],
+        "properties": {
+            "hub.mode": {"type": "string", "enum": ["subscribe", "unsubscribe"]},
+            "hub.topic": {"type": "string"},
+            "hub.callback": {"type": "string", "maxLength": 1000},
+            "hub.lease_seconds": {"type": "integer", "minimum": 0},
+            "hub.secret": {"type": "string", "maxLength": 199},
+        },
+    }
+}
+"""What is sent as a form, where a standard wants that."""
+
+NO_BODY: Final = frozenset(
+    {
+        ("POST", "/v1/webhooks/{id}/secret"),
+        ("POST", "/v1/webhooks/{id}/ping"),
+        ("POST", "/v1/webhooks/{id}/deliveries/{delivery}/resend"),
+    }
+)
+"""What is asked by its path alone."""
 
 _ERROR: Final[dict[str, Any]] = {
     "type": "object",
@@ -69,6 +96,8 @@ def document(routes: Routes, url: str) -> dict[str, Any]:
     """The document of a table of routes that are reached behind `url`."""
     shapes = {way: body for way, route in routes.items() if (body := body_of(way, route)) is not None}
     schemas, parts = msgspec.json.schema_components(shapes.values(), ref_template=_REFS)
+    # A default may be a tuple, which JSON doesn't have.
+    schemas, parts = msgspec.json.decode(msgspec.json.encode((schemas, parts)))
     bodies = dict(zip(shapes, schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for (method, path), route in sorted(routes.items()):
@@ -107,6 +136,8 @@ def _operation(method: str, path: str, route: Route, body: dict[str, Any] | None
     }
     if body is not None:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+    if (form := FORMS.get((method, path))) is not None:
+        operation["requestBody"] = {"required": True, "content": {FORM: {"schema": form}}}
     if rule_of(route.policy) is not Rule.ANYONE:
         operation["security"] = [{"token": []}]
     return operation
