@@ -2,6 +2,7 @@
 
 STATE/registrar.db image.db network.db notifier.db hosts/N.db   what is owned: keep it
 STATE/hosts/N.sock                                  where the machine's operator asks a host, while it runs
+STATE/backup.key                                    what backups are encrypted with: keep a copy elsewhere
 STATE/images/                                       image bytes: owned by the image worker
 STATE/guests/ fabric/                               disks and wirings: owned by the host
 STATE/view/ cache/                                  may be deleted at any time while nothing runs
@@ -10,7 +11,6 @@ Where there are several of a role, those after the first have a number: registra
 """
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -23,9 +23,9 @@ from freehold.api.cloud import Cloud
 from freehold.api.listen import Listener
 from freehold.api.server import application
 from freehold.bus.local import LocalBus
-from freehold.config import Settings, backup_folder
-from freehold.drivers.backup.folder import FolderBackups
+from freehold.config import Settings
 from freehold.drivers.backup.interface import Backups
+from freehold.drivers.backup.pick import key_file, owners_backups, readers_backups
 from freehold.drivers.busserver.nats_server import NatsServer
 from freehold.drivers.delivery.http import HttpDelivery
 from freehold.drivers.fabric.beyond import beyond_of
@@ -40,14 +40,15 @@ from freehold.drivers.imagefetch.interface import ImageCache
 from freehold.drivers.imagefetch.simulated import SimulatedImageCache
 from freehold.drivers.imagestore.folder import FolderImageStore
 from freehold.joining import BROKER_FOLDER, Joining
-from freehold.runtime.chance import SystemChance, new_id
-from freehold.runtime.clock import HybridClock, SystemClock
+from freehold.runtime.chance import SystemChance
+from freehold.runtime.clock import Clock, HybridClock, SystemClock
 from freehold.runtime.local_socket import LocalSocket
 from freehold.runtime.machine import boot_id, host_name
 from freehold.runtime.tasks import Offload, Tasks, ThreadOffload, offload_inline
 from freehold.store.database import Store
 from freehold.views.cloud import CloudView
 from freehold.vocabulary.errors import BadRequest, Broken
+from freehold.vocabulary.place import place_of
 from freehold.vocabulary.receiver import networks
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.shards import IDENTITY_SHARD, Shards
@@ -60,18 +61,14 @@ from freehold.workers.image.worker import ImageWorker
 from freehold.workers.network.worker import NetworkWorker
 from freehold.workers.notifier.worker import NotifierWorker
 from freehold.workers.registrar.worker import RegistrarWorker
-from freehold.workers.restore import Damaged, Found, every, newest, only_one_of, restore
 from freehold.workers.scheduler.worker import SchedulerWorker
 
 OFFLOAD_THREADS: Final = 8
 BYTES_THREADS: Final = 2
-"""For hashing and writing images, and for backups, so that commits never wait behind them."""
+"""For hashing and writing images, and as many for backups, so that commits never wait behind them."""
 REAL_LAUNCHES_AT_ONCE: Final = 2
 SIMULATED_LAUNCHES_AT_ONCE: Final = 64
 SOME_HOST: Final = "00000000-0000-4000-8000-000000000000"
-
-_PLACES: Final = re.compile(r"(registrar|image)(-[0-9]{1,3})?\.db|(network|notifier)\.db|hosts/[0-9]{1,6}\.db")
-"""Where stores lie in the folder of the state."""
 
 
 class RoleFailed(Broken):
@@ -106,12 +103,20 @@ class Running:
         self._stack.callback(self._bytes_offload.close)
         clock, chance = HybridClock(SystemClock()), SystemChance()
         self._joining = Joining(self._settings, clock, chance, offload, self._stack)
+        await self._open_backups(clock.clock)
         bus = await self._joining.bus(NatsServer(self._settings.state / BROKER_FOLDER), self._say)
         self._means = Means(bus, clock, chance, offload, Shards(self._settings.registrar_shards), self._joining.centre)
         if self._joining.membership is not None:
             await self._start(self._joining.membership)
         for role in self._settings.roles:
             await self._open_role(role)
+
+    async def _open_backups(self, clock: Clock) -> None:
+        offload = ThreadOffload(BYTES_THREADS, "backup")  # its own: nothing else waits behind a place that hangs
+        self._stack.callback(offload.close)
+        self._backups = await offload(lambda: owners_backups(self._settings, clock, offload, self._say))
+        if self._backups is not None:
+            self._stack.push_async_callback(self._backups.close)
 
     async def _open_directory(self) -> None:
         if self._joining.directory is None:
@@ -177,11 +182,10 @@ class Running:
 
     async def _back_up(self, store: Store, name: str) -> None:
         """Writes the store's backup from now on, if the settings say where."""
-        backups = _backups(self._settings.backup, self._bytes_offload)
-        if backups is None:
+        if self._backups is None:
             return
-        self._stack.push_async_callback(backups.close)
-        backup = Backup(self._means, store, backups, name)
+        keep_s = self._settings.backup_keep_days * 86_400
+        backup = Backup(self._means, store, self._backups, name, keep_s)
         await backup.open()
         self._stack.push_async_callback(backup.close)
 
@@ -305,38 +309,17 @@ def _numbered(name: str, number: int) -> str:
     return f"{name}-{number}" if number else name
 
 
-def _backups(place: str, offload: Offload) -> Backups | None:
-    """The place for backups that a setting names; None where it names none."""
-    folder = backup_folder(place)
-    return None if folder is None else FolderBackups(folder, offload)
+def backup_key(settings: Settings) -> Path:
+    """Where the key of this process's backups is."""
+    return key_file(settings)
 
 
-async def backed_up(place: str) -> list[Found | Damaged]:
-    """What can be restored from a place for backups."""
-    backups = _backups(place, offload_inline)
-    return [] if backups is None else await every(backups)
-
-
-async def restore_store(
-    state: Path, place: str, *, store: str, role: str, replace: bool
-) -> tuple[Found, Path, Path | None]:
-    """Makes a store in the folder `state` again from its backup: the one named, or the only one of a role.
-
-    Gives what was restored, where it is, and where the store that was there has been moved. Raises FreeholdError with a
-    sentence for the operator, and changes nothing then.
-    """
-    backups = _backups(place, offload_inline)
-    if backups is None:
-        raise BadRequest("say where the backup is: --from folder:/PATH")
-    found = await newest(backups, store) if store else await only_one_of(backups, role)
-    if _PLACES.fullmatch(found.place) is None:
-        raise Broken(f"the backup of store {found.owner.store} says that its file was {found.place!r}, which none is.")
-    target = state / found.place
-    try:
-        moved = await restore(backups, found, target, new_id(SystemChance()), offload_inline, replace)
-    finally:
-        await backups.close()
-    return found, target, moved
+def place_to_restore_from(place: str, secrets: Path | None, key: Path | None, plain: bool) -> Backups:
+    """See `readers_backups`. Raises BadRequest."""
+    found = place_of(place)
+    if found is None:
+        raise BadRequest("say where the backup is: --from URL, or --config with a file that sets it")
+    return readers_backups(found, secrets, key, plain, SystemClock(), offload_inline)
 
 
 async def _opened(settings: Settings, name: str, role: str, means: Means) -> Store:

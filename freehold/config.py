@@ -10,6 +10,7 @@ import msgspec
 
 from freehold.vocabulary.errors import BadRequest
 from freehold.vocabulary.network import is_underlay_address
+from freehold.vocabulary.place import place_of
 from freehold.vocabulary.receiver import networks
 from freehold.vocabulary.shards import SHARDS_MAX
 
@@ -24,6 +25,7 @@ NETWORK_MTU_MIN: Final = 576
 NETWORK_MTU_MAX: Final = 9166
 _PHYSICAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _INTERFACE: Final = re.compile(r"[A-Za-z0-9._@-]{1,15}")
+KEEP_DAYS_MAX: Final = 3650
 WORKERS_MAX: Final = 64
 """Of a role in one process."""
 
@@ -107,7 +109,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     network_cidr: str = "10.88.0.0/24"
     """The range of the network that a new cloud starts with."""
     backup: str = ""
-    """Where every store that this process owns is backed up continuously: ``folder:/PATH``; empty: nowhere."""
+    """Where every store that this process owns is backed up continuously: ``folder:/PATH``, ``s3://BUCKET/PREFIX``,
+    ``postgresql://USER@HOST/DATABASE``, ``mysql://…``, ``redis://…``; empty: nowhere.
+    """
+    backup_secret_file: Path | None = None
+    """The file (TOML) with the password or keys that the place for backups wants."""
+    backup_encryption: bool = True
+    """Whether backups are encrypted."""
+    backup_key_file: Path | None = None
+    """The key for that; not set: STATE/backup.key. It is made if it isn't there."""
+    backup_keep_days: float = 0.0
+    """How far back a restore must be able to go. Less isn't kept; two snapshots always are."""
     unknown_after_s: float | None = None
     """How long a host may be silent before the API shows its guests as UNKNOWN; not set: they keep what was last known.
     """
@@ -160,7 +172,7 @@ def checked(settings: Settings) -> Settings:
             raise BadRequest(f"{name} is {text!r}; it can have letters, digits and dashes")
     if settings.log_level not in ("debug", "info", "warning", "error"):
         raise BadRequest(f"log_level is {settings.log_level!r}; it can be debug, info, warning or error")
-    backup_folder(settings.backup)
+    _check_backup(settings)
     _check_networks(settings)
     return settings
 
@@ -186,16 +198,6 @@ def store_files(settings: Settings) -> list[str]:
     return [f"{role}-{number}.db" if number else f"{role}.db" for role, number in several] + hosts
 
 
-def backup_folder(place: str) -> Path | None:
-    """The folder that `place` names as ``folder:/PATH``; None if it is empty. Raises BadRequest for anything else."""
-    if not place:
-        return None
-    kind, _, path = place.partition(":")
-    if kind != "folder" or not Path(path).is_absolute():
-        raise BadRequest(f"the place for backups is {place!r}; it can be folder:/PATH, with the whole path")
-    return Path(path)
-
-
 def bus_servers(place: str, setting: str = "bus") -> tuple[str, ...]:
     """The NATS servers that `place` names; none if it is ``local``. Raises BadRequest for anything else."""
     if place == "local":
@@ -213,6 +215,14 @@ def bus_servers(place: str, setting: str = "bus") -> tuple[str, ...]:
             f"{setting} has servers with TLS and others without: a connection that falls back tells everything"
         )
     return servers
+
+
+def _check_backup(settings: Settings) -> None:
+    place = place_of(settings.backup)
+    if place is None and settings.backup_secret_file is not None:
+        raise BadRequest("backup_secret_file is set without backup")
+    if not 0 <= settings.backup_keep_days <= KEEP_DAYS_MAX:
+        raise BadRequest(f"backup_keep_days is {settings.backup_keep_days}; it can be 0 to {KEEP_DAYS_MAX}")
 
 
 def _check_bus(settings: Settings) -> None:

@@ -10,14 +10,15 @@ from typing import Any
 import aiohttp
 import pytest
 
-from freehold.assemble import Running, backed_up, new_admin_password, restore_store
+from freehold.assemble import Running, new_admin_password, place_to_restore_from
 from freehold.cli.client import Client
 from freehold.cli.credentials import Admin
 from freehold.config import Settings
 from freehold.config import read as read_settings
+from freehold.runtime.tasks import offload_inline
 from freehold.vocabulary.errors import Broken, FreeholdError, Unavailable
 from freehold.vocabulary.secret import Secret
-from freehold.workers.restore import Found
+from freehold.workers.restore import Found, every, restore
 
 
 def settings(state: Path, **given: Any) -> Settings:
@@ -106,11 +107,12 @@ async def test_a_shard_comes_back_from_its_backup(tmp_path: Path) -> None:
         pass
     for path in (tmp_path / "cloud").glob("registrar-1.db*"):
         path.unlink()
-    places = {one.place: one.owner.store for one in await backed_up(counts["backup"]) if isinstance(one, Found)}
+    state = tmp_path / "cloud"
+    backups = place_to_restore_from(counts["backup"], None, state / "backup.key", False)
+    places = {one.place: one for one in await every(backups) if isinstance(one, Found)}
     assert {"registrar.db", "registrar-1.db", "image.db", "image-1.db"} <= set(places)
-    shard, state = places["registrar-1.db"], tmp_path / "cloud"
-    _, target, _ = await restore_store(state, counts["backup"], store=shard, role="", replace=False)
-    assert target == state / "registrar-1.db"
+    await restore(backups, places["registrar-1.db"], state / "registrar-1.db", "another-epoch", offload_inline)
+    await backups.close()
     async with running(tmp_path / "cloud", **counts) as cloud:
         assert cloud.url
 

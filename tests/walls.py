@@ -232,7 +232,7 @@ def locks(root: Path) -> list[str]:
 
 def declared_dependencies(root: Path) -> list[str]:
     """Every library that the source imports is asked for in pyproject.toml by name, not had by chance."""
-    declared = _declared(root)
+    declared = _declared(root, extras=True)
     providers = metadata.packages_distributions()
     complaints = []
     for path in _sources(root):
@@ -354,9 +354,12 @@ def _plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _declared(root: Path) -> set[str]:
+def _declared(root: Path, extras: bool = False) -> set[str]:
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    return {_plain(re.split(r"[\s<>=!~;\[]", wanted, maxsplit=1)[0]) for wanted in project["dependencies"]}
+    all_wanted = list(project["dependencies"])
+    if extras:
+        all_wanted += [wanted for extra in project.get("optional-dependencies", {}).values() for wanted in extra]
+    return {_plain(re.split(r"[\s<>=!~;\[]", wanted, maxsplit=1)[0]) for wanted in all_wanted}
 
 
 def _lock_faults(text: str) -> Iterator[str]:

@@ -33,10 +33,11 @@ async def _status(state: Path) -> None:
     async with Client(read_admin(state)) as client:
         owners = (await client.get("/freehold/v1/owners"))["owners"]
         hosts = (await client.get("/freehold/v1/hosts"))["hosts"]
-    table = Table("role", "name", "cluster", "log at", "digest", "heard", title="owners", title_justify="left")
+    columns = ("role", "name", "cluster", "log at", "digest", "heard", "backup")
+    table = Table(*columns, title="owners", title_justify="left")
     for owner in owners:
         place = (owner["role"], owner["name"], owner["cluster"], str(owner["seq"]), owner["digest"][:8])
-        table.add_row(*place, heard(owner))
+        table.add_row(*place, heard(owner), backed_up(owner))
     room = Table(
         "host", "state", "hypervisor", "guests", "vCPUs", "memory MiB", "disk GiB", title="hosts", title_justify="left"
     )
@@ -82,6 +83,16 @@ def heard(owner: dict[str, Any]) -> str:
     if owner["state"] == "silent":
         return f"UNKNOWN: silent for {owner['age_s']} s"
     return f"{owner['age_s']} s ago"
+
+
+def backed_up(owner: dict[str, Any]) -> str:
+    """How far an owner's backup is behind."""
+    lag = owner.get("backup")
+    if lag is None:
+        return "none"
+    if not lag["entries"] and not lag["seconds"]:
+        return "up to date"
+    return f"{lag['entries']} entries, {lag['seconds']:.0f} s behind"
 
 
 async def _story(state: Path, about: str) -> None:

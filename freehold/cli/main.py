@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from freehold import __version__
-from freehold.cli import guest, host, machine
+from freehold.cli import backup, guest, host, machine
 from freehold.config import EVERY_ROLE
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 admin = typer.Typer(no_args_is_help=True, help="What only the machine's own operator may do.")
 app.add_typer(admin, name="admin")
+app.add_typer(backup.app, name="backup")
 app.add_typer(guest.app, name="guest")
 app.add_typer(host.app, name="host")
 app.add_typer(machine.app, name="machine")
@@ -100,25 +101,7 @@ def enroll(
     machines.enroll(config, state, invitation, url)
 
 
-@app.command()
-def restore(
-    place: Annotated[str, typer.Option("--from", help="Where the backup is: folder:/PATH.")],
-    state: Annotated[Path | None, typer.Option("--state", help="The folder that the store is made in.")] = None,
-    store: Annotated[str, typer.Option(help="The id of the store to restore.")] = "",
-    role: Annotated[str, typer.Option(help="The role whose store to restore, if there is only one of it.")] = "",
-    replace: Annotated[bool, typer.Option("--replace", help="Move a store that is there aside.")] = False,
-    listing: Annotated[bool, typer.Option("--list", help="Only show what can be restored.")] = False,
-) -> None:
-    """Makes a lost store again from its backup, while its owner is down."""
-    from freehold.cli import restore as command
-
-    if listing:
-        command.show(place)
-    elif state is None or bool(store) == bool(role):
-        typer.echo("say --state, and either --role or --store; or --list to see what there is", err=True)
-        raise typer.Exit(2)
-    else:
-        command.restore(state, place, store=store, role=role, replace=replace)
+app.command()(backup.restore)
 
 
 @app.command()

@@ -37,6 +37,8 @@ class Copy:
     def __init__(self, store: Store, since: Mark | None, anew: bool = False) -> None:
         try:
             self._connection = store.moment()
+            self._wal = f"{self._connection.execute('PRAGMA database_list').fetchone()[2]}-wal"
+            self._wal_bytes = _size_bytes(self._wal)
             self.mark = Mark(
                 position=head_of(self._connection), version=self._number("SELECT max(version) FROM private")
             )
@@ -55,6 +57,10 @@ class Copy:
             return next(self._portions, None)
         except sqlite3.Error as error:
             raise _unreadable(error) from error
+
+    def grown_bytes(self) -> int:
+        """By how much the store's WAL file has grown since the moment, which keeps it from being used anew."""
+        return _size_bytes(self._wal) - self._wal_bytes
 
     def close(self) -> None:
         """Lets go of the moment: until then the store's WAL file grows."""
@@ -164,6 +170,13 @@ def put_in_place(made: Path, target: Path) -> Path | None:
     finally:
         os.close(folder)
     return aside if moved else None
+
+
+def _size_bytes(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _unreadable(error: sqlite3.Error) -> StoreFailed:

@@ -22,6 +22,7 @@ from freehold.runtime.chance import Chance, new_id
 from freehold.runtime.clock import HybridClock
 from freehold.runtime.tasks import Offload
 from freehold.store import writing
+from freehold.store.coverage import Coverage
 from freehold.store.files import OpenFiles, open_files
 from freehold.store.history import History
 from freehold.store.writing import Change, Staged
@@ -81,6 +82,8 @@ class Store:
         self._broken: str = ""
         self._writing = asyncio.Lock()
         self._news = asyncio.Event()
+        self.coverage: Coverage | None = None
+        """What its backup has; None where there is no backup."""
 
     @staticmethod
     async def open(

@@ -152,6 +152,7 @@ class CloudView:
             age_s=None if beat is None else now - beat[0],
             silent_s=now - (self._began_s if beat is None else beat[0]),
             horizon=0 if beat is None else beat[1].horizon,
+            backup=None if beat is None else beat[1].backup,
             refused=self.follower.refused_of(owner.store),
             contradictions=dict(self.audit.findings.get(owner.store, {})),
         )

@@ -10,7 +10,7 @@ import msgspec
 
 from freehold.views.cursor import Place
 from freehold.views.news import Newsroom
-from freehold.vocabulary.envelope import Done, Owner, Position
+from freehold.vocabulary.envelope import BackupLag, Done, Owner, Position
 from freehold.vocabulary.request import Admitted
 from freehold.vocabulary.shards import IDENTITY_SHARD
 from freehold.vocabulary.word import Word
@@ -33,6 +33,8 @@ class OwnerSeen(Word, frozen=True, kw_only=True):
     """Seconds since it was last heard, or since this process began."""
     horizon: int = 0
     """The clock time of the oldest state that it can be asked for, as it last said."""
+    backup: BackupLag | None = None
+    """How far its backup is behind, as it last said."""
     refused: dict[str, int] = msgspec.field(default_factory=dict)
     """How many of its records were refused since this process began, by reason (`believed`)."""
     contradictions: dict[str, int] = msgspec.field(default_factory=dict)

@@ -61,6 +61,13 @@ class Frame(Word, frozen=True, kw_only=True):
     entries: tuple[Entry, ...]
 
 
+class BackupLag(Word, frozen=True, kw_only=True):
+    """What a restore would lack now: log entries, and for how long the oldest change has waited at most."""
+
+    entries: int = 0
+    seconds: float = 0.0
+
+
 class Heartbeat(Word, frozen=True, kw_only=True):
     """An owner is alive and its log stands at `position`. `name` is for people."""
 
@@ -71,6 +78,8 @@ class Heartbeat(Word, frozen=True, kw_only=True):
     period_s: float = 5.0
     horizon: int = 0
     """The clock time of the oldest state that the owner can still be asked for; 0: all of its past."""
+    backup: BackupLag | None = None
+    """How far its backup is behind; None where it has none."""
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):

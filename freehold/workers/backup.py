@@ -12,13 +12,16 @@ from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
-from freehold.drivers.backup.interface import Backups
+from freehold.drivers.backup.interface import Backups, Plain
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks
 from freehold.store.backup import Copy, Portion
+from freehold.store.coverage import Coverage, Standing
 from freehold.store.database import Store
-from freehold.store.segments import Mark, Segment, checksum, decode, encode
-from freehold.vocabulary.errors import Broken, FreeholdError
+from freehold.store.segments import Segment, checksum, decode, encode
+from freehold.vocabulary.envelope import BackupLag
+from freehold.vocabulary.errors import Broken, FreeholdError, NotFound, Unavailable
+from freehold.vocabulary.units import unix_ms
 from freehold.workers.base import Means
 
 SEGMENT_PERIOD_S: Final = 1.0
@@ -26,6 +29,9 @@ SEGMENT_PERIOD_S: Final = 1.0
 PAUSE_S_MAX: Final = 60.0
 CLOSE_S_MAX: Final = 10.0
 """How long the last changes may take when the owner ends."""
+WAL_BYTES_MAX: Final = 1 << 30
+"""What the owner may write while one copy is read: its WAL isn't used anew until then. More, and the copy is given up.
+"""
 SINCE_BYTES_MIN: Final = 4 << 20
 SINCE_SEGMENTS_MAX: Final = 4096
 """A snapshot is taken when what came since the last is larger than it (and than the first of these), or is more files
@@ -33,13 +39,6 @@ than the second: a restore then reads little, and the bytes written at most doub
 """
 
 _log = logger("backup")
-
-
-class Behind(NamedTuple):
-    """What a restore would lack now: log entries, and for how long the oldest change has waited at most."""
-
-    entries: int
-    seconds: float
 
 
 class _Tail(NamedTuple):
@@ -57,15 +56,16 @@ class _Tail(NamedTuple):
 class Backup:
     """Keeps the backup of one store up to date. `place` is where the store's file lies in the folder of the state."""
 
-    def __init__(self, means: Means, store: Store, backups: Backups, place: str) -> None:
+    def __init__(self, means: Means, store: Store, backups: Backups, place: str, keep_s: float = 0.0) -> None:
         self._means, self._store, self._backups, self._place = means, store, backups, place
+        self._keep_s = keep_s
         self.tasks = Tasks(f"{store.owner.role}.backup")
         self._tail: _Tail | None = None
-        self._mark: Mark | None = None
-        """Where the backup stands, as far as is known."""
-        self._covered = -1
-        """How many of the store's transactions the backup has."""
-        self._waiting_since_s = means.clock.clock.monotonic_s()
+        self._last = 0
+        """The last segment that was there, as far as is known."""
+        self._plain = False
+        """Whether there are segments that should be encrypted and aren't."""
+        self._coverage = store.coverage = Coverage(means.clock.clock.monotonic_s())
         self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -79,16 +79,13 @@ class Backup:
         if self._task is not None:
             await asyncio.wait([self._task], timeout=CLOSE_S_MAX)
         await self.tasks.close()
-        if self._covered < self._store.commits:
-            _log.warning("ended before the backup was complete", store=self._store.id, **self.behind()._asdict())
+        if self._coverage.commits < self._store.commits:
+            _log.warning("ended before the backup was complete", store=self._store.id, **_words(self.behind()))
 
-    def behind(self) -> Behind:
+    def behind(self) -> BackupLag:
         """How far the backup is behind the store."""
-        stands = self._store.position()
-        written = 0 if self._mark is None or self._mark.position.epoch != stands.epoch else self._mark.position.seq
-        waits = self._covered < self._store.commits
-        now_s = self._means.clock.clock.monotonic_s()
-        return Behind(max(0, stands.seq - written), now_s - self._waiting_since_s if waits else 0.0)
+        standing = Standing(self._store.position(), self._store.commits)
+        return self._coverage.behind(standing, self._means.clock.clock.monotonic_s())
 
     # --- the loop ---
 
@@ -100,10 +97,11 @@ class Backup:
             if closing:
                 return
             pause_s = SEGMENT_PERIOD_S if caught_up else min(2 * pause_s, PAUSE_S_MAX)
-            await self._unless_closing(self._means.clock.clock.sleep(pause_s * self._means.chance.uniform(0.9, 1.1)))
-            if caught_up and self._store.commits <= self._covered:
-                await self._unless_closing(self._store.news(self._covered))
-                self._waiting_since_s = self._means.clock.clock.monotonic_s()
+            least = 0.9 if caught_up else 0.5  # after a failure, so that all who failed at once don't return at once
+            await self._unless_closing(self._means.clock.clock.sleep(pause_s * self._means.chance.uniform(least, 1.1)))
+            if caught_up and self._store.commits <= self._coverage.commits:
+                await self._unless_closing(self._store.news(self._coverage.commits))
+                self._coverage.waiting_since_s = self._means.clock.clock.monotonic_s()
 
     async def _unless_closing(self, work: Coroutine[Any, Any, object]) -> None:
         """Waits for `work`, but no longer than until the closing. Raises what `work` raises."""
@@ -118,13 +116,13 @@ class Backup:
 
     async def _caught_up(self) -> bool:
         """Writes what is missing; False, and the reason in the log, where that can't be done now."""
-        failed_before = self._tail is None and self._covered >= 0
+        failed_before = self._tail is None and self._coverage.commits >= 0
         try:
             await self._catch_up()
         except FreeholdError as error:
             self._tail = None  # whether the last segment was written isn't known
             behind = self.behind()
-            _log.warning("the backup falls behind", store=self._store.id, error=error.message, **behind._asdict())
+            _log.warning("the backup falls behind", store=self._store.id, error=error.message, **_words(behind))
             return False
         if failed_before:
             _log.info("the backup has caught up", store=self._store.id)
@@ -145,20 +143,33 @@ class Backup:
                 await self._write_run(copy)
         finally:
             await self._means.offload(copy.close)
-        self._covered, self._waiting_since_s, self._mark = commits, looked_s, copy.mark
+        coverage = self._coverage
+        coverage.commits, coverage.waiting_since_s, coverage.position = commits, looked_s, copy.mark.position
 
     async def _found(self) -> _Tail:
         """The last segment that is there."""
         store = self._store.id
         numbers = await self._backups.numbers(store)
+        if self._last and self._last not in numbers:
+            _log.error("the place for backups has lost what was there", store=store, segment=self._last)
         if not numbers:
             return _Tail(0)
-        content = await self._backups.read(store, numbers[-1])
+        self._plain = await self._is_plain(numbers[0])
         try:
+            content = await self._backups.read(store, numbers[-1])
             return _tail(decode(content, store, numbers[-1]), content)
         except Broken as error:
             _log.error("beginning the backup anew", error=error.message)
             return _Tail(numbers[-1])
+
+    async def _is_plain(self, number: int) -> bool:
+        try:
+            await self._backups.read(self._store.id, number)
+        except Plain:
+            return True
+        except (Broken, NotFound):
+            return False
+        return False
 
     async def _write_run(self, copy: Copy) -> None:
         assert self._tail is not None
@@ -167,19 +178,50 @@ class Backup:
         if copy.complete:
             tail = tail._replace(snapshot_bytes=0, since_bytes=0)
         while (portion := await self._means.offload(copy.portion)) is not None:
+            if await self._means.offload(copy.grown_bytes) > WAL_BYTES_MAX:
+                raise Unavailable("the place for backups is too slow: the owner's disk would fill meanwhile")
             segment = _next(run, tail, after, portion)
             content = await self._means.offload(partial(encode, segment))
             await self._backups.write(self._store.id, segment.number, content)
+            self._last = segment.number
             tail, after = _tail(segment, content), segment.last()
         self._tail = tail
         if run.snapshot:
             await self._prune(run)
 
     async def _prune(self, newest: Segment) -> None:
-        """Deletes what is older than the snapshot before the newest. What is left of other histories stays."""
-        for number in await self._backups.numbers(self._store.id):
-            if newest.line <= number < newest.base_before:
-                await self._backups.delete(self._store.id, number)
+        """Deletes what is older than the snapshot before the newest, and than what is to be kept; and what wasn't
+        encrypted, now that all of it is there encrypted. What is left of other histories stays.
+        """
+        store, numbers = self._store.id, await self._backups.numbers(self._store.id)
+        if self._plain:
+            plain = [number for number in numbers if number < newest.number and await self._is_plain(number)]
+            _log.warning("deleting what was backed up without encryption", store=store, segments=len(plain))
+            for number in plain:
+                await self._backups.delete(store, number)
+            self._plain = False
+        first = await self._oldest_kept(newest)
+        for number in numbers:
+            if newest.line <= number < first:
+                await self._backups.delete(store, number)
+
+    async def _oldest_kept(self, newest: Segment) -> int:
+        """The base of the newest snapshot that reaches back to all that is to be kept."""
+        first, store = newest.base_before, self._store.id
+        kept_from_ms = self._means.clock.clock.unix_ms() - self._keep_s * 1000
+        while self._keep_s and first > newest.line:
+            try:
+                base = decode(await self._backups.read(store, first), store, first)
+            except (Broken, NotFound):
+                break  # nothing before it can be reached
+            if unix_ms(base.time) <= kept_from_ms:
+                break
+            first = base.base_before
+        return first
+
+
+def _words(behind: BackupLag) -> dict[str, float]:
+    return {"entries": behind.entries, "seconds": behind.seconds}
 
 
 def _snapshot_due(tail: _Tail) -> bool:

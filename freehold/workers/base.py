@@ -13,6 +13,7 @@ from freehold.runtime.clock import HybridClock
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Offload, Tasks, periodically
 from freehold.runtime.watchdog import Watchdog
+from freehold.store.coverage import Standing
 from freehold.store.database import Store
 from freehold.vocabulary.envelope import (
     FRAME_ENTRIES_MAX,
@@ -275,6 +276,8 @@ class Desk:
         await self._say_heartbeat()
 
     async def _say_heartbeat(self) -> None:
+        store, now_s = self._store, self._means.clock.clock.monotonic_s()
+        coverage, standing = store.coverage, Standing(store.position(), store.commits)
         beat = Heartbeat(
             owner=self._store.owner,
             position=self._store.position(),
@@ -282,6 +285,7 @@ class Desk:
             name=self._name,
             period_s=HEARTBEAT_PERIOD_S,
             horizon=self._store.history.horizon().time,
+            backup=None if coverage is None else coverage.behind(standing, now_s),
         )
         await talk.say(self._means.bus, subjects.heartbeats(self._store.owner), beat)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from freehold.drivers.backup.folder import FolderBackups
+from freehold.drivers.backup.sealed import SealedBackups, read_keys
 from freehold.runtime.tasks import offload_inline
 from freehold.store.segments import decode
 from freehold.vocabulary.guest import Guest
@@ -111,7 +112,7 @@ async def covered(cloud: Cloud, folder: Path, role: str) -> bool:
     (seq,) = connection.execute("SELECT max(seq) FROM log").fetchone()
     (version,) = connection.execute("SELECT coalesce(max(version), 0) FROM private").fetchone()
     connection.close()
-    backups = FolderBackups(folder, offload_inline)
+    backups = SealedBackups(FolderBackups(folder, offload_inline), read_keys(cloud.state / "backup.key"))
     numbers = await backups.numbers(store)
     if not numbers:
         return False

@@ -12,6 +12,7 @@ from freehold.runtime.tasks import offload_inline
 from freehold.store import backup as copying
 from freehold.store.database import Store, drop, keep_private, put
 from freehold.store.segments import Segment, decode
+from freehold.vocabulary.envelope import BackupLag
 from freehold.vocabulary.errors import Unavailable
 from freehold.workers import backup as writing
 from freehold.workers.backup import Backup
@@ -139,20 +140,21 @@ async def test_a_restart_goes_on_where_it_was(bench: Bench) -> None:
 async def test_a_place_that_refuses_is_tried_again_ever_more_rarely(bench: Bench) -> None:
     await bench.store.commit([put("a", project("a"))], "t")
     await bench.pass_by()
-    assert bench.backup.behind() == (0, 0.0)
+    assert bench.backup.behind() == BackupLag()
     bench.shelf.failing = Unavailable("the place for backups is away.")
     started_s = bench.clock.now_s
     await bench.store.commit([put(f"{n}", project(f"{n}")) for n in range(7)] + [keep_private("x", "1", b"1")], "t")
     for _ in range(100):
         await bench.pass_by(1.0)
-    entries, seconds = bench.backup.behind()
+    lag = bench.backup.behind()
+    entries, seconds = lag.entries, lag.seconds
     assert entries == 7 and 99 <= seconds <= bench.clock.now_s - started_s + 2
     assert bench.store.position().seq == 8, "commits go on"
     bench.shelf.failing = None
     await bench.pass_by(1.0)
     assert bench.backup.behind().entries == 7, "it pauses for longer by now"
     await bench.pass_by(70.0)
-    assert bench.backup.behind() == (0, 0.0)
+    assert bench.backup.behind() == BackupLag()
     await bench.check_restores_whole()
 
 
@@ -161,7 +163,8 @@ async def test_a_private_change_alone_is_a_wait_too(bench: Bench) -> None:
     bench.shelf.failing = Unavailable("the place for backups is away.")
     await bench.store.commit([keep_private("x", "1", b"1")], "t")
     await bench.pass_by(5.0)
-    entries, seconds = bench.backup.behind()
+    lag = bench.backup.behind()
+    entries, seconds = lag.entries, lag.seconds
     assert entries == 0 and seconds >= 5.0
 
 
@@ -176,7 +179,7 @@ async def test_a_backup_that_another_writes_is_left_to_it(bench: Bench) -> None:
     assert len(bench.segments()) == written
     await other.close()
     await bench.pass_by(10.0)
-    assert bench.backup.behind() == (0, 0.0)
+    assert bench.backup.behind() == BackupLag()
 
 
 async def test_a_long_copy_is_cut_into_segments_and_whole_only_with_the_last(
@@ -298,7 +301,7 @@ async def test_a_segment_that_was_written_though_that_was_said_to_fail_is_found(
         await bench.pass_by()
     written = len(bench.segments())
     await bench.pass_by(10.0)
-    assert bench.backup.behind() == (0, 0.0) and len(bench.segments()) == written
+    assert bench.backup.behind() == BackupLag() and len(bench.segments()) == written
     await bench.store.commit([put("b", project("b"))], "t")
     await bench.pass_by()
     await bench.check_restores_whole()

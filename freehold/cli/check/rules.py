@@ -201,12 +201,18 @@ def plain_api(settings: Settings) -> Finding:
 def backup(settings: Settings) -> Finding:
     """Whether what is owned here is kept anywhere else."""
     owned = sorted(OWNERS & set(settings.roles))
+    if settings.backup and not settings.backup_encryption:
+        return warning(
+            "backup",
+            f"Stores are backed up to {settings.backup} without encryption: passwords' hashes and keys are in them.",
+            "Take backup_encryption out of the settings; what is there in plain is deleted then.",
+        )
     if settings.backup:
-        return ok("backup", f"Stores are backed up to {settings.backup}.")
+        return ok("backup", f"Stores are backed up to {settings.backup}, encrypted. Have a copy of the key elsewhere.")
     return warning(
         "backup",
         f"What this machine owns ({', '.join(owned)}) is backed up nowhere.",
-        'Set backup = "folder:/PATH", on another disk.',
+        "Set backup to folder:/PATH on another disk, or to a server: docs/operate/backup.md.",
     )
 
 

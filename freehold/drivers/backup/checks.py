@@ -11,9 +11,10 @@ def checked(store: str) -> str:
     return store
 
 
-def held_elsewhere(store: str) -> Conflict:
+def held_elsewhere(store: str, holder: str = "") -> Conflict:
     """Another process writes this backup."""
-    return Conflict(f"the backup of store {store} is being written by its owner. Stop that process first.")
+    who = f" ({holder})" if holder else ""
+    return Conflict(f"the backup of store {store} is being written by its owner{who}. Stop that process first.")
 
 
 def not_held(store: str) -> Conflict:
@@ -24,6 +25,11 @@ def not_held(store: str) -> Conflict:
 def there_already(store: str, number: int) -> Conflict:
     """A second segment of one number."""
     return Conflict(f"the backup of store {store} has a segment {number} already; segments are never written over.")
+
+
+def out_of_order(store: str, number: int) -> Conflict:
+    """A segment that would stand on nothing."""
+    return Conflict(f"the backup of store {store} no longer has the segment before {number}.")
 
 
 def absent(store: str, number: int) -> NotFound:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
-from freehold.drivers.backup.checks import absent, checked, held_elsewhere, not_held, there_already
+from freehold.drivers.backup.checks import absent, checked, held_elsewhere, not_held, out_of_order, there_already
 from freehold.drivers.imagestore.receiving import on_disk, publish, sync_folder
 from freehold.runtime.tasks import Offload
 from freehold.vocabulary.ids import is_uuid
@@ -121,6 +121,8 @@ def _write(store: str, number: int, path: Path, content: bytes) -> None:
     """Blocks. Only the holder writes, so nobody takes the name between the look and the renaming."""
     if path.exists():
         raise there_already(store, number)
+    if number > 1 and not path.with_name(_name(number - 1)).exists():
+        raise out_of_order(store, number)
     part = path.with_suffix(PART)
     try:
         with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:

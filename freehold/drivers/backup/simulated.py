@@ -1,6 +1,6 @@
 """Backups in memory, for tests and the simulation."""
 
-from freehold.drivers.backup.checks import absent, checked, held_elsewhere, not_held, there_already
+from freehold.drivers.backup.checks import absent, checked, held_elsewhere, not_held, out_of_order, there_already
 from freehold.vocabulary.errors import FreeholdError
 
 
@@ -42,6 +42,8 @@ class SimulatedBackups:
             raise self._shelf.failing
         if number in self._shelf.segments.setdefault(store, {}):
             raise there_already(store, number)
+        if number > 1 and number - 1 not in self._shelf.segments[store]:
+            raise out_of_order(store, number)
         self._shelf.segments[store][number] = content
 
     async def read(self, store: str, number: int) -> bytes:

@@ -1,0 +1,146 @@
+"""Backups in a bucket: S3 and what speaks like it, Google's and Azure's, by obstore.
+
+A new name is made with `If-None-Match: *`, which the server must know. Times are the server's: how old an object is, is
+told by another that is written now.
+"""
+
+from collections.abc import Awaitable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from uuid import uuid4
+
+from freehold.drivers.backup.objects import CONNECT_S_MAX, REQUEST_S_MAX, Objects, missing, refused
+from freehold.vocabulary.errors import BadRequest
+from freehold.vocabulary.place import Place
+from freehold.vocabulary.secret import Secret
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+T = TypeVar("T")
+
+RETRIES_MAX: Final = 2
+SECRETS: Final = {
+    "s3": ("access_key_id", "secret_access_key", "session_token"),
+    "gs": ("service_account_key",),
+    "az": ("account_key", "sas_token"),
+}
+"""What the file of secrets may have. Without one, S3 and its like take what the environment or the machine gives."""
+_SECRET_NAMES: Final = {"account_key": "azure_storage_account_key", "sas_token": "azure_storage_sas_key"}
+
+
+class BucketObjects:
+    """See Objects."""
+
+    def __init__(self, store: "ObjectStore", shown: str, secrets: tuple[Secret, ...]) -> None:
+        import obstore
+
+        self._api, self._store, self._shown, self._secrets = obstore, store, shown, secrets
+
+    async def folders(self) -> list[str]:
+        """See Objects."""
+        found = await self._do(self._api.list_with_delimiter_async(self._store))
+        return [path.strip("/").rpartition("/")[2] for path in found["common_prefixes"]]
+
+    async def names(self, folder: str) -> list[str]:
+        """See Objects."""
+        return [meta["path"].rpartition("/")[2] for meta in await self._do(self._list(folder))]
+
+    async def _list(self, folder: str) -> list[Any]:
+        return [meta async for chunk in self._api.list(self._store, folder) for meta in chunk]
+
+    async def create(self, folder: str, name: str, content: bytes) -> bool:
+        """See Objects."""
+        try:
+            await self._do(self._api.put_async(self._store, f"{folder}/{name}", content, mode="create"))
+        except self._api.exceptions.AlreadyExistsError:
+            return False
+        return True
+
+    async def put(self, folder: str, name: str, content: bytes) -> None:
+        """See Objects."""
+        await self._do(self._api.put_async(self._store, f"{folder}/{name}", content))
+
+    async def read(self, folder: str, name: str) -> bytes | None:
+        """See Objects."""
+        try:
+            return await self._do(self._get(f"{folder}/{name}"))
+        except FileNotFoundError:
+            return None
+
+    async def _get(self, path: str) -> bytes:
+        found = await self._api.get_async(self._store, path)
+        return bytes(await found.bytes_async())
+
+    async def has(self, folder: str, name: str) -> bool:
+        """See Objects."""
+        try:
+            await self._do(self._api.head_async(self._store, f"{folder}/{name}"))
+        except FileNotFoundError:
+            return False
+        return True
+
+    async def age_s(self, folder: str, name: str) -> float | None:
+        """See Objects. A probe is written beside it, and taken away again."""
+        probe = f"{folder}/clock-{uuid4()}"
+        try:
+            written = (await self._do(self._api.head_async(self._store, f"{folder}/{name}")))["last_modified"]
+        except FileNotFoundError:
+            return None
+        await self._do(self._api.put_async(self._store, probe, b""))
+        now = (await self._do(self._api.head_async(self._store, probe)))["last_modified"]
+        await self._do(self._api.delete_async(self._store, probe))
+        return max(0.0, (now - written).total_seconds())
+
+    async def delete(self, folder: str, name: str) -> None:
+        """See Objects."""
+        try:
+            await self._do(self._api.delete_async(self._store, f"{folder}/{name}"))
+        except FileNotFoundError:
+            return
+
+    async def close(self) -> None:
+        """See Objects."""
+
+    async def _do(self, call: Awaitable[T]) -> T:
+        passed = (FileNotFoundError, self._api.exceptions.AlreadyExistsError)
+        try:
+            return await call
+        except passed:
+            raise
+        except (self._api.exceptions.BaseError, OSError, ValueError) as error:
+            raise refused(self._shown, _Said(error), *self._secrets) from None  # its traceback has the request
+
+
+class _Said(Exception):
+    """What obstore says, without its debugging part."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error).split("\n\nDebug source")[0])
+
+
+def bucket_objects(place: Place, secrets: Mapping[str, Secret]) -> Objects:
+    """The bucket of a place. Raises BadRequest where obstore isn't installed, or refuses the settings."""
+    try:
+        from obstore.store import AzureStore, GCSStore, S3Store
+    except ImportError as error:
+        raise missing(place.kind, "s3") from error
+    config = {_SECRET_NAMES.get(name, name): secret.reveal() for name, secret in secrets.items()}
+    options = dict(place.options)
+    endpoint = options.pop("endpoint", "")
+    if place.kind == "az":
+        config |= {f"azure_storage_{name}": value for name, value in [("account_name", options.pop("account", ""))]}
+    config |= options | ({"endpoint" if place.kind != "gs" else "base_url": endpoint} if endpoint else {})
+    kind: Any = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}[place.kind]
+    client = {"timeout": f"{REQUEST_S_MAX}s", "connect_timeout": f"{CONNECT_S_MAX}s"}
+    try:
+        store = kind(
+            place.host,
+            prefix=place.path or None,
+            config=config,
+            client_options=client | ({"allow_http": True} if endpoint.startswith("http://") else {}),
+            retry_config={"max_retries": RETRIES_MAX},
+        )
+    except Exception as error:  # noqa: BLE001 - each of the stores has errors of its own
+        said = refused(place.shown(), _Said(error), *secrets.values()).message
+        raise BadRequest(said) from None
+    return BucketObjects(store, place.shown(), tuple(secrets.values()))
