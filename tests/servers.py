@@ -148,13 +148,11 @@ def postgresql() -> Server:
     """PostgreSQL, which doesn't run as root."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     own = ROOT / ".venv" / "postgresql"
-    if not found and own.exists():
-        copy = Path(tempfile.mkdtemp(prefix="freehold-postgresql-program-"))
-        copy.chmod(0o755)
-        shutil.copytree(own, copy / "root", symlinks=True)
-        found = sorted((copy / "root" / "usr/lib/postgresql").glob("*/bin/postgres"))
-    programs = found[-1].parent if found else Path(program("postgres")).resolve().parent
     server = Server("postgresql")
+    if not found and own.exists():
+        shutil.copytree(own, server.folder / "program", symlinks=True)  # where another user can run it
+        found = sorted((server.folder / "program/usr/lib/postgresql").glob("*/bin/postgres"))
+    programs = found[-1].parent if found else Path(program("postgres")).resolve().parent
     user = "nobody" if os.geteuid() == 0 else None
     data = server.folder / "data"
     (server.folder / "password").write_text(PASSWORD)

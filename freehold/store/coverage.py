@@ -30,6 +30,7 @@ class Coverage:
         written = self.position.seq if self.position is not None and known else 0
         waits = self.commits < stands.commits
         return BackupLag(
+            seq=written,
             entries=max(0, stands.position.seq - written),
             seconds=round(now_s - self.waiting_since_s, 3) if waits else 0.0,
         )

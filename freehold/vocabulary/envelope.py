@@ -62,8 +62,11 @@ class Frame(Word, frozen=True, kw_only=True):
 
 
 class BackupLag(Word, frozen=True, kw_only=True):
-    """What a restore would lack now: log entries, and for how long the oldest change has waited at most."""
+    """What a restore would lack now: log entries, and for how long the oldest change has waited at most. It would end
+    at `seq`.
+    """
 
+    seq: int = 0
     entries: int = 0
     seconds: float = 0.0
 

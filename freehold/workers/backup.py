@@ -27,6 +27,8 @@ from freehold.workers.base import Means
 SEGMENT_PERIOD_S: Final = 1.0
 """At most one run of segments in this time."""
 PAUSE_S_MAX: Final = 60.0
+LOOK_PERIOD_S: Final = 60.0
+"""How often a quiet store looks after its backup."""
 CLOSE_S_MAX: Final = 10.0
 """How long the last changes may take when the owner ends."""
 WAL_BYTES_MAX: Final = 1 << 30
@@ -100,19 +102,36 @@ class Backup:
             least = 0.9 if caught_up else 0.5  # after a failure, so that all who failed at once don't return at once
             await self._unless_closing(self._means.clock.clock.sleep(pause_s * self._means.chance.uniform(least, 1.1)))
             if caught_up and self._store.commits <= self._coverage.commits:
-                await self._unless_closing(self._store.news(self._coverage.commits))
+                look = self._means.clock.clock.sleep(LOOK_PERIOD_S * self._means.chance.uniform(0.9, 1.1))
+                await self._unless_closing(self._store.news(self._coverage.commits), look)
                 self._coverage.waiting_since_s = self._means.clock.clock.monotonic_s()
+                if self._store.commits <= self._coverage.commits:
+                    await self._look()
 
-    async def _unless_closing(self, work: Coroutine[Any, Any, object]) -> None:
-        """Waits for `work`, but no longer than until the closing. Raises what `work` raises."""
-        tasks = [asyncio.create_task(work), asyncio.create_task(self._closing.wait())]
+    async def _look(self) -> None:
+        """Whether what was written is still there, and still this process's: a store that is quiet for long would lose
+        its backup unseen.
+        """
+        store = self._store.id
+        try:
+            await self._backups.hold(store)
+            if not self._last or self._last in await self._backups.numbers(store):
+                return
+        except FreeholdError as error:
+            _log.warning("can't look after the backup", store=store, error=error.message)
+        self._tail, self._coverage.commits, self._coverage.position = None, -1, None
+
+    async def _unless_closing(self, *works: Coroutine[Any, Any, object]) -> None:
+        """Waits for the first of `works`, but no longer than until the closing. Raises what it raises."""
+        tasks = [asyncio.create_task(work) for work in (*works, self._closing.wait())]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
                 task.cancel()
-        if tasks[0].done():
-            tasks[0].result()
+        for task in tasks:
+            if task.done() and not task.cancelled():
+                task.result()
 
     async def _caught_up(self) -> bool:
         """Writes what is missing; False, and the reason in the log, where that can't be done now."""
@@ -152,6 +171,7 @@ class Backup:
         numbers = await self._backups.numbers(store)
         if self._last and self._last not in numbers:
             _log.error("the place for backups has lost what was there", store=store, segment=self._last)
+        self._last = numbers[-1] if numbers else 0
         if not numbers:
             return _Tail(0)
         self._plain = await self._is_plain(numbers[0])

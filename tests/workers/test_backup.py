@@ -7,17 +7,18 @@ from typing import TypeVar
 
 import pytest
 
+from freehold.drivers.backup.interface import Backups
+from freehold.drivers.backup.sealed import Keys, SealedBackups, new_key
 from freehold.drivers.backup.simulated import Shelf, SimulatedBackups
 from freehold.runtime.tasks import offload_inline
 from freehold.store import backup as copying
 from freehold.store.database import Store, drop, keep_private, put
 from freehold.store.segments import Segment, decode
-from freehold.vocabulary.envelope import BackupLag
-from freehold.vocabulary.errors import Unavailable
+from freehold.vocabulary.errors import Broken, NotFound, Unavailable
 from freehold.workers import backup as writing
 from freehold.workers.backup import Backup
 from freehold.workers.base import Means
-from freehold.workers.restore import newest, restore
+from freehold.workers.restore import Moment, as_of, newest, restore
 from tests.owners import HandClock, kept, means_of, project, store_at, turns, until
 
 T = TypeVar("T")
@@ -30,6 +31,8 @@ class Bench:
         self.folder, self.clock, self.shelf = folder, HandClock(), Shelf()
         self.means: Means = means_of(clock=self.clock)
         self.restored = 0
+        self.keep_s = 0.0
+        self.keys: Keys | None = None
 
     async def open(self) -> None:
         self.store = await store_at(self.folder / "registrar.db", self.means)
@@ -37,7 +40,8 @@ class Bench:
 
     async def back_up(self) -> None:
         self.backups = SimulatedBackups(self.shelf)
-        self.backup = Backup(self.means, self.store, self.backups, "registrar.db")
+        backups: Backups = self.backups if self.keys is None else SealedBackups(self.backups, self.keys)
+        self.backup = Backup(self.means, self.store, backups, "registrar.db", self.keep_s)
         await self.backup.open()
         await turns()
 
@@ -55,6 +59,10 @@ class Bench:
         await turns()
         self.clock.move(seconds)
         await turns()
+
+    def is_covered(self) -> bool:
+        lag = self.backup.behind()
+        return (lag.entries, lag.seconds, lag.seq) == (0, 0.0, self.store.position().seq)
 
     def segments(self) -> list[Segment]:
         kept_here = self.shelf.segments.get(self.store.id, {})
@@ -140,7 +148,7 @@ async def test_a_restart_goes_on_where_it_was(bench: Bench) -> None:
 async def test_a_place_that_refuses_is_tried_again_ever_more_rarely(bench: Bench) -> None:
     await bench.store.commit([put("a", project("a"))], "t")
     await bench.pass_by()
-    assert bench.backup.behind() == BackupLag()
+    assert bench.is_covered()
     bench.shelf.failing = Unavailable("the place for backups is away.")
     started_s = bench.clock.now_s
     await bench.store.commit([put(f"{n}", project(f"{n}")) for n in range(7)] + [keep_private("x", "1", b"1")], "t")
@@ -154,7 +162,7 @@ async def test_a_place_that_refuses_is_tried_again_ever_more_rarely(bench: Bench
     await bench.pass_by(1.0)
     assert bench.backup.behind().entries == 7, "it pauses for longer by now"
     await bench.pass_by(70.0)
-    assert bench.backup.behind() == BackupLag()
+    assert bench.is_covered()
     await bench.check_restores_whole()
 
 
@@ -179,7 +187,7 @@ async def test_a_backup_that_another_writes_is_left_to_it(bench: Bench) -> None:
     assert len(bench.segments()) == written
     await other.close()
     await bench.pass_by(10.0)
-    assert bench.backup.behind() == BackupLag()
+    assert bench.is_covered()
 
 
 async def test_a_long_copy_is_cut_into_segments_and_whole_only_with_the_last(
@@ -301,7 +309,7 @@ async def test_a_segment_that_was_written_though_that_was_said_to_fail_is_found(
         await bench.pass_by()
     written = len(bench.segments())
     await bench.pass_by(10.0)
-    assert bench.backup.behind() == BackupLag() and len(bench.segments()) == written
+    assert bench.is_covered() and len(bench.segments()) == written
     await bench.store.commit([put("b", project("b"))], "t")
     await bench.pass_by()
     await bench.check_restores_whole()
@@ -368,3 +376,72 @@ async def test_commits_never_wait_for_it(tmp_path: Path) -> None:
     go_on.set()
     await until(lambda: bench.backup.behind().entries == 0)
     await bench.close()
+
+
+async def test_a_quiet_store_notices_that_its_backup_was_lost(bench: Bench) -> None:
+    await bench.store.commit([put("a", project("a")), keep_private("x", "1", b"one")], "t")
+    await bench.pass_by()
+    bench.shelf.segments.clear()
+    for _ in range(5):
+        await bench.pass_by(30.0)
+    assert bench.is_covered()
+    await bench.check_restores_whole()
+    bench.shelf.failing = Unavailable("the place for backups is away.")
+    bench.shelf.segments.clear()
+    for _ in range(5):
+        await bench.pass_by(30.0)
+    lag = bench.backup.behind()
+    assert lag.entries == 1 and lag.seconds > 30, "and says that nothing could be restored now"
+
+
+async def test_a_place_that_forgot_some_is_not_written_on(bench: Bench) -> None:
+    """A server that acknowledges before it keeps: what follows would stand on nothing."""
+    for name in "abc":
+        await bench.store.commit([put(name, project(name))], "t")
+        await bench.pass_by()
+    segments = bench.shelf.segments[bench.store.id]
+    del segments[max(segments)]
+    await bench.store.commit([put("d", project("d"))], "t")
+    for _ in range(3):
+        await bench.pass_by(2.0)
+    assert bench.is_covered()
+    await bench.check_restores_whole()
+
+
+async def test_as_much_is_kept_as_is_wanted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "SINCE_SEGMENTS_MAX", 5)
+    await bench.kill_backup()
+    bench.keep_s = 60.0
+    await bench.back_up()
+    times = []
+    for n in range(100):
+        await bench.store.commit([put("same", project(f"{n}"))], "t")
+        await bench.pass_by(2.0)
+        times.append((bench.means.clock.now(), n))
+    for time, n in times[-25:]:
+        found = await as_of(bench.backups, bench.store.id, Moment(time=time))
+        assert found.position.seq == n + 1
+    with pytest.raises(NotFound, match="it begins at"):
+        await as_of(bench.backups, bench.store.id, Moment(time=times[50][0]))
+    assert len(bench.segments()) < 60
+
+
+async def test_what_was_not_encrypted_goes_when_all_is_there_encrypted(bench: Bench) -> None:
+    await bench.store.commit([put("a", project("a")), keep_private("x", "1", b"a password")], "t")
+    await bench.pass_by()
+    await bench.kill_backup()
+    keys, store = Keys([new_key()]), bench.store.id
+    plain = dict(bench.shelf.segments[store])
+    bench.keys = keys
+    await bench.back_up()
+    await bench.pass_by()
+    kept_here = bench.shelf.segments[store]
+    assert kept_here and not set(kept_here) & set(plain)
+    assert all(b"a password" not in content for content in kept_here.values())
+    sealed = SealedBackups(SimulatedBackups(bench.shelf), keys)
+    assert (await newest(sealed, store)).position.seq == 1
+    bench.shelf.segments[store] = plain
+    with pytest.raises(Broken, match="isn't encrypted.*--plain"):
+        await newest(sealed, store)
+    assert (await newest(SealedBackups(SimulatedBackups(bench.shelf), keys, plain=True), store)).position.seq == 1
+    bench.shelf.segments[store] = kept_here

@@ -5,6 +5,7 @@ from typing import Any
 from freehold.api.call import Answer, Call
 from freehold.api.reading import one
 from freehold.views.interface import OwnerSeen
+from freehold.vocabulary.envelope import BackupLag
 from freehold.vocabulary.guest import Guest
 from freehold.vocabulary.host import Host
 from freehold.vocabulary.units import iso_millis
@@ -13,8 +14,8 @@ from freehold.vocabulary.units import iso_millis
 async def owners(call: Call) -> Answer:
     """GET /v1/owners: one object an owner. `age_s` is null for one that wasn't heard since this API process began,
     `silent_s` counts from there; `state`: heard, silent or never; `horizon`: the oldest state that it can be asked for,
-    null: all of its past; `backup`: how far its backup is behind, in log entries and seconds, null: it has none;
-    `refused`: how many of its records weren't taken since then, by reason.
+    null: all of its past; `backup`: how far its backup went when it was last heard, and how much that was behind,
+    null: it has none; `refused`: how many of its records weren't taken since then, by reason.
     """
     return Answer(body={"owners": [_owner(call, seen) for seen in call.cloud.view.owners()]})
 
@@ -33,9 +34,13 @@ def _owner(call: Call, seen: OwnerSeen) -> dict[str, Any]:
         "age_s": None if seen.age_s is None else round(seen.age_s, 1),
         "silent_s": round(seen.silent_s, 1),
         "horizon": iso_millis(seen.horizon) if seen.horizon else None,
-        "backup": None if seen.backup is None else {"entries": seen.backup.entries, "seconds": seen.backup.seconds},
+        "backup": _backup(seen.backup),
         "refused": seen.refused,
     }
+
+
+def _backup(lag: BackupLag | None) -> dict[str, Any] | None:
+    return None if lag is None else {"seq": lag.seq, "entries": lag.entries, "seconds": lag.seconds}
 
 
 def _state(seen: OwnerSeen) -> str:
