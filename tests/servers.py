@@ -65,20 +65,26 @@ class Server:
     def kill(self) -> None:
         """kill -9."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
+            if self._process.poll() is None:
+                self._tell(signal.SIGCONT)
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def freeze(self) -> None:
         """It takes connections, and answers nothing."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+        self._tell(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """It goes on."""
+        self._tell(signal.SIGCONT)
+
+    def _tell(self, number: signal.Signals) -> None:
+        """Sends a signal to its process and to those that this one has started."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
+        started = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        for pid in (self._process.pid, *map(int, started)):
+            os.kill(pid, number)
 
     def close(self) -> None:
         """Takes it and what it kept away."""

@@ -30,7 +30,7 @@ _FORMS: Final = (
     "folder:/PATH, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, postgresql://USER@HOST/DATABASE, "
     "mysql://USER@HOST/DATABASE, redis://HOST/NUMBER or rediss://HOST/NUMBER"
 )
-_PREFIX: Final = re.compile(r"([A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*)?")
+_PREFIX: Final = re.compile(r"([A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)?")
 
 
 class Place(Word, frozen=True, kw_only=True):

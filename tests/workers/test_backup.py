@@ -441,7 +441,7 @@ async def test_what_was_not_encrypted_goes_when_all_is_there_encrypted(bench: Be
     sealed = SealedBackups(SimulatedBackups(bench.shelf), keys)
     assert (await newest(sealed, store)).position.seq == 1
     bench.shelf.segments[store] = plain
-    with pytest.raises(Broken, match="isn't encrypted.*--plain"):
+    with pytest.raises(Broken, match=r"isn't encrypted.*--plain"):
         await newest(sealed, store)
     assert (await newest(SealedBackups(SimulatedBackups(bench.shelf), keys, plain=True), store)).position.seq == 1
     bench.shelf.segments[store] = kept_here

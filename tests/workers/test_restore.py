@@ -11,10 +11,11 @@ from freehold.drivers.backup.simulated import Shelf, SimulatedBackups
 from freehold.runtime.tasks import offload_inline
 from freehold.store.database import keep_private, put
 from freehold.store.segments import decode, encode
+from freehold.vocabulary.codec import encode as encode_word
 from freehold.vocabulary.errors import Broken, Conflict, NotFound
 from freehold.vocabulary.tenant import Project
 from freehold.workers.backup import Backup
-from freehold.workers.restore import Damaged, Found, every, newest, only_one_of, restore
+from freehold.workers.restore import Damaged, Found, Moment, as_of, every, newest, only_one_of, restore, verify
 from tests.owners import HandClock, means_of, project, store_at, turns
 
 ABSENT = "66666666-7777-4888-9999-000000000000"
@@ -204,3 +205,77 @@ async def test_all_that_is_there_is_listed_with_what_is_wrong(lost: Lost) -> Non
     assert isinstance(found, Found) and (found.owner.role, found.position.seq, found.note) == ("image", 5, "")
     with pytest.raises(Broken, match="segment 2"):
         await only_one_of(lost.backups, "registrar")
+
+
+async def copies(lost: Lost) -> list[tuple[int, int, int]]:
+    """The whole copies there are: number of the segment, clock time, and where the log stands."""
+    (store,) = lost.shelf.segments
+    found = [decode(content, store, number) for number, content in sorted(lost.segments.items())]
+    return [(one.number, one.time, one.mark.position.seq) for one in found]
+
+
+async def test_an_earlier_moment_is_what_was_so_then(lost: Lost) -> None:
+    (store,) = lost.shelf.segments
+    assert [seq for _, _, seq in await copies(lost)] == [0, 1, 2, 3, 4, 5]
+    for _, time, seq in await copies(lost):
+        for moment in (Moment(seq=seq), Moment(time=time), Moment(time=time + 1), Moment(seq=seq, time=time)):
+            found = await as_of(lost.backups, store, moment)
+            assert (found.position.seq, found.time) == (seq, time)
+            await restore(lost.backups, found, lost.target, f"epoch of {seq}", offload_inline, replace=True)
+            assert await lost.keys() == "abcde"[:seq]
+    await lost.backups.close()
+    first = await as_of(lost.backups, store, Moment(seq=0))
+    assert await as_of(lost.backups, store, Moment(seq=99)) == await newest(lost.backups, store)
+    assert await as_of(lost.backups, store, Moment(seq=3, epoch=first.position.epoch))
+    for never in (Moment(time=first.time - 1), Moment(seq=3, epoch="another")):
+        with pytest.raises(NotFound, match="it begins at 1970"):
+            await as_of(lost.backups, store, never)
+
+
+async def test_what_was_damaged_later_does_not_hinder_an_earlier_moment(lost: Lost) -> None:
+    (store,) = lost.shelf.segments
+    flip(lost, 5)
+    found = await as_of(lost.backups, store, Moment(seq=3))
+    await restore(lost.backups, found, lost.target, "epoch-2", offload_inline)
+    assert await lost.keys() == "abc"
+    with pytest.raises(Broken, match="segment 5"):
+        await newest(lost.backups, store)
+    flip(lost, 2)
+    with pytest.raises(Broken, match=r"segment 2 .*nothing is restored"):
+        await as_of(lost.backups, store, Moment(seq=3))
+    await lost.backups.close()
+
+
+async def test_force_passes_a_holder_over_but_never_an_open_store(lost: Lost) -> None:
+    found = await only_one_of(lost.backups, "registrar")
+    owner = SimulatedBackups(lost.shelf)
+    await owner.hold(found.owner.store)
+    live = await store_at(lost.target, means_of(seed=6))
+    with pytest.raises(Conflict, match="open in another process"):
+        await restore(lost.backups, found, lost.target, "e", offload_inline, replace=True, force=True)
+    await live.close()
+    await restore(lost.backups, found, lost.target, "e", offload_inline, replace=True, force=True)
+    await owner.close()
+    assert await lost.keys() == "abcde"
+
+
+async def test_verifying_proves_that_it_restores_beside_its_owner(lost: Lost, tmp_path: Path) -> None:
+    (store,) = lost.shelf.segments
+    owner = SimulatedBackups(lost.shelf)
+    await owner.hold(store)
+    found, proof = await verify(lost.backups, store, tmp_path, offload_inline)
+    assert (proof.rows, proof.private, proof.entries, proof.links) == (5, 5, 5, 5)
+    assert (proof.position.seq, proof.position.digest) == (found.position.seq, found.position.digest)
+    assert not list(tmp_path.glob(f"{store}*"))
+    await owner.close()
+
+
+async def test_verifying_finds_what_no_checksum_tells(lost: Lost, tmp_path: Path) -> None:
+    """Somebody who has the key has written a history that never was: its own checksums fit."""
+    (store,) = lost.shelf.segments
+    last = max(lost.segments)
+    segment = decode(lost.segments[last], store, last)
+    forged = replace(segment.entries[0], value=encode_word(project("forged")))
+    lost.segments[last] = encode(replace(segment, entries=(forged,)))
+    with pytest.raises(Broken, match="digest of the log's entry 5 doesn't follow"):
+        await verify(lost.backups, store, tmp_path, offload_inline)
