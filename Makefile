@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-read-your-writes red-team bench-outage bench-waiting bench-streams sim sim-long sim-shrink sim-kills sim-bugs model demo demo-stop image lab lab-status \
+.PHONY: help setup check format test test-backups test-read-your-writes red-team bench-outage bench-waiting bench-streams sim sim-long sim-shrink sim-kills sim-bugs model demo demo-stop image lab lab-status \
 	lab-partition lab-kill-host lab-kill lab-kill-nats lab-heal lab-down lab-test lock clean
 
 help:       ## this list
@@ -38,6 +38,9 @@ sim-bugs:   ## plant each bug of the table and show how fast the simulation find
 
 test-read-your-writes: ## 10,000 guests made, read, listed and deleted through two API processes by turns
 	@scripts/test-read-your-writes
+
+test-backups: ## backups to each kind of server: it is killed, the owners die, and all is restored elsewhere: GUESTS=1000
+	@scripts/test-backups $(or $(GUESTS),1000)
 
 red-team:   ## a fallen host with its real keys attacks the bus, with and without the broker's permissions: COUNT=1000000
 	@scripts/red-team --count $(or $(COUNT),1000000)

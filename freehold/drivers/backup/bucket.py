@@ -4,6 +4,7 @@ A new name is made with `If-None-Match: *`, which the server must know. Times ar
 told by another that is written now.
 """
 
+import asyncio
 from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import uuid4
@@ -104,9 +105,12 @@ class BucketObjects:
     async def _do(self, call: Awaitable[T]) -> T:
         passed = (FileNotFoundError, self._api.exceptions.AlreadyExistsError)
         try:
-            return await call
+            async with asyncio.timeout(REQUEST_S_MAX):  # with what is tried again
+                return await call
         except passed:
             raise
+        except TimeoutError:
+            raise refused(self._shown, TimeoutError(f"no answer within {REQUEST_S_MAX:.0f} s")) from None
         except (self._api.exceptions.BaseError, OSError, ValueError) as error:
             raise refused(self._shown, _Said(error), *self._secrets) from None  # its traceback has the request
 

@@ -14,6 +14,8 @@ REQUEST_S_MAX: Final = 20.0
 """How long one request may take."""
 CONNECT_S_MAX: Final = 5
 SAID_LETTERS_MAX: Final = 300
+SECRET_LETTERS_MIN: Final = 4
+"""Shorter ones would blot out half of a sentence, and show what they are."""
 
 
 class Objects(Protocol):
@@ -51,7 +53,7 @@ def refused(shown: str, error: BaseException, *secrets: Secret) -> Unavailable:
     """A server's refusal, in its own words, shortened, and without what nobody may see."""
     said = " ".join(str(error).split())
     for secret in secrets:
-        if secret:
+        if len(secret.reveal()) >= SECRET_LETTERS_MIN:
             said = said.replace(secret.reveal(), "…")
     said = said[:SAID_LETTERS_MAX] or type(error).__name__
     return Unavailable(f"the place for backups {shown} can't be used: {said}")
