@@ -86,6 +86,7 @@ async def test_owners_come_back_elsewhere_as_they_were(tmp_path: Path, server: S
         assert code == 0 and " s behind" in said, said
         await asyncio.to_thread(server.start)
         await until(lambda: covered(cloud), 120, cloud.last_lines)
+        await until(lambda: all_restore(cloud, server), 120, cloud.last_lines)  # of moto's S3 nothing was left
         changing = asyncio.create_task(churn.go_on(10_000))
         wanted = churn.done + max(10, guests // 4)
         await until(lambda: has_changed(cloud, churn, wanted), 60, cloud.last_lines)
@@ -120,6 +121,13 @@ def is_covered(seq: int, backup: dict[str, Any]) -> bool:
 
 async def behind(cloud: Cloud) -> bool:
     return any(owner["role"] == "registrar" and owner["backup"]["entries"] > 10 for owner in await owners(cloud))
+
+
+async def all_restore(cloud: Cloud, server: Server) -> bool:
+    key = str(cloud.state / "backup.key")
+    place = ("--from", server.url, "--secret-file", str(server.secrets), "--key", key)
+    _, said = await command("backup", "verify", *place)
+    return "5 of 5 restore" in said
 
 
 async def has_changed(cloud: Cloud, churn: Churn, wanted: int) -> bool:

@@ -126,10 +126,7 @@ class LeasedBackups:
         age_s = await self._objects.age_s(store, _lease_name(number))
         if content is None or age_s is None:
             return
-        try:
-            lease = decode(content, Lease)
-        except Broken:
-            lease = Lease(holder="somebody who can't be read", token="")
+        lease = _read_lease(content)
         if not lease.free and lease.holder != self._holder and age_s < self._lease_s:
             raise held_elsewhere(store, f"{lease.holder}, which was there {age_s:.0f} s ago")
 
@@ -149,8 +146,14 @@ class LeasedBackups:
                 _log.info("can't renew its lease", store=store, error=error.message)
 
     async def _lost(self, store: str, held: _Held) -> bool:
+        """Whether another has it. A place that was emptied has it again: by making it, for another may be as quick."""
         numbers = _matching(_LEASE, await self._objects.names(store))
-        return not numbers or numbers[-1] != held.number
+        if not numbers:
+            return not await self._objects.create(store, _lease_name(held.number), self._lease())
+        if numbers[-1] != held.number:
+            return True
+        there = await self._objects.read(store, _lease_name(held.number))
+        return there is not None and _read_lease(there).token != self._token
 
     def _holds(self, store: str) -> bool:
         """Whether a request that begins now ends while the lease is surely ours."""
@@ -161,6 +164,13 @@ class LeasedBackups:
     def _check_held(self, store: str) -> None:
         if not self._holds(checked(store)):
             raise not_held(store)
+
+
+def _read_lease(content: bytes) -> Lease:
+    try:
+        return decode(content, Lease)
+    except Broken:
+        return Lease(holder="somebody who can't be read", token="")
 
 
 def _matching(form: re.Pattern[str], names: list[str]) -> list[int]:

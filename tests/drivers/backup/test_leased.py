@@ -142,6 +142,25 @@ async def test_a_holder_that_is_cut_off_stops_before_another_begins() -> None:
     await other.close()
 
 
+async def test_in_a_place_that_was_emptied_it_is_held_again() -> None:
+    bench = Bench()
+    owner, other = bench.process("a"), bench.process("b")
+    await owner.hold(STORE)
+    bench.server.kept.clear()
+    await bench.pass_by(20)
+    with pytest.raises(Conflict):
+        await other.hold(STORE)
+    await owner.write(STORE, 1, b"x")
+    bench.server.kept.clear()
+    await other.hold(STORE)
+    await bench.pass_by(20)
+    with pytest.raises(Conflict):
+        await owner.write(STORE, 1, b"x")
+    await other.write(STORE, 1, b"mine")
+    await owner.close()
+    await other.close()
+
+
 async def test_what_else_lies_there_is_left_alone() -> None:
     bench = Bench()
     owner = bench.process("a")
