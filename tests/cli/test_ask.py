@@ -2,7 +2,7 @@
 
 import pytest
 
-from freehold.cli.ask import _stands, doubts, heard
+from freehold.cli.ask import _stands, backed_up, doubts, heard
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,16 @@ def test_what_is_not_believed_is_said() -> None:
         "host h8: something new",
     ]
     assert doubts([], []) == []
+
+
+@pytest.mark.parametrize(
+    ("lag", "said"),
+    [
+        (None, "none"),
+        ({"seq": 7, "entries": 0, "seconds": 0.0}, "up to date"),
+        ({"seq": 7, "entries": 3, "seconds": 61.2}, "3 entries, 61 s behind"),
+        ({"seq": 7, "entries": 0, "seconds": 2.0}, "0 entries, 2 s behind"),
+    ],
+)
+def test_how_far_a_backup_is_behind_is_said(lag: dict[str, float] | None, said: str) -> None:
+    assert backed_up({"backup": lag}) == said

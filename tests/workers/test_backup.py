@@ -445,3 +445,16 @@ async def test_what_was_not_encrypted_goes_when_all_is_there_encrypted(bench: Be
         await newest(sealed, store)
     assert (await newest(SealedBackups(SimulatedBackups(bench.shelf), keys, plain=True), store)).position.seq == 1
     bench.shelf.segments[store] = kept_here
+
+
+async def test_a_copy_that_takes_too_long_is_given_up_before_the_owners_disk_fills(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.pass_by()
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "WAL_BYTES_MAX", -1)
+        await bench.store.commit([put("a", project("a"))], "t")
+        await bench.pass_by()
+        assert bench.backup.behind().entries == 1
+    await bench.pass_by(70.0)
+    assert bench.is_covered()
