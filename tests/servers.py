@@ -3,6 +3,7 @@
 A server that isn't installed is a skip on a developer's machine, and a failure where CI is set.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -63,13 +64,17 @@ class Server:
         return {"PATH": os.environ["PATH"] + ":/usr/sbin:/sbin", "LC_ALL": "C", "HOME": "/nonexistent"}
 
     def kill(self) -> None:
-        """kill -9."""
-        if self._process is not None:
-            if self._process.poll() is None:
-                self._tell(signal.SIGCONT)
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        """kill -9, of what it has started too, and waits until all of it is gone."""
+        if self._process is None:
+            return
+        pids = self._pids() if self._process.poll() is None else []
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+        while any(_lives(pid) for pid in pids):
+            time.sleep(0.01)
 
     def freeze(self) -> None:
         """It takes connections, and answers nothing."""
@@ -81,15 +86,26 @@ class Server:
 
     def _tell(self, number: signal.Signals) -> None:
         """Sends a signal to its process and to those that this one has started."""
-        assert self._process is not None
-        started = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-        for pid in (self._process.pid, *map(int, started)):
+        for pid in self._pids():
             os.kill(pid, number)
+
+    def _pids(self) -> list[int]:
+        assert self._process is not None
+        pid = self._process.pid
+        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
     def close(self) -> None:
         """Takes it and what it kept away."""
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process is there, and isn't a dead one that nobody has asked for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def free_port() -> int:
