@@ -23,7 +23,9 @@ from freehold.vocabulary.units import clock_time, iso_millis
 from freehold.workers.restore import NOW, Damaged, Found, Moment, as_of, every, only_one_of, verify
 from freehold.workers.restore import restore as restore_store
 
-_PLACES: Final = re.compile(r"(registrar|image)(-[0-9]{1,3})?\.db|(network|notifier|directory)\.db|hosts/[0-9]{1,6}\.db")
+_PLACES: Final = re.compile(
+    r"(registrar|image)(-[0-9]{1,3})?\.db|(network|notifier|directory)\.db|hosts/[0-9]{1,6}\.db"
+)
 """Where stores lie in the folder of the state."""
 _POSITION: Final = re.compile(r"(?:([0-9a-f]{8}-[0-9a-f-]{27}):)?([0-9]{1,18})")
 _LAST_OF_MILLISECOND: Final = 0xFFFF
