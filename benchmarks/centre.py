@@ -9,6 +9,7 @@ forget      lets the lengths of queues begin anew
 import asyncio
 import gc
 import sys
+import time
 from pathlib import Path
 from typing import Final
 
@@ -67,6 +68,7 @@ class Watch:
             "clusters": [one._cluster for one in self._followers],
             "resyncs": sum(one.resyncs for one in self._followers),
             "peaks": self._peaks,
+            "cpu_s": time.process_time(),
             "lost": sum(bus.losses.count for bus in self._buses),
             "connections": sum(bus.connections for bus in self._buses),
         }
