@@ -19,10 +19,11 @@ from freehold.vocabulary.image import (
 )
 from freehold.vocabulary.network import NetworkQuestion
 from freehold.vocabulary.notification import NotifierQuestion
-from freehold.vocabulary.request import ChangePassword, DropTenant, Revoke, SaveTenant, TenantRecord
+from freehold.vocabulary.request import ChangePassword, DropTenant, SaveTenant, TenantRecord
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.shards import IDENTITY_SHARD
 from freehold.vocabulary.tenant import Quota, ServerGroup
+from freehold.vocabulary.token import Revoke
 
 A = TypeVar("A")
 

@@ -10,8 +10,11 @@ from freehold.bus import subjects, talk
 from freehold.runtime.chance import new_urn
 from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.errors import FreeholdError, NotFound
-from freehold.vocabulary.host import Drain, Host, RetireHost, Undrain
+from freehold.vocabulary.fence import Fence
+from freehold.vocabulary.host import NOTHING, Drain, Host, RetireHost, Undrain
+from freehold.vocabulary.ids import is_uuid
 from freehold.vocabulary.machine import Bar, Machine
+from freehold.vocabulary.request import Admission
 
 DEADLINE_S: Final = 10.0
 
@@ -25,6 +28,28 @@ async def named(call: Call, key: str) -> Host:
     if not exact:
         raise NotFound(f"There is no host {key[:255]}.")
     return exact[0]
+
+
+async def named_or_lost(call: Call, key: str) -> Host:
+    """The same, also of a host that this API process has never heard: one that is fenced, by id or name, or that the
+    ledger has given guests to, by id.
+    """
+    try:
+        return await named(call, key)
+    except NotFound:
+        fenced = {fence.host: fence.name for fence in await every(call, Fence)}
+        found = [host for host, name in fenced.items() if key in (host, name)]
+        if not found and is_uuid(key):
+            deeds = (admission.live_deed() for admission in await every(call, Admission))
+            found = [key] if any(deed is not None and deed.host == key for deed in deeds) else []
+        if len(found) != 1:
+            raise
+    return unheard(found[0], fenced.get(found[0], found[0]))
+
+
+def unheard(host: str, name: str) -> Host:
+    """What is known of a host that was never heard."""
+    return Host(id=host, name=name, cluster="", total=NOTHING)
 
 
 async def drain(call: Call, host: Host, reason: str) -> Host:

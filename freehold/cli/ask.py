@@ -57,6 +57,10 @@ async def _status(state: Path) -> None:
 def _stands(host: dict[str, Any]) -> str:
     """Whether a host lives, and whether it takes guests."""
     known = "up" if host["state"] == "heard" else "UNKNOWN"
+    if host["fences"]:
+        known = f"FENCED: {host['fences'][0]['evidence']}"
+    if host["quarantined"]:
+        known += f", keeps {host['quarantined']} old copies"
     if host["enabled"]:
         return known
     return f"{known}, drained" + (f": {host['disabled_reason']}" if host["disabled_reason"] else "")

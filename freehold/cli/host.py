@@ -33,7 +33,7 @@ def start(
             raise typer.BadParameter(f"options of `{context.invoked_subcommand}` come behind it", context)
         return
     if state is None:
-        typer.echo("say --state DIR to run the host role; or a command: drain, undrain, retire, retired", err=True)
+        typer.echo("say --state DIR to run the host role; or a command: see --help", err=True)
         raise typer.Exit(2)
     from freehold.cli import run
 
@@ -74,6 +74,47 @@ def retire(
     from freehold.cli import hosts
 
     hosts.retire(state, host, dead=dead)
+
+
+@app.command()
+def fence(
+    host: Annotated[str, typer.Argument(metavar="HOST", help="The host's name or id.")],
+    state: StateOption,
+    evidence: Annotated[str, typer.Option(help="How you know that it is off, or cut from network and disks.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Though it was heard a moment ago. If you are wrong, guests run twice.")
+    ] = False,
+) -> None:
+    """Vouches that a host is off until it is let in again: its guests may then be evacuated."""
+    from freehold.cli import evacuating
+
+    evacuating.fence(state, host, evidence, force=force)
+
+
+@app.command()
+def unfence(
+    host: Annotated[str, typer.Argument(metavar="HOST", help="The host's name or id.")], state: StateOption
+) -> None:
+    """Lets a fenced host in again. It must be up: it says that it knows what has left it."""
+    from freehold.cli import evacuating
+
+    evacuating.unfence(state, host)
+
+
+@app.command()
+def discard(
+    host: Annotated[str, typer.Argument(metavar="HOST", help="The host's name or id.")],
+    guest: Annotated[str, typer.Argument(metavar="GUEST", help="The guest's id.")],
+    state: StateOption,
+    yes: Annotated[bool, typer.Option("--yes", help="I know that the copy's disk is removed.")] = False,
+) -> None:
+    """Has a host remove its copy of a guest that has left it, with its disk."""
+    from freehold.cli import evacuating
+
+    if not yes:
+        typer.echo("this removes the disk that the guest had there; say --yes if that is what you want", err=True)
+        raise typer.Exit(2)
+    evacuating.discard(state, host, guest)
 
 
 @app.command()

@@ -126,6 +126,28 @@ def status(state: StateOption) -> None:
 
 
 @app.command()
+def evacuate(
+    host: Annotated[str, typer.Argument(metavar="HOST", help="A fenced host's name or id.")],
+    state: StateOption,
+    guest: Annotated[list[str] | None, typer.Option(help="Only this one; more than once for several.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go, and what is lost.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="I know that what is on the guests' disks is lost.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Until each is up elsewhere, or can't be.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Only show how far the guests have come.")] = False,
+) -> None:
+    """Has the guests of a fenced host built elsewhere, from their images. What is on their disks is lost."""
+    from freehold.cli import evacuating
+
+    if show:
+        evacuating.show(state, host)
+    elif not (dry_run or yes):
+        typer.echo("what is on the guests' disks is lost: look with --dry-run, and say --yes then", err=True)
+        raise typer.Exit(2)
+    else:
+        evacuating.evacuate(state, host, tuple(guest or ()), dry_run=dry_run, wait=wait)
+
+
+@app.command()
 def story(
     about: Annotated[str, typer.Argument(metavar="ID", help="A guest's id, a request's URN, or any other id.")],
     state: StateOption,

@@ -62,6 +62,8 @@ class Checkers:
         """When the registrar had it on disk that a guest is to be deleted."""
         self._ran: dict[str, tuple[str, int]] = {}
         """Guests that a client may have been shown as running: the host that had it on disk, and under which deed."""
+        self._moved_s: dict[str, tuple[float, str]] = {}
+        """Guests that have got a deed since the first: when, and for which host."""
         self._refused: dict[tuple[str, str], int] = {}
         """The highest deed that a host has ever had a refusal of on its disk, by its store and the guest."""
         self.quarantined: set[tuple[str, str]] = set()
@@ -105,6 +107,9 @@ class Checkers:
                 self.violated(f"guest {guest} runs on {site.name} and on {other.name}")
         if guest in self.ended:
             self.violated(f"guest {guest} was deleted, and runs again on {site.name}")
+        moved_s, to = self._moved_s.get(guest, (site.started_s, site.store.id))
+        if moved_s < site.started_s and to != site.store.id:
+            self.violated(f"guest {guest} was given to another host before {site.name} started, and {site.name} ran it")
         asked_before = self._delete_asked_s.get(guest, site.started_s) < site.started_s
         if asked_before and guest in site.held_at_start:
             self.violated(f"guest {guest} was to be deleted when {site.name} started, and {site.name} ran it")
@@ -215,6 +220,8 @@ class Checkers:
         if entry.key in self.ended:
             self.violated(f"the admission of {entry.key} was gone and is back")
         self._check_deed(before, after)
+        if after.deed is not None and (before is None or before.deed != after.deed):
+            self._moved_s[after.guest] = (self._world.loop.time(), after.deed.host)
         if after.stage is Stage.FAILED and (before is None or before.stage is not Stage.FAILED):
             self._check_deadline(site, after)
         self._admissions[entry.key] = after

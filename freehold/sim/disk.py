@@ -167,8 +167,11 @@ class StoreFile:
         return [str(key) for (key,) in rows]
 
     def row(self, kind: str, key: str) -> bytes | None:
-        """One durable public row."""
-        found = self.connection.execute("SELECT value FROM rows WHERE kind = ? AND key = ?", (kind, key)).fetchone()
+        """One durable public row; none in a file that is new."""
+        try:
+            found = self.connection.execute("SELECT value FROM rows WHERE kind = ? AND key = ?", (kind, key)).fetchone()
+        except sqlite3.OperationalError:
+            return None
         return None if found is None else bytes(found[0])
 
     def lost_to_compaction(self) -> list[tuple[str, str]]:

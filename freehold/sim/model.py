@@ -23,6 +23,7 @@ from freehold.sim.states import (
     Stage,
     State,
     Step,
+    is_fenced,
     may_hold,
     with_cell,
     with_host,
@@ -38,7 +39,7 @@ def moves(state: State, rules: Rules) -> Moves:
         yield from _registrar(state, rules, g, ledger)
         for h, host in enumerate(state.hosts):
             yield from _heard(state, rules, g, h)
-            if host.life is Life.CLEARED or host.life is Life.UP:
+            if host.life not in (Life.DOWN, Life.FENCED):
                 yield from _delivered(state, rules, g, h)
                 yield from _guest(state, rules, g, h)
     for h, host in enumerate(state.hosts):
@@ -56,10 +57,12 @@ def _registrar(state: State, rules: Rules, g: int, ledger: Ledger) -> Moves:
     if ledger.stage is Stage.GONE:
         return
     if not ledger.deleting:
-        yield Step("ask to delete", g), with_ledger(state, g, _delete_asked(ledger))
+        yield Step("ask to delete", g), with_ledger(state, g, _delete_asked(state, ledger))
         yield from _deeds(state, rules, g, ledger)
     if ledger.stage is Stage.OPEN:
         yield Step("fail", g), with_ledger(state, g, ledger._replace(stage=Stage.FAILED))
+    if ledger.deleting and is_fenced(state, ledger):
+        yield Step("end by the fence", g), with_ledger(state, g, ledger._replace(stage=Stage.GONE))
     if rules.fault is Fault.DELETED_UNSEEN and ledger.deleting:
         yield Step("end", g), with_ledger(state, g, ledger._replace(stage=Stage.GONE))
     if rules.fault is Fault.LEASE_TIMED_OUT and ledger.stage is Stage.OPEN and may_hold(ledger):
@@ -75,8 +78,8 @@ def _ledger_put_back(state: State, g: int, ledger: Ledger) -> State:
     return with_ledger(state, g, before)
 
 
-def _delete_asked(ledger: Ledger) -> Ledger:
-    if may_hold(ledger):
+def _delete_asked(state: State, ledger: Ledger) -> Ledger:
+    if may_hold(ledger) and not is_fenced(state, ledger):
         return ledger._replace(deleting=True, asked=True)
     return ledger._replace(stage=Stage.GONE, asked=True)
 
@@ -91,20 +94,21 @@ def _deeds(state: State, rules: Rules, g: int, ledger: Ledger) -> Moves:
         return
     free = ledger.stage is Stage.OPEN and not may_hold(ledger)
     for h, host in enumerate(state.hosts):
-        if (free and not host.cells[g].barred) or _may_move(state, rules, g, h, ledger):
+        fenced = host.life in (Life.FENCED, Life.WAITING)
+        if (free and not host.cells[g].barred and not fenced) or _may_move(state, rules, g, h, ledger):
             yield _deed(state, g, h, ledger, ledger.deed + 1)
 
 
 def _may_move(state: State, rules: Rules, g: int, h: int, ledger: Ledger) -> bool:
     if not may_hold(ledger):
         return False
-    if h == ledger.host:
+    if h == ledger.host or state.hosts[h].life in (Life.FENCED, Life.WAITING):
         return False
     if state.hosts[h].cells[g].offered == ledger.deed + 1:
         return True
     if rules.fault is Fault.CONVEYED_LATE and state.conveys and ledger.stage is Stage.ACTIVE:
         return True
-    return state.hosts[ledger.host].life is Life.FENCED or rules.fault is Fault.EVACUATED_UNFENCED
+    return is_fenced(state, ledger) or rules.fault is Fault.EVACUATED_UNFENCED
 
 
 def _deed(state: State, g: int, h: int, ledger: Ledger, number: int) -> tuple[Step, State]:
@@ -301,29 +305,41 @@ def _convey(state: State, rules: Rules, g: int, h: int, cell: Cell) -> Moves:
 
 
 def _machine(state: State, rules: Rules, h: int, host: Host) -> Moves:
-    if host.life is Life.DOWN:
-        late = rules.fault is Fault.BUILD_OUTLIVES_START
-        cells = host.cells if late else tuple(cell._replace(builds=0, restores=0) for cell in host.cells)
-        yield Step("start the host", host=h), with_host(state, h, Host(Life.UP, cells))
+    if host.life in (Life.DOWN, Life.FENCED):
+        cells = _unsent(rules, host)
+        started = Life.UP if host.life is Life.DOWN else Life.WAITING
+        yield Step("start the host", host=h), with_host(state, h, Host(started, cells))
         if any(cell.on for cell in host.cells):
-            yield Step("lose power", host=h), with_host(state, h, _off(host, Life.DOWN))
+            yield Step("lose power", host=h), with_host(state, h, _off(host, host.life))
         if state.rollbacks and any(cell.copy for cell in host.cells):
             yield Step("put the disk back", host=h), _put_back(state, h, host)
     elif host.life is Life.UP:
         yield Step("clear", host=h), _cleared(state, rules, h, host)
-    if host.life in (Life.UP, Life.CLEARED):
+    if host.life in (Life.UP, Life.CLEARED, Life.WAITING):
         if state.kills:
             cells = tuple(cell._replace(lost=False) for cell in host.cells)
-            killed = with_host(state, h, Host(Life.DOWN, cells))
+            down = Life.FENCED if host.life is Life.WAITING else Life.DOWN
+            killed = with_host(state, h, Host(down, cells))
             yield Step("kill the worker", host=h), killed._replace(kills=max(UNLIMITED, state.kills - 1))
         if state.rollbacks and not any(cell.copy for cell in host.cells):
             copied = tuple(cell._replace(copy=(_kept(cell),)) for cell in host.cells)
             yield Step("copy the disk", host=h), with_host(state, h, Host(host.life, copied))
     if host.life is Life.FENCED:
         yield Step("let the host back", host=h), with_host(state, h, Host(Life.DOWN, host.cells))
+    elif host.life is Life.WAITING:
+        told = _cleared(state, rules, h, host)
+        yield Step("tell the fenced host", host=h), with_host(told, h, Host(Life.WAITING, told.hosts[h].cells))
+        let_in = Life.CLEARED if rules.fault is Fault.LET_IN_UNTOLD else Life.UP
+        yield Step("let the host back", host=h), with_host(state, h, Host(let_in, _unsent(rules, host)))
     elif state.fences:
         fenced = with_host(state, h, _off(host, Life.FENCED))
         yield Step("fence", host=h), fenced._replace(fences=state.fences - 1)
+
+
+def _unsent(rules: Rules, host: Host) -> tuple[Cell, ...]:
+    """It asks the registrar about each build that comes: what was sent before isn't taken."""
+    late = rules.fault is Fault.BUILD_OUTLIVES_START
+    return host.cells if late else tuple(cell._replace(builds=0, restores=0) for cell in host.cells)
 
 
 def _off(host: Host, life: Life) -> Host:
@@ -340,7 +356,7 @@ def _put_back(state: State, h: int, host: Host) -> State:
         if ledger.host == h:
             state = with_ledger(state, g, ledger._replace(shown=False))
     cells = tuple(_with_copy(cell) for cell in host.cells)
-    return with_host(state, h, Host(Life.DOWN, cells))._replace(rollbacks=state.rollbacks - 1)
+    return with_host(state, h, Host(host.life, cells))._replace(rollbacks=state.rollbacks - 1)
 
 
 def _with_copy(cell: Cell) -> Cell:

@@ -125,6 +125,7 @@ TROUBLES: Final = {
     "store deleted": 3,
     "old builds come again": 4,
     "host dies": 1,
+    "host is lost": 12,
     "start twice": 2,
     "view deleted": 2,
 }
@@ -223,6 +224,7 @@ def _trouble(random: Random, kind: str, names: list[str], storm_s: float) -> Tro
         "guest vanishes",
         "guest appears",
         "host dies",
+        "host is lost",
         "guest hangs",
     ):
         site = random.choice([name for name in names if name.startswith("host")])

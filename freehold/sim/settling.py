@@ -4,6 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from freehold.sim.disk import StoreFile
+from freehold.sim.losses import evacuated
 from freehold.sim.plan import QUOTA
 from freehold.vocabulary.codec import KINDS, decode
 from freehold.vocabulary.guest import Action, Guest, GuestState, Power, Refusal
@@ -60,7 +61,7 @@ async def settle(world: "World", clients: list["Client"]) -> None:
         world.checkers.violated(f"it didn't settle within {SETTLED_S:g} s: {why}")
         return
     world.tell("world", "all has settled")
-    for check in (_views, _fleets, _orphans, _ledger, _secrets, _logs, _told, _trace):
+    for check in (_views, _fleets, _orphans, _ledger, evacuated, _secrets, _logs, _told, _trace):
         check(world)
     await _promises(world, clients)
     await _quiet(world)
@@ -87,6 +88,8 @@ def _check_progress(world: "World", busy_s: dict[tuple[str, str, str], float]) -
 
 def unsettled(world: "World") -> str:
     """What hasn't settled yet; empty if all has."""
+    if world.operator.busy:
+        return "the operator sees to a host that was lost"
     stranded, admissions = _stranded(world), _admissions(world)
     admitted = {admission.guest for admission in admissions}
     unfinished = (_unfinished(admission, admission.guest in stranded) for admission in admissions)
@@ -156,15 +159,20 @@ def _told(world: "World") -> None:
 
 
 def _views(world: "World") -> None:
-    """A view equals the fold of the owners, byte for byte, but for what a machine that died had said last."""
-    held: dict[tuple[str, str], list[tuple[int, str, bytes]]] = {}
+    """A view equals the fold of the owners, byte for byte, but for what a machine that died had said last. Of what
+    several hosts have done with a guest, the one that has it is shown.
+    """
+    held: dict[tuple[str, str], list[tuple[bool, int, str, bytes]]] = {}
+    deeds = {admission.guest: admission.deed for admission in _admissions(world)}
     for site in world.sites.values():
         if site.store is not None:
             for kind, key, value in site.store.rows():
-                held.setdefault((kind, key), []).append((_deed(kind, value), site.store.id, value))
+                under, deed = _deed(kind, value), deeds.get(key.partition("/")[0])
+                first = kind in _UNDER_DEED and kind != "guest" and deed is not None and deed.host == site.store.id
+                held.setdefault((kind, key), []).append((first, under, site.store.id, value))
     dead = {host.store.id for host in world.hosts if host.dead and host.store is not None}
-    theirs = {place for place, those in held.items() if any(store in dead for _, store, _ in those)}
-    rows = {place: max(those)[2] for place, those in held.items()}
+    theirs = {place for place, those in held.items() if any(store in dead for _, _, store, _ in those)}
+    rows = {place: max(those)[3] for place, those in held.items()}
     for api in world.apis:
         assert api.view is not None
         shown = api.view.everything()
@@ -215,7 +223,7 @@ def _orphans(world: "World") -> None:
 
 def _leased_to_nobody(world: "World", stranded: frozenset[str]) -> list[str]:
     """Guests that have a lease and are nowhere. A lease ends by evidence, and then it does end."""
-    there = {guest.id for host in world.hosts for guest in _guests(host)} | stranded
+    there = {guest.id for host in world.hosts for guest in _guests(host)} | stranded | _evacuated(world)
     return [port.device for port in _ports(world) if port.device and port.device not in there]
 
 
@@ -223,7 +231,14 @@ def _is_refused(world: "World", port: Port) -> bool:
     """Whether the host that a port is leased for has it on disk that it refuses the guest."""
     stores = [host.store for host in _living(world) if host.store is not None and host.store.id == port.host]
     refusals = [store.row("refusal", port.device) for store in stores if port.device]
-    return any(row is not None and decode(row, Refusal).deed >= port.deed for row in refusals)
+    said = [decode(row, Refusal) for row in refusals if row is not None]
+    kept = port.device in _evacuated(world) if said else False
+    return any(refusal.deed >= port.deed and (refusal.deleted or not kept) for refusal in said)
+
+
+def _evacuated(world: "World") -> set[str]:
+    """Guests that have left a dead host: their addresses are theirs until they are deleted."""
+    return {admission.guest for admission in _admissions(world) if admission.left}
 
 
 def _leased_wrongly(world: "World") -> str:

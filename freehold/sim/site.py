@@ -75,6 +75,8 @@ class Site(ABC):
         self.follower: Follower | None = None
         self.dead = False
         """The machine is lost for good."""
+        self.away = False
+        """It is off, and nobody switches it on before its operator does."""
         self.ends = ""
         """Why the last process ended by itself; for the transcript."""
         self._backups: SimulatedBackups | None = None
@@ -86,7 +88,7 @@ class Site(ABC):
 
     def start(self) -> None:
         """Starts the process. One that is there already keeps the second out, as the lock on the store does."""
-        if self.dead:
+        if self.dead or self.away:
             return
         if self.process is not None and self.process.alive:
             self.world.faults["started twice"] += 1

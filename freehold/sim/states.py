@@ -47,6 +47,8 @@ class Life(StrEnum):
     """It has started, and hasn't heard from the registrar yet."""
     DOWN = "down"
     FENCED = "fenced"
+    WAITING = "waiting"
+    """It has started, and is fenced."""
 
 
 UNLIMITED: Final = -1
@@ -174,6 +176,7 @@ class Fault(StrEnum):
     LEDGER_PUT_BACK = "a registrar that was put back to an old copy goes on without asking its hosts"
     REFUSED_UNTOLD = "a host at its start isn't told that it has refused the deed it holds"
     DELETED_UNASKED = "a refusal ends a guest that nobody deleted"
+    LET_IN_UNTOLD = "a fenced host is let in by what it was told before"
     WITHDRAWN_RUNNING = "a request that has failed takes a guest that runs with it"
 
 
@@ -195,6 +198,11 @@ def start(limits: Limits) -> State:
 def may_hold(ledger: Ledger) -> bool:
     """Whether some host may have, or may yet build, the guest."""
     return ledger.deed > 0 and not ledger.refused
+
+
+def is_fenced(state: State, ledger: Ledger) -> bool:
+    """Whether the host that may hold the guest is fenced."""
+    return may_hold(ledger) and state.hosts[ledger.host].life in (Life.FENCED, Life.WAITING)
 
 
 def with_ledger(state: State, g: int, ledger: Ledger) -> State:

@@ -116,9 +116,10 @@ class RolledBack(TraceEvent):
 
 @dataclass(frozen=True, slots=True)
 class Fenced(TraceEvent):
-    """The host's machine was put out of action, and can't come back by itself."""
+    """The host's machine is out of action, and the registrar whose store is `ledger` has it on its disk."""
 
     host: str
+    ledger: str = ""
 
 
 _VERBS: Final[dict[type[TraceEvent], tuple[str, ...]]] = {
@@ -190,7 +191,7 @@ def _hidden(event: TraceEvent) -> Callable[[Step], bool]:
 
 
 def _is_off(host: Host) -> bool:
-    return host.life is Life.DOWN and not any(cell.on for cell in host.cells)
+    return host.life in (Life.DOWN, Life.FENCED) and not any(cell.on for cell in host.cells)
 
 
 def check_trace(events: Iterable[TraceEvent], ways_max: int = WAYS_MAX) -> str | None:

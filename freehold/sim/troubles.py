@@ -35,7 +35,7 @@ _POWERS: Final[dict[str, Power | None]] = {
 def happen(world: World, trouble: Trouble) -> None:
     """Makes it happen, unless nothing is to go wrong any more."""
     site = world.sites[trouble.site]
-    if world.calm or site.dead:
+    if world.calm or site.dead or site.away:
         return
     if trouble.kind in _SITE:
         _SITE[trouble.kind](world, site, trouble)
@@ -144,7 +144,7 @@ def _put_back_when(
 
 
 def _put_back(world: World, host: HostSite, copy: bytes, told: str) -> None:
-    if not world.calm and not host.dead:
+    if not world.calm and not host.dead and not host.away:
         world.put_back_to(host, copy, told)
         for _ in range(SAID_AGAIN):
             world.later(RESTORE_S + world.random.uniform(*AGAIN_S), _builds_again, world, host)
@@ -199,6 +199,7 @@ _HOST: Final[dict[str, Callable[[World, HostSite, Trouble], None]]] = {
     "old builds come again": lambda world, host, _trouble: _builds_again(world, host),
     "store deleted": lambda world, host, _trouble: world.delete_store(host),
     "host dies": lambda world, host, _trouble: world.die(host),
+    "host is lost": lambda world, host, trouble: world.operator.lose(host, trouble.for_s, trouble.amount),
     "guest appears": lambda world, host, _trouble: world.put_stranger(host),
     "driver fails": lambda world, host, trouble: world.fail_driver(host, trouble.amount),
     "driver is slow": _slow_driver,

@@ -12,6 +12,7 @@ from freehold.sim.traces import (
     DeedRecorded,
     DeleteAsked,
     Failed,
+    Fenced,
     HostRestarted,
     PoweredOff,
     RefusedDurably,
@@ -23,6 +24,7 @@ from freehold.sim.traces import (
 )
 from freehold.vocabulary.codec import decode
 from freehold.vocabulary.envelope import Entry
+from freehold.vocabulary.fence import Fence
 from freehold.vocabulary.guest import Guest, GuestState, Refusal
 from freehold.vocabulary.request import Admission, Stage
 
@@ -40,6 +42,8 @@ class Witness:
         self._seen: list[TraceEvent] = []
         self._admissions: dict[str, Admission] = {}
         self._held: set[tuple[str, str]] = set()
+        self._ledgers: dict[str, str] = {}
+        """The registrar's store that each guest is in."""
 
     def __len__(self) -> int:
         return len(self._seen)
@@ -47,7 +51,12 @@ class Witness:
     def wrote(self, owner: str, entry: Entry) -> None:
         """A line of the log of `owner`, a store's id, is on its disk."""
         if entry.kind == "admission":
+            self._ledgers.setdefault(entry.key, owner)
             self._admission(entry)
+        elif entry.kind == "fence" and entry.value is not None:
+            fence = decode(entry.value, Fence)
+            if not fence.lifted:
+                self._seen.append(Fenced(fence.host, owner))
         elif entry.kind == "guest":
             self._guest(owner, entry)
         elif entry.kind == "refusal" and entry.value is not None:
@@ -112,6 +121,7 @@ class Witness:
     def trace(self, guest: str) -> list[TraceEvent]:
         """What was seen of a guest, and of the hosts that had to do with it, since it was admitted."""
         seen = self._seen[self._seen.index(Admitted(guest)) :]
+        seen = [event for event in seen if getattr(event, "ledger", self._ledgers[guest]) == self._ledgers[guest]]
         own = [event for event in seen if getattr(event, "guest", "") == guest]
         hosts = {getattr(event, "host", "") for event in own}
         return [event for event in seen if getattr(event, "guest", guest) == guest and _host(event) in {"", *hosts}]

@@ -16,6 +16,7 @@ from freehold.runtime.chance import SeededChance, new_id
 from freehold.sim.calls import Caller, Unanswered
 from freehold.sim.checkers import Checkers
 from freehold.sim.loop import SimLoop
+from freehold.sim.losses import Operator
 from freehold.sim.network import Network, Weather
 from freehold.sim.notifier_site import NotifierSite
 from freehold.sim.plan import QUOTA, Scale
@@ -79,6 +80,7 @@ class World:
         self.asked_by: Callable[[], object] | None = None
         """Called when a role stages something, from within that call."""
         self.projects: list[dict[str, str]] = []
+        self.operator = Operator(self, Caller(self, self.people, CALLERS_PLACE))
         self.shelf: Shelf | None = None
         """Where every owner keeps its backup, if they are to have any."""
         self.image_id = ""
@@ -115,6 +117,7 @@ class World:
         for site in self.sites.values():
             await site.opened.wait()
         admin = await self.signed_in("admin", PASSWORD, "admin")
+        self.operator.caller.token = admin.token
         for number in range(self.scale.projects):
             self.projects.append(await self._project(admin, number))
         await self._image(admin)

@@ -17,6 +17,7 @@ from freehold.runtime.log import logger
 from freehold.views.audit import Audit
 from freehold.views.cursor import Place
 from freehold.views.feed import KINDS_TOLD
+from freehold.views.fences import Fences
 from freehold.views.follower import Follower
 from freehold.views.interface import OwnerSeen
 from freehold.views.news import Newsroom, Told
@@ -24,6 +25,7 @@ from freehold.views.rows import RowFile
 from freehold.vocabulary.codec import KIND_OF, decode
 from freehold.vocabulary.envelope import Done, Entry, Heartbeat, Owner, Position, Row, Stands
 from freehold.vocabulary.errors import FreeholdError, NoAnswer, Unavailable
+from freehold.vocabulary.fence import Fence, fence_key
 from freehold.vocabulary.host import Retirement
 from freehold.vocabulary.request import Admitted
 from freehold.vocabulary.shards import IDENTITY_SHARD
@@ -57,11 +59,15 @@ class CloudView:
         """The clock time until which the view has all of an owner's writes."""
         clock.go_on_from(max((one.learned for one in seen.values()), default=0))
         self._retired = {one.host for one in self.list(Retirement)}
+        self._fences = Fences()
+        for fence in self.list(Fence):
+            key = fence_key(fence.host, fence.shard)
+            self._fences.learn(self.owner(Fence, key), key, fence)
         self._began_s = clock.clock.monotonic_s()
         self._beats: dict[str, tuple[float, Heartbeat]] = {}
         self._waiting: dict[str, list[tuple[int, asyncio.Future[None]]]] = {}
         self._questions: dict[str, _Shared] = {}
-        self.follower = Follower(bus, ROLES, self, "cloud")
+        self.follower = Follower(bus, ROLES, self, "cloud", heeds=self.heeds)
         self.audit = Audit(self, clock.clock)
         self.news = Newsroom(self)
 
@@ -143,6 +149,10 @@ class CloudView:
         """The key of the action that a host did by a request; empty if none is known."""
         return self._file.action_of(urn)
 
+    def heeds(self, store: str) -> bool:
+        """Whether what an owner says counts now: a fenced host's doesn't."""
+        return store not in self._fences.hosts()
+
     def _owner_seen(self, owner: Owner) -> OwnerSeen:
         beat, now = self._beats.get(owner.store), self._clock.clock.monotonic_s()
         return OwnerSeen(
@@ -182,7 +192,8 @@ class CloudView:
     def _to_ask(self, role: str) -> Sequence[str]:
         known = [store for store, owner in self._owners.items() if owner.role == role]
         if role == "host":
-            return [store for store in known if store in self._beats and not self._is_silent(store)]
+            heard = [store for store in known if store in self._beats and not self._is_silent(store)]
+            return [store for store in heard if self.heeds(store)]
         if not known:
             raise Unavailable(f"No {role} worker has been heard since this API process started. Try again.")
         return [store for store in known if not self._is_silent(store)]
@@ -247,6 +258,9 @@ class CloudView:
         self._stand(owner, position)
         self.news.took(owner, position.epoch, told)
         self._forget(entry.key for entry in entries if entry.kind == "retirement" and entry.value is not None)
+        for entry in entries:
+            if entry.kind == "fence":
+                self._learn_fence(owner, entry.key, entry.value)
 
     def _with_before(self, owner: Owner, entries: Sequence[Entry]) -> Sequence[Told]:
         """Entries with what stood under their keys before in the same log, where anybody wants to know."""
@@ -269,10 +283,14 @@ class CloudView:
         self._stand(owner, position)
         self.news.replaced(owner)
         self._forget(row.key for row in rows if row.kind == "retirement")
+        fences = {row.key: row.value for row in rows if row.kind == "fence"}
+        self._fences.keep_only(owner.store, fences)
+        for key, value in fences.items():
+            self._learn_fence(owner, key, value)
 
     def heard(self, heartbeat: Heartbeat) -> None:
         """See Sink."""
-        if heartbeat.owner.store in self._retired:
+        if heartbeat.owner.store in self._retired or not self.heeds(heartbeat.owner.store):
             return
         self._owners[heartbeat.owner.store] = heartbeat.owner
         self._beats[heartbeat.owner.store] = (self._clock.clock.monotonic_s(), heartbeat)
@@ -287,6 +305,9 @@ class CloudView:
             self._file.forget(store)
             for known in (self._owners, self._stands, self._in_step, self._beats, self._questions):
                 known.pop(store, None)
+
+    def _learn_fence(self, owner: Owner, key: str, value: bytes | None) -> None:
+        self._fences.learn(owner.store, key, None if value is None else decode(value, Fence))
 
     def _stand(self, owner: Owner, position: Position) -> None:
         self._owners[owner.store] = owner

@@ -12,9 +12,11 @@ from typing import Final
 import numpy as np
 
 from freehold.runtime.clock import HybridClock
+from freehold.views.fences import Fences
 from freehold.views.placements import Placements
 from freehold.vocabulary.codec import decode
 from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position, Row
+from freehold.vocabulary.fence import Fence
 from freehold.vocabulary.guest import Guest, Refusal
 from freehold.vocabulary.host import Capacity, Host
 from freehold.vocabulary.request import Admission
@@ -39,6 +41,7 @@ class Fleet:
         self._promised: dict[str, tuple[str, Capacity, float]] = {}
         self._placements = Placements()
         self._retired: set[str] = set()
+        self._fences = Fences()
 
     # --- asking ---
 
@@ -61,7 +64,8 @@ class Fleet:
             fits &= column[:count] >= amount
         if not silent:
             fits &= self._heard_until[:count] > self._clock.monotonic_s()
-        fits[[self._rows[store] for store in refused if store in self._rows]] = False
+        away = (*refused, *self._fences.hosts())
+        fits[[self._rows[store] for store in away if store in self._rows]] = False
         if among is not None:
             outside = np.ones(count, bool)
             outside[[self._rows[store] for store in among if store in self._rows]] = False
@@ -103,6 +107,10 @@ class Fleet:
         """Every host."""
         return [host for host in self._hosts if host is not None]
 
+    def heeds(self, store: str) -> bool:
+        """Whether what an owner says counts now."""
+        return store not in self._fences.hosts()
+
     # --- the sink ---
 
     def positions(self) -> dict[str, Position]:
@@ -119,10 +127,13 @@ class Fleet:
         self._positions[owner.store] = position
         if owner.role == "registrar":
             self._placements.keep_only(owner.store, (row.key for row in rows if row.kind == "admission"))
+            self._fences.keep_only(owner.store, {row.key for row in rows if row.kind == "fence"})
         self._learn(owner, ((row.kind, row.key, row.value) for row in rows))
 
     def heard(self, heartbeat: Heartbeat) -> None:
         """See Sink."""
+        if not self.heeds(heartbeat.owner.store):
+            return
         until = self._clock.monotonic_s() + SILENT_AFTER_PERIODS * heartbeat.period_s
         self._heard[heartbeat.owner.store] = (until, heartbeat.period_s)
         row = self._rows.get(heartbeat.owner.store)
@@ -139,6 +150,8 @@ class Fleet:
                 self._heard_of(decode(value, Refusal).guest, owner.store)
             elif kind == "retirement" and value is not None:
                 self._retire(key)
+            elif kind == "fence":
+                self._fences.learn(owner.store, key, None if value is None else decode(value, Fence))
             elif kind == "admission":
                 self._placements.learn(key, None if value is None else decode(value, Admission), owner.store)
 

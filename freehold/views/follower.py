@@ -12,7 +12,7 @@ record doesn't end its readers. So is one that its owner may not tell of (`belie
 """
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from freehold.bus import subjects, talk
@@ -66,12 +66,22 @@ class Sink(Protocol):
 
 
 class Follower:
-    """Follows all owners of some roles, of one cluster if it is named, for one sink."""
+    """Follows all owners of some roles, of one cluster if it is named, for one sink.
+
+    `heeds`: whether an owner, by its store, is read now. One that isn't is read on from where it was when it is again.
+    """
 
     def __init__(
-        self, bus: Bus, roles: Sequence[str], sink: Sink, room: str = "view", cluster: str = subjects.EVERY
+        self,
+        bus: Bus,
+        roles: Sequence[str],
+        sink: Sink,
+        room: str = "view",
+        cluster: str = subjects.EVERY,
+        heeds: Callable[[str], bool] = lambda _store: True,
     ) -> None:
         self._bus, self._roles, self._sink, self._cluster = bus, tuple(roles), sink, cluster
+        self._heeds = heeds
         self.tasks = Tasks(f"{room}.follower")
         self._positions: dict[str, Position] = {}
         self._due: OrderedDict[str, Owner] = OrderedDict()
@@ -128,7 +138,7 @@ class Follower:
 
     def _hear(self, news: Frame | Heartbeat) -> None:
         held = self._held.get(news.owner.store)
-        if news.owner.store in self._due:
+        if news.owner.store in self._due or not self._heeds(news.owner.store):
             return
         if held is not None:
             held.append(news)
@@ -169,6 +179,7 @@ class Follower:
         self._apply(owner, stands, fresh)
 
     def _apply(self, owner: Owner, stands: Position, entries: Sequence[Entry]) -> None:
+        self._check_heeded(owner)
         position = Position(epoch=stands.epoch, seq=entries[-1].seq, digest=entries[-1].digest)
         self._sink.apply(owner, position, [entry for entry in entries if self._takes(owner, entry)])
         self._positions[owner.store] = position
@@ -216,6 +227,11 @@ class Follower:
             self._apply(owner, stands, answer.entries)
         return self._positions[owner.store].seq >= answer.position.seq
 
+    def _check_heeded(self, owner: Owner) -> None:
+        """It may not be any more, since it was asked."""
+        if not self._heeds(owner.store):
+            raise FreeholdError(f"{owner.role} {owner.store} isn't heeded now")
+
     async def _take_complete(self, owner: Owner) -> None:
         """Reads all rows page by page, folds in what was written meanwhile, and hands it over as one state."""
         rows: dict[tuple[str, str], Row] = {}
@@ -230,6 +246,7 @@ class Follower:
                 after = (page.rows[-1].kind, page.rows[-1].key)
         assert first is not None
         position = await self._fold(owner, first, rows)
+        self._check_heeded(owner)
         self._sink.replace(owner, position, [row for row in rows.values() if self._takes(owner, row)])
         self._positions[owner.store] = position
         self.resyncs += 1

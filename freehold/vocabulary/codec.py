@@ -5,6 +5,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from freehold.vocabulary.fence import Fence
 from freehold.vocabulary.guest import Action, Guest, Refusal
 from freehold.vocabulary.host import Host, Retirement
 from freehold.vocabulary.image import Image
@@ -39,6 +40,7 @@ KINDS: Final[dict[str, type[Word]]] = {
     "admission": Admission,
     "request": Request,
     "retirement": Retirement,
+    "fence": Fence,
     "project": Project,
     "user": User,
     "role": Role,
@@ -68,7 +70,8 @@ KIND_OF: Final = {shape: kind for kind, shape in KINDS.items()}
 OWNED_BY: Final[dict[str, str]] = {
     "machine": "directory",
     **dict.fromkeys(("host", "guest", "action", "refusal"), "host"),
-    **dict.fromkeys(("admission", "request", "retirement", "project", "user", "role", "assignment"), "registrar"),
+    **dict.fromkeys(("admission", "request", "retirement", "fence", "project"), "registrar"),
+    **dict.fromkeys(("user", "role", "assignment"), "registrar"),
     **dict.fromkeys(("application_credential", "revocation", "signing_key", "flavor", "key_pair"), "registrar"),
     **dict.fromkeys(("server_group", "quota"), "registrar"),
     "image": "image",

@@ -5,7 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from freehold.vocabulary.errors import Fault
-from freehold.vocabulary.host import Drain, Retire, Undrain
+from freehold.vocabulary.host import Discard, Drain, Fenced, Retire, Undrain
 from freehold.vocabulary.image import ImageOffer
 from freehold.vocabulary.network import PortWiring
 from freehold.vocabulary.tenant import Flavor, GroupPolicy
@@ -102,6 +102,8 @@ class Guest(Word, frozen=True, kw_only=True):
     """URN of the request that the state in progress belongs to."""
     deadline: int | None = None
     """Clock time at which the state in progress gives way to the next, where it waits for the guest's own system."""
+    stays_off: bool = False
+    """It is made, and left off: nobody has asked for it to run here."""
     delete_deed: int = 0
     """While DELETING: the highest deed that the delete named; the tombstone covers it."""
     fault: Fault | None = None
@@ -206,4 +208,4 @@ class ConsoleOutput(Word, frozen=True, kw_only=True):
     text: str
 
 
-HostQuestion = Start | Stop | Reboot | Relabel | Delete | ConsoleLog | Drain | Undrain | Retire
+HostQuestion = Start | Stop | Reboot | Relabel | Delete | ConsoleLog | Drain | Undrain | Retire | Fenced | Discard

@@ -68,6 +68,8 @@ class Host(Word, frozen=True, kw_only=True):
     """Why it is drained, as the operator has put it."""
     retired: int = 0
     """Clock time at which it took its leave: it has no guests and takes none, for good. 0: it hasn't."""
+    quarantined: int = 0
+    """Of its guests, those that it keeps as copies: another host has them."""
     boot: str = ""
     """The machine's boot id: a change means that it was restarted and no guest runs."""
     carriage: Carriage = Carriage()
@@ -98,6 +100,20 @@ class Undrain(HostOrder, frozen=True, kw_only=True):
 
 class Retire(HostOrder, frozen=True, kw_only=True):
     """Has a host take its leave, for good. Conflict while it has guests; Unavailable while it doesn't know whether."""
+
+
+class Fenced(HostOrder, frozen=True, kw_only=True):
+    """Tells a host that a registrar shard has fenced it: it starts and takes none of that shard's guests until it has
+    asked again, and stops those that have left it.
+    """
+
+    shard: int
+
+
+class Discard(HostOrder, frozen=True, kw_only=True):
+    """Has a host remove its copy of a guest that another host has by now, with its disk. Conflict if it isn't one."""
+
+    guest: str
 
 
 class RetireHost(Message, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from enum import StrEnum
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Position
 from freehold.vocabulary.errors import Fault
+from freehold.vocabulary.fence import Evacuate, FenceHost, UnfenceHost
 from freehold.vocabulary.guest import GuestSpec, Labels
 from freehold.vocabulary.host import RetireHost
 from freehold.vocabulary.image import ImageOffer
@@ -21,6 +22,7 @@ from freehold.vocabulary.tenant import (
     ServerGroup,
     User,
 )
+from freehold.vocabulary.token import Revoke, SignIn, SignInAgain, SignInByCredential
 from freehold.vocabulary.units import unix_ms
 from freehold.vocabulary.word import Message, Word
 
@@ -68,6 +70,15 @@ class Build(Word, frozen=True, kw_only=True):
     restore: bool = False
     """The guest was built before, and its host's records of it were lost: nothing is made, what is there is taken up.
     """
+    number: int = 0
+    """The deed that it is to be placed under, if it has none yet. 0, of an older registrar: one more than refused it.
+    """
+    action: str = "create"
+    """Nova's word for what it is to the guest: ``create``, ``evacuate``."""
+    target: str = ""
+    """The only host that it may be placed on; empty: any."""
+    stopped: bool = False
+    """It is made, and left off."""
     rest: bytes = b""
     """See `unknown`."""
 
@@ -119,6 +130,12 @@ class Admission(Word, frozen=True, kw_only=True):
     """Its host has no record of it any more: it is sent there again until it has."""
     delete_urn: str = ""
     """Set when a delete has been taken: an intent that stays until the host's tombstone."""
+    moving: str = ""
+    """The request by which it is to leave its host, which is fenced; until the next deed it hasn't."""
+    left: tuple[str, ...] = ()
+    """The hosts that it has left so, the last one last: each may still have an old copy of it."""
+    made_urn: str = ""
+    """The request that made it, if `urn` is a later one."""
     updated: int = 0
 
     def live_deed(self) -> Deed | None:
@@ -233,9 +250,10 @@ class Intent(Word, frozen=True, kw_only=True):
 
 
 class IntentList(Word, frozen=True, kw_only=True):
-    """Answer to Intents, in the order asked."""
+    """Answer to Intents, in the order asked. `fenced`: the host that asks is, and may start nothing."""
 
     intents: tuple[Intent, ...]
+    fenced: bool = False
 
 
 class DeedsOf(Message, frozen=True, kw_only=True):
@@ -270,74 +288,6 @@ class CloseProject(Message, frozen=True, kw_only=True):
     """
 
     project: str
-
-
-class Scope(Word, frozen=True, kw_only=True):
-    """What a token is asked for: a project by id, or by name and domain; nothing for an unscoped one."""
-
-    project: str = ""
-    project_name: str = ""
-    domain: str = ""
-    system: bool = False
-    unscoped: bool = False
-
-
-class SignIn(Message, frozen=True, kw_only=True):
-    """Asks for a token by password. Names or ids. Unauthorized without saying which part was wrong. Answer: Token."""
-
-    user: str = ""
-    user_name: str = ""
-    domain: str = ""
-    password: Secret
-    scope: Scope
-
-
-class SignInByCredential(Message, frozen=True, kw_only=True):
-    """Asks for a token by application credential: by id, or by name and user. Answer: Token."""
-
-    id: str = ""
-    name: str = ""
-    user: str = ""
-    user_name: str = ""
-    domain: str = ""
-    secret: Secret
-
-
-class SignInAgain(Message, frozen=True, kw_only=True):
-    """Asks for a token of another scope by a token that holds (its text). It expires when that one does. Answer:
-    Token.
-    """
-
-    token: Secret
-    scope: Scope
-
-
-class Token(Word, frozen=True, kw_only=True):
-    """A signed token (a JWS, EdDSA) and what is in it. Any API process checks it with the registrar's public keys.
-
-    Claims: ``sub`` user, ``prj`` project ("" if none), ``rol`` role names, ``gen`` user generation, ``mth`` methods,
-    ``jti`` audit id,
-    ``iat``/``exp`` unix seconds, ``apc`` application credential id.
-    """
-
-    text: Secret
-    user: str
-    project: str
-    roles: tuple[str, ...]
-    methods: tuple[str, ...]
-    audit_id: str
-    issued: int
-    """Unix seconds."""
-    expires: int
-    """Unix seconds."""
-    credential: str = ""
-
-
-class Revoke(Message, frozen=True, kw_only=True):
-    """Makes a token void before it expires. Answer: Done."""
-
-    audit_id: str
-    expires: int
 
 
 TenantRecord = Project | User | Role | Assignment | Flavor | KeyPair | ServerGroup | Quota | ApplicationCredential
@@ -389,6 +339,9 @@ RegistrarQuestion = (
     | DeleteGuest
     | CloseProject
     | RetireHost
+    | FenceHost
+    | UnfenceHost
+    | Evacuate
     | SignIn
     | SignInByCredential
     | SignInAgain

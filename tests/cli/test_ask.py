@@ -27,7 +27,15 @@ def test_an_owner_that_is_not_heard_is_unknown(state: str, age_s: float | None, 
     ],
 )
 def test_a_host_that_is_drained_says_so(state: str, enabled: bool, reason: str, said: str) -> None:
-    assert _stands({"state": state, "enabled": enabled, "disabled_reason": reason}) == said
+    host = {"state": state, "enabled": enabled, "disabled_reason": reason, "fences": [], "quarantined": 0}
+    assert _stands(host) == said
+
+
+def test_a_host_that_is_fenced_says_by_what_evidence() -> None:
+    host = {"state": "silent", "enabled": True, "disabled_reason": "", "quarantined": 2}
+    assert _stands(host | {"fences": [{"evidence": "its plug is out"}]}) == (
+        "FENCED: its plug is out, keeps 2 old copies"
+    )
 
 
 def test_what_is_not_believed_is_said() -> None:

@@ -63,6 +63,60 @@ async def _ordered_here(stage: Stage, host: HostSite, order: Drain | Undrain) ->
     return [f"{stands.name} {'takes guests' if stands.enabled else 'is drained'}, and has {stands.guests}"]
 
 
+async def fence(stage: Stage, host: HostSite) -> Lines:
+    """Somebody vouches that it is off."""
+    body = {"fence": {"evidence": "its plug is out"}}
+    return _said(host, await _asked(stage, "PUT", f"{HOSTS}/{host.name}/fence", body), "is fenced")
+
+
+async def unfence(stage: Stage, host: HostSite) -> Lines:
+    """It may come in again."""
+    return _said(host, await _asked(stage, "DELETE", f"{HOSTS}/{host.name}/fence"), "is let in again")
+
+
+async def look_what_leaves(stage: Stage, host: HostSite) -> Lines:
+    """What would be lost."""
+    return await _leave(stage, host, dry_run=True)
+
+
+async def evacuate(stage: Stage, host: HostSite) -> Lines:
+    """Its guests are built elsewhere."""
+    return await _leave(stage, host, dry_run=False)
+
+
+async def _leave(stage: Stage, host: HostSite, *, dry_run: bool) -> Lines:
+    body = {"evacuation": {"dry_run": dry_run}}
+    reply = await _asked(stage, "POST", f"{HOSTS}/{host.name}/evacuation", body)
+    told: Lines = []
+    for guest in reply.json["evacuation"]["guests"]:
+        what = guest["refused"] or ("would leave" if dry_run else "leaves")
+        told += [f"{guest['name']}: {what}", *(f"  lost: {lost}" for lost in guest["lost"] if dry_run)]
+    return told
+
+
+async def discard(stage: Stage, name: str, host: HostSite) -> Lines:
+    """It lets go of an old copy."""
+    _, known = stage.owned(name)
+    reply = await _asked(stage, "DELETE", f"{HOSTS}/{host.name}/copies/{known.id}")
+    return [f"{reply.status}: {reply.json['error']['message']}"] if reply.status != 202 else [f"{name}: removed"]
+
+
+async def switch_off(stage: Stage, host: HostSite) -> Lines:
+    """The machine is off until somebody switches it on."""
+    del stage
+    host.lose_power()
+    host.away = True
+    return []
+
+
+async def switch_on(stage: Stage, host: HostSite) -> Lines:
+    """It is on again."""
+    del stage
+    host.away = False
+    host.start()
+    return []
+
+
 async def take_away(stage: Stage, host: HostSite) -> Lines:
     """The machine is switched off and carried out."""
     stage.world.die(host)
@@ -78,5 +132,9 @@ async def fleet(stage: Stage) -> Lines:
 
 
 def _stands(host: Any) -> str:
+    if host["fences"]:
+        return f"fenced ({host['fences'][0]['evidence']})"
+    copies = f", {host['quarantined']} old copies" if host["quarantined"] else ""
     takes = "takes guests" if host["enabled"] else f"drained ({host['disabled_reason']})"
+    takes += copies
     return takes if host["state"] == "heard" else f"{takes}, silent"

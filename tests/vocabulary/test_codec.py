@@ -16,9 +16,10 @@ from freehold.vocabulary.envelope import Frame, Heartbeat, OwnerQuestion, Page, 
 from freehold.vocabulary.guest import HostQuestion
 from freehold.vocabulary.image import ImageQuestion
 from freehold.vocabulary.network import NetworkQuestion
-from freehold.vocabulary.request import Build, LedgerNotice, RegistrarQuestion, Token
+from freehold.vocabulary.request import Build, LedgerNotice, RegistrarQuestion
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.tenant import Project, Quota, User
+from freehold.vocabulary.token import Token
 from freehold.vocabulary.word import Word
 
 QUESTIONS = {

@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from freehold.api import requests, waiting
 from freehold.api.call import Answer, Call
-from freehold.api.compute import server_view, server_waits
+from freehold.api.compute import server_evacuate, server_view, server_waits
 from freehold.api.compute.server_view import Server
 from freehold.api.compute.servers import server_of
 from freehold.api.compute.wire.servers import ActionBody, ConsoleIn, RebootIn
@@ -23,7 +23,7 @@ CONSOLE_LINES_MAX: Final = 100_000
 
 NOT_SERVED: Final = frozenset(
     {"addFixedIp", "addFloatingIp", "addSecurityGroup", "changePassword", "confirmResize", "createBackup"}
-    | {"createImage", "evacuate", "forceDelete", "injectNetworkInfo", "lock", "migrate"}
+    | {"createImage", "forceDelete", "injectNetworkInfo", "lock", "migrate"}
     | {"os-getSerialConsole", "os-getVNCConsole", "os-getSPICEConsole", "os-migrateLive", "os-resetState"}
     | {"pause", "rebuild", "removeFixedIp", "removeFloatingIp", "removeSecurityGroup", "rescue"}
     | {"resetNetwork", "resize", "restore", "resume", "revertResize", "shelve", "shelveOffload", "suspend"}
@@ -37,7 +37,7 @@ async def act(call: Call) -> Answer:
     _check_name(call)
     body = call.read(ActionBody)
     server = await server_of(call)
-    given = [name for name in ("start", "stop", "reboot", "console") if getattr(body, name) is not UNSET]
+    given = [name for name in ("start", "stop", "reboot", "evacuate", "console") if getattr(body, name) is not UNSET]
     if len(given) != 1:
         raise BadRequest("Invalid input: the body must name one action")
     return await _ACTIONS[given[0]](call, server, getattr(body, given[0]))
@@ -123,5 +123,6 @@ _ACTIONS: Final[dict[str, Callable[[Call, Server, Any], Awaitable[Answer]]]] = {
     "start": _start,
     "stop": _stop,
     "reboot": _reboot,
+    "evacuate": server_evacuate.evacuate,
     "console": _console,
 }

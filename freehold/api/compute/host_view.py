@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from freehold.api.call import Call
+from freehold.api.fences import fences
 from freehold.api.reading import every
 from freehold.vocabulary.host import Host
 from freehold.vocabulary.units import clock_time, unix_ms
@@ -14,6 +15,8 @@ class Machine:
 
     host: Host
     up: bool
+    fenced: bool
+    """Somebody has vouched that it is off."""
     heard: int
     """The clock time at which it was last heard; if not since this process began, that of its record."""
 
@@ -35,8 +38,11 @@ async def machines(call: Call) -> list[Machine]:
 
 
 def _machine(call: Call, host: Host) -> Machine:
+    fenced = bool(fences(call, host.id))
     seen = call.cloud.view.owner_seen(host.id)
     if seen is None or seen.age_s is None:
-        return Machine(host, up=False, heard=host.updated)
+        return Machine(host, up=False, fenced=fenced, heard=host.updated)
     now_ms = unix_ms(call.cloud.clock.now())
-    return Machine(host, up=seen.is_heard, heard=clock_time(now_ms - round(seen.age_s * 1000)))
+    return Machine(
+        host, up=seen.is_heard and not fenced, fenced=fenced, heard=clock_time(now_ms - round(seen.age_s * 1000))
+    )

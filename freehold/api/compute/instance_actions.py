@@ -20,6 +20,7 @@ _EVENTS: Final = {
     "start": "compute_start_instance",
     "stop": "compute_stop_instance",
     "reboot": "compute_reboot_instance",
+    "evacuate": "compute_rebuild_instance",
     "delete": "compute_terminate_instance",
 }
 """The one event of each action, by Nova's name."""
@@ -31,7 +32,7 @@ def _actions(call: Call, server: Server) -> list[Action]:
     every = view.keyed(Action, f"{admission.guest}/")
     hosts = _that_had_it(admission)
     found = {one.urn: one for one in every if view.owner(Action, f"{one.guest}/{one.urn}") in hosts}
-    for urn in (admission.urn, admission.delete_urn):
+    for urn in (admission.made_urn, admission.urn, admission.moving, admission.delete_urn):
         request = view.get(Request, urn) if urn and urn not in found else None
         if request is not None:
             found[urn] = _of_request(request)
@@ -41,7 +42,7 @@ def _actions(call: Call, server: Server) -> list[Action]:
 def _that_had_it(admission: Admission) -> frozenset[str]:
     """The hosts that the ledger has given it to: what others tell of it isn't heeded."""
     deed = admission.deed
-    return frozenset(admission.refused_hosts) | ({deed.host} if deed is not None else frozenset())
+    return frozenset((*admission.refused_hosts, *admission.left)) | ({deed.host} if deed is not None else frozenset())
 
 
 def _of_request(request: Request) -> Action:

@@ -45,6 +45,8 @@ _BY_STATE: Final[dict[GuestState, Shown]] = {
 _STARTING: Final = Shown("SHUTOFF", "stopped", "powering-on", SHUTDOWN)
 _RESTARTING: Final = Shown("HARD_REBOOT", "active", "rebooting_hard", RUNNING)
 _SPAWNING: Final = Shown("BUILD", "building", "spawning", NO_STATE)
+_REBUILDING: Final = Shown("REBUILD", "active", "rebuilding", NO_STATE)
+"""What Nova shows of a server that is evacuated."""
 _FAILED: Final = Shown("ERROR", "error", None, NO_STATE)
 _DELETED: Final = Shown("DELETED", "deleted", None, NO_STATE)
 _BY_STAGE: Final[dict[Stage, str]] = {Stage.ADMITTED: "scheduling", Stage.SCHEDULED: "networking"}
@@ -122,6 +124,9 @@ def _stands(server: Server) -> Shown:
     admission, guest = server.admission, server.guest
     if admission.stage is Stage.FAILED and (guest is None or guest.launched is None):
         return _FAILED
+    anew = admission.made_urn and admission.stage not in (Stage.ACTIVE, Stage.FAILED)
+    if (admission.moving and admission.stage is Stage.ACTIVE) or (anew and (guest is None or guest.launched is None)):
+        return _REBUILDING
     if guest is None:
         return Shown("BUILD", "building", _BY_STAGE.get(admission.stage, "spawning"), NO_STATE)
     if guest.state in _BY_STATE:

@@ -1,15 +1,16 @@
 """Services: each host's worker, which is what Nova calls ``nova-compute``."""
 
+from dataclasses import replace
 from typing import Any, Final
 
 from msgspec import UNSET
 
-from freehold.api import host_orders
+from freehold.api import fences, host_orders
 from freehold.api.call import Answer, Call
 from freehold.api.compute import microversion as mv
 from freehold.api.compute.host_view import Machine, machines
 from freehold.api.compute.microversion import Version
-from freehold.api.compute.wire.services import ServiceIn, ServiceNamed
+from freehold.api.compute.wire.services import ServiceForcedDown, ServiceIn, ServiceNamed
 from freehold.vocabulary.errors import BadRequest, Conflict, NotFound
 from freehold.vocabulary.ids import is_uuid
 from freehold.vocabulary.units import iso_micros
@@ -44,7 +45,7 @@ def _shown(machine: Machine, version: Version) -> dict[str, Any]:
         "state": machine.state,
         "updated_at": iso_micros(machine.heard),
         "disabled_reason": host.disabled_reason or None,
-        **({"forced_down": False} if version >= mv.SERVICE_FORCED_DOWN else {}),
+        **({"forced_down": machine.fenced} if version >= mv.SERVICE_FORCED_DOWN else {}),
     }
 
 
@@ -55,7 +56,9 @@ async def update(call: Call) -> Answer:
         return await _update_by_name(call, call.params["service_id"])
     machine, wanted = await _one(call), call.read(ServiceIn)
     if wanted.forced_down is not UNSET:
-        raise BadRequest("'forced_down' can't be set: whether a host is down is seen by its silence")
+        machine = await _forced_down(call, machine, down=wanted.forced_down)
+        if wanted.status is UNSET and wanted.disabled_reason is UNSET:
+            return Answer(body={"service": _shown(machine, version)})
     if wanted.status is UNSET:
         raise BadRequest(
             "Specifying disabled_reason requires that status is 'disabled'."
@@ -69,18 +72,43 @@ async def update(call: Call) -> Answer:
     return Answer(body={"service": _shown(after, version)})
 
 
+async def _forced_down(call: Call, machine: Machine, *, down: bool) -> Machine:
+    """An agent says that the host's machine is off, or isn't any more: it is fenced, or let in again."""
+    host = machine.host
+    if down:
+        await fences.fence(call, host, "forced_down was set by the compute API", force=False)
+    elif await fences.sure_fences(call, host.id):
+        await fences.unfence(call, host)
+    return replace(machine, up=machine.up and not down, fenced=down)
+
+
+async def _force_down_by_name(call: Call) -> Answer:
+    wanted = call.read(ServiceForcedDown)
+    machine = await _named(call, wanted.host, wanted.binary)
+    await _forced_down(call, machine, down=wanted.forced_down)
+    body = {"host": wanted.host, "binary": BINARY, "forced_down": wanted.forced_down}
+    return Answer(body={"service": body})
+
+
+async def _named(call: Call, host: str, binary: str) -> Machine:
+    known = {machine.host.name: machine for machine in await machines(call)}
+    if binary != BINARY or host not in known:
+        raise NotFound(f"Host '{host}' has no service '{binary}'.")
+    return known[host]
+
+
 async def _update_by_name(call: Call, verb: str) -> Answer:
+    if verb == "force-down" and mv.of(call) >= mv.SERVICE_FORCED_DOWN:
+        return await _force_down_by_name(call)
     if verb not in ("enable", "disable", "disable-log-reason"):
         raise NotFound("The resource could not be found.")
     wanted = call.read(ServiceNamed)
     given = wanted.disabled_reason is not UNSET
     if given is not (verb == "disable-log-reason"):
         raise BadRequest("Missing disabled reason field" if not given else "disabled_reason is for disable-log-reason")
-    known = {machine.host.name: machine for machine in await machines(call)}
-    if wanted.binary != BINARY or wanted.host not in known:
-        raise NotFound(f"Host '{wanted.host}' has no service '{wanted.binary}'.")
+    machine = await _named(call, wanted.host, wanted.binary)
     reason = "" if wanted.disabled_reason is UNSET else wanted.disabled_reason
-    after = await _ordered(call, known[wanted.host], enable=verb == "enable", reason=reason)
+    after = await _ordered(call, machine, enable=verb == "enable", reason=reason)
     body = {"host": after.host.name, "binary": BINARY, "status": after.status}
     return Answer(body={"service": body | ({"disabled_reason": reason} if given else {})})
 
@@ -90,7 +118,7 @@ async def _ordered(call: Call, machine: Machine, *, enable: bool, reason: str) -
         host = await host_orders.undrain(call, machine.host)
     else:
         host = await host_orders.drain(call, machine.host, reason)
-    return Machine(host, machine.up, machine.heard)
+    return replace(machine, host=host)
 
 
 async def delete(call: Call) -> Answer:

@@ -14,10 +14,10 @@ from freehold.api.reading import find, one
 from freehold.api.wire import Identifier, Name, NameOrNothing, Password
 from freehold.bus import subjects, talk
 from freehold.vocabulary.errors import BadRequest, Forbidden, NotFound, Unauthorized
-from freehold.vocabulary.request import Revoke, Scope, SignIn, SignInAgain, SignInByCredential, Token
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.shards import IDENTITY_SHARD
 from freehold.vocabulary.tenant import DEFAULT_DOMAIN, ApplicationCredential, Project, User
+from freehold.vocabulary.token import Revoke, Scope, SignIn, SignInAgain, SignInByCredential, Token
 from freehold.vocabulary.units import clock_time, iso_seconds
 
 _REFUSAL: Final = "The request you have made requires authentication."

@@ -37,7 +37,7 @@ async def retire(call: Call) -> Answer:
     """DELETE /v1/hosts/{id}, by id or name: for good. ``?dead=true``: it can't be asked, and is gone. 409 while it has
     guests. `machine`: ``barred``, or why it isn't.
     """
-    host = await host_orders.named(call, call.params["id"])
+    host = await host_orders.named_or_lost(call, call.params["id"])
     machine = await host_orders.retire(call, host, dead=bool(call.query.flag("dead")))
     return Answer(body={"host": {"id": host.id, "name": host.name, "machine": machine}})
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from freehold.api import faults
 from freehold.api.call import Door, Route, Routes
-from freehold.api.native import events, feeds, hosts, machines, openapi, requests, status, story, webhooks
+from freehold.api.native import events, feeds, fences, hosts, machines, openapi, requests, status, story, webhooks
 
 ROUTES: Final[Routes] = {
     ("GET", "/v1/openapi.json"): Route(openapi.shower(lambda: ROUTES), "discover"),
@@ -12,6 +12,11 @@ ROUTES: Final[Routes] = {
     ("GET", "/v1/hosts"): Route(status.hosts, "native:admin"),
     ("PUT", "/v1/hosts/{id}"): Route(hosts.update, "native:admin"),
     ("DELETE", "/v1/hosts/{id}"): Route(hosts.retire, "native:admin"),
+    ("PUT", "/v1/hosts/{id}/fence"): Route(fences.fence, "native:admin"),
+    ("DELETE", "/v1/hosts/{id}/fence"): Route(fences.unfence, "native:admin"),
+    ("GET", "/v1/hosts/{id}/evacuation"): Route(fences.progress, "native:admin"),
+    ("POST", "/v1/hosts/{id}/evacuation"): Route(fences.evacuate, "native:admin"),
+    ("DELETE", "/v1/hosts/{id}/copies/{guest}"): Route(fences.discard, "native:admin"),
     ("GET", "/v1/retired-hosts"): Route(hosts.retired, "native:admin"),
     ("GET", "/v1/guests/{id}"): Route(status.guest, "native:admin"),
     ("GET", "/v1/stories/{id}"): Route(story.show, "native:admin"),

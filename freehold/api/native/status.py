@@ -2,12 +2,16 @@
 
 from typing import Any
 
+from freehold.api import host_orders
 from freehold.api.call import Answer, Call
+from freehold.api.fences import fences as standing
+from freehold.api.native import fences
 from freehold.api.reading import one
 from freehold.views.interface import OwnerSeen
 from freehold.vocabulary.envelope import BackupLag
+from freehold.vocabulary.fence import Fence
 from freehold.vocabulary.guest import Guest
-from freehold.vocabulary.host import Host
+from freehold.vocabulary.host import Host, Retirement
 from freehold.vocabulary.units import iso_millis
 
 
@@ -57,9 +61,16 @@ def _host_name(call: Call, seen: OwnerSeen) -> str:
 
 async def hosts(call: Call) -> Answer:
     """GET /v1/hosts: what each host offers and what its guests take, with `state`, `age_s` and `refused` as its
-    owner's; `contradictions`: what it tells that can't be, as found in the last two looks, and of how many guests.
+    owner's; `contradictions`: what it tells that can't be, as found in the last two looks, and of how many guests;
+    `fences`: those that stand, one a shard of the registrar; `quarantined`: its copies of guests that have left it.
     """
-    rows = [_host(call, host) for host in call.cloud.view.list(Host, newest_first=False)]
+    known = list(call.cloud.view.list(Host, newest_first=False))
+    fenced = {one.host: one.name for one in call.cloud.view.list(Fence) if not one.lifted}
+    for host in known:
+        fenced.pop(host.id, None)
+    gone = {one.host for one in call.cloud.view.list(Retirement)}
+    unheard = [host_orders.unheard(host, name) for host, name in sorted(fenced.items()) if host not in gone]
+    rows = [_host(call, host) for host in (*known, *unheard)]
     return Answer(body={"hosts": rows})
 
 
@@ -78,7 +89,9 @@ def _host(call: Call, host: Host) -> dict[str, Any]:
         "age_s": None if seen is None or seen.age_s is None else round(seen.age_s, 1),
         "refused": {} if seen is None else seen.refused,
         "contradictions": {} if seen is None else seen.contradictions,
+        "fences": [fences.shown(one) for one in standing(call, host.id)],
         "guests": host.guests,
+        "quarantined": host.quarantined,
         "vcpus": [host.used.vcpus, host.total.vcpus],
         "ram_mib": [host.used.ram_mib, host.total.ram_mib],
         "disk_gib": [host.used.disk_gib, host.total.disk_gib],

@@ -2,6 +2,6 @@
 
 from typing import Final
 
-from freehold.sim.bugs import hosts, ledger, owners, telling, views
+from freehold.sim.bugs import fences, hosts, ledger, owners, telling, views
 
-BUGS: Final = (*ledger.BUGS, *hosts.BUGS, *owners.BUGS, *views.BUGS, *telling.BUGS)
+BUGS: Final = (*ledger.BUGS, *hosts.BUGS, *owners.BUGS, *views.BUGS, *telling.BUGS, *fences.BUGS)

@@ -144,7 +144,7 @@ BUGS: Final = (
     Bug(
         "an ended build's message is kept",
         f"{_REGISTRAR}.records",
-        "if after.stage in lifecycle.ENDED or after.delete_urn:",
+        "if (after.stage in lifecycle.ENDED and not after.moving) or after.delete_urn:",
         "if after.delete_urn:",
     ),
     Bug(
@@ -174,7 +174,7 @@ BUGS: Final = (
     Bug(
         "a deadline is counted by the wall clock",
         f"{_REGISTRAR}.reconciler",
-        "return self._ends_s[build.guest] <= monotonic_s",
+        "return self._ends_s[build.guest][1] <= monotonic_s",
         "return build.expires <= self._means.clock.now()",
     ),
 )

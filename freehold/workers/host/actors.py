@@ -45,6 +45,8 @@ class Gate:
     def __init__(self) -> None:
         self.cleared = asyncio.Event()
         """Set when the shard has said what was decided about its guests here: only then are they started."""
+        self.fenced = False
+        """The shard fences this host: it is cleared when it has been let in, and has asked anew since."""
         self.machine_restarted = False
         """The machine has restarted, and its guests that ran haven't been told: their power means nothing yet."""
         self.lost: dict[str, bool] = {}

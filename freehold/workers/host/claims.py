@@ -6,7 +6,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from freehold.vocabulary.deed import Deed
-from freehold.vocabulary.errors import BadRequest, Broken, FreeholdError, NoRoom, Unavailable
+from freehold.vocabulary.errors import BadRequest, Broken, Conflict, FreeholdError, NoRoom, Unavailable
 from freehold.vocabulary.guest import Action, Guest, GuestState, Power, Refusal
 from freehold.vocabulary.host import Host, needed_by
 from freehold.vocabulary.ids import is_uuid
@@ -74,6 +74,8 @@ def claim(
         return Dropped(reason, wrong=True)
     if refusal is not None and (refusal.deleted or deed.number <= refusal.deed):
         return Dropped(f"refused under deed {refusal.deed}")
+    if held is not None and held.state is GuestState.QUARANTINED and deed.number > held.deed:
+        return Refused(_refusal(build, deed, _kept_apart(host, held), now))
     if held is not None:
         return _again(held, deed, build)
     if build.restore or power is not Power.ABSENT:
@@ -83,6 +85,13 @@ def claim(
     except FreeholdError as error:
         return Refused(_refusal(build, deed, error, now))
     return _claimed(host, build, deed, image, now)
+
+
+def _kept_apart(host: Host, held: Guest) -> Conflict:
+    return Conflict(
+        f"Host {host.name} keeps an old copy of guest {held.id}, and builds nothing over it. Its operator can let go "
+        "of that copy: `freehold host discard`."
+    )
 
 
 def _not_ours(host: Host, deed: Deed, build: Build) -> str:
@@ -154,6 +163,7 @@ def _claimed(host: Host, build: Build, deed: Deed, image: ImageOffer | None, now
         ports=build.ports,
         image=None if image is None else replace(image, key=NO_KEY),
         working_for=build.urn,
+        stays_off=build.stopped,
         created=build.created,
         updated=now,
     )
@@ -161,7 +171,7 @@ def _claimed(host: Host, build: Build, deed: Deed, image: ImageOffer | None, now
         guest=guest.id,
         project=guest.project,
         urn=build.urn,
-        action="create",
+        action=build.action,
         user=build.user,
         deed=deed.number,
         started=build.created,
@@ -209,3 +219,14 @@ def refusal_of_unknown(asked: DeleteAsked, known: Refusal | None, now: int) -> R
         deleted=True,
         time=now,
     )
+
+
+def refusal_of_kept(asked: DeleteAsked, host: Host, held: Guest, now: int) -> Refusal | None:
+    """What a host writes that is told to withdraw a build, and has an old copy of its guest: the copy is none of the
+    build's, and is left. None: there is no such copy.
+    """
+    command = asked.command
+    if not command.unless_run or held.state is not GuestState.QUARANTINED or command.deed <= held.deed:
+        return None
+    fault, urn = _kept_apart(host, held).fault(), command.urn
+    return Refusal(guest=held.id, project=held.project, deed=command.deed, urn=urn, fault=fault, time=now)

@@ -3,6 +3,10 @@
 Guests that run are left running. A guest that was deleted, or given to another host, while this one was away, must not
 come back because a machine was switched on. Each shard of the registrar is asked about the guests of its projects, and
 one that doesn't answer holds back no others.
+
+A shard that fences this host says so with its answers. What it says of guests that have left is heeded at once; but it
+clears this host only by a round of answers that say from the first to the last that the host isn't fenced: then no
+guest can have left since it was asked about.
 """
 
 import asyncio
@@ -13,13 +17,14 @@ from freehold.bus import subjects, talk
 from freehold.runtime.log import logger
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Done
-from freehold.vocabulary.errors import FreeholdError
+from freehold.vocabulary.errors import Conflict, FreeholdError
 from freehold.vocabulary.guest import Delete, Guest, GuestState
 from freehold.vocabulary.request import Build, DeedPage, DeedsOf, Intent, IntentList, Intents, Lost
 from freehold.vocabulary.word import Message
 from freehold.workers.base import Means
 from freehold.workers.host.actors import Actors
 from freehold.workers.host.messages import DeedRefused, DeleteAsked, HasRun, HigherDeedKnown
+from freehold.workers.host.patience import within
 from freehold.workers.host.records import Records
 
 A = TypeVar("A")
@@ -29,6 +34,8 @@ GUESTS_MAX: Final = 1000
 
 AGAIN_S: Final = 10.0
 """Between two looks for what was lost, and at what is kept of guests that other hosts have."""
+FENCED_AGAIN_S: Final = 5.0
+"""Between two questions of a host that is fenced: a guest that has left must not run on here."""
 RETRY_S: Final = 1.0
 RETRY_S_MAX: Final = 30.0
 
@@ -44,13 +51,38 @@ class Clearance:
         self._means, self._records, self._actors = means, records, actors
         self._strange = strange
         """Guests whose files are here without any record of theirs."""
+        self._boot = ""
+        self._notices = [0 for _ in means.shards.all()]
+        """How often each shard has said that it fences this host."""
+        self._noticed = asyncio.Event()
+        self._asking: set[int] = set()
+        """The shards whose word is being got."""
 
     async def get(self, boot: str) -> None:
         """Gets the word of every shard, starts again what ran before the machine restarted, and opens the gates."""
-        await asyncio.gather(*(self._get_of(shard, boot) for shard in self._means.shards.all()))
+        self._boot = boot
+        await asyncio.gather(*(self._get_of(shard) for shard in self._means.shards.all()))
         if self._records.host().boot != boot:  # written last: a crash before does the rest again
             self._records.keep_boot(boot)
         await asyncio.gather(*(self._look_again(shard) for shard in self._means.shards.all()))
+
+    def fenced(self, shard: int) -> bool:
+        """A shard says that it fences this host: nothing of its guests is started from now on. Whether its word is to
+        be got anew, by `get_again`.
+        """
+        gate = self._actors.gates[shard]
+        if gate.cleared.is_set():
+            _log.error("this host is fenced; it starts nothing, and stops what has left it", shard=shard)
+        gate.cleared.clear()
+        gate.fenced = True
+        self._notices[shard] += 1
+        self._noticed.set()
+        return shard not in self._asking
+
+    async def get_again(self, shard: int) -> None:
+        """Gets the word of a shard once more, by which this host is cleared again."""
+        if shard not in self._asking:
+            await self._get_of(shard)
 
     async def stands(self, build: Build) -> bool:
         """Whether the registrar wants a build that came for a guest unheard of here, and has recorded its deed: whoever
@@ -75,14 +107,40 @@ class Clearance:
             _log.info("build dropped: the registrar doesn't want it any more", guest=build.guest, urn=build.urn)
         return wanted
 
-    async def _get_of(self, shard: int, boot: str) -> None:
-        guests = [guest.id for guest in self._guests(shard)]
+    async def _get_of(self, shard: int) -> None:
+        self._asking.add(shard)
+        try:
+            notices = -1
+            while notices != self._notices[shard]:  # fenced meanwhile: what was heard before says nothing
+                notices = self._notices[shard]
+                await self._until_let_in(shard)
+                await self._look_for_lost(shard)
+            self._actors.gates[shard].fenced = False
+            if self._actors.gates[shard].machine_restarted:
+                await self._resume(shard)
+            if notices == self._notices[shard]:
+                self._actors.clear(shard)
+        finally:
+            self._asking.discard(shard)
+
+    async def _until_let_in(self, shard: int) -> None:
+        while await self._is_told_fenced(shard):
+            if not self._actors.gates[shard].fenced:
+                _log.error("this host is fenced; it starts nothing until it is let in again", shard=shard)
+            self._actors.gates[shard].fenced = True
+            self._noticed.clear()
+            await within(self._means.clock.clock, FENCED_AGAIN_S, self._noticed.wait())
+
+    async def _is_told_fenced(self, shard: int) -> bool:
+        """Asks a shard about all of its guests here, and heeds what it says. True if it says that it fences this host;
+        it says the same to who asks which guests it may hold.
+        """
+        guests, fenced = [guest.id for guest in self._guests(shard)], False
         for first in range(0, len(guests), GUESTS_MAX):
-            self._heed(await self._asked(shard, guests[first : first + GUESTS_MAX]))
-        await self._look_for_lost(shard)
-        if self._actors.gates[shard].machine_restarted:
-            await self._resume(shard, boot)
-        self._actors.clear(shard)
+            answer = await self._asked(shard, guests[first : first + GUESTS_MAX])
+            self._heed(answer)
+            fenced |= answer.fenced
+        return fenced
 
     async def _look_again(self, shard: int) -> None:
         """Looks now and then whether what was lost is back, and whether a guest was deleted whose disk is kept here
@@ -145,6 +203,8 @@ class Clearance:
             try:
                 return await talk.ask(self._means.bus, self._ledger(shard), question, answer)
             except FreeholdError as error:
+                if isinstance(error, Conflict):  # it answers, and doesn't clear this host: it is asked all over again
+                    self._notices[shard] += 1
                 _log.warning(
                     "the registrar can't be asked; none of its guests is started until then",
                     shard=shard,
@@ -184,10 +244,10 @@ class Clearance:
             _log.error("a guest has run, and this disk was put back to before that; it is kept", guest=guest.id)
             self._actors.take(guest.id, HasRun(), "intents")
 
-    async def _resume(self, shard: int, boot: str) -> None:
+    async def _resume(self, shard: int) -> None:
         """A shard's guests that ran run again; they aren't told of this boot a second time."""
         for guest in self._guests(shard):
             if guest.state in (GuestState.RUNNING, GuestState.PAUSED):
                 await self._actors.resume(guest.id)
-        self._records.keep_resumed(shard, boot)
+        self._records.keep_resumed(shard, self._boot)
         self._actors.gates[shard].machine_restarted = False

@@ -66,7 +66,7 @@ _BUILDING: Final[dict[Came, GuestState | End]] = {
 MOVES: Final[dict[GuestState, dict[Came, GuestState | End]]] = {
     # --- work in progress
     S.FETCHING_IMAGE: {**_BUILDING, C.DONE: S.MAKING_DISK, C.RELABEL: S.FETCHING_IMAGE},
-    S.MAKING_DISK: {**_BUILDING, C.DONE: S.WIRING, C.RELABEL: S.MAKING_DISK},
+    S.MAKING_DISK: {**_BUILDING, C.DONE: S.WIRING, C.DONE_OFF: S.STOPPED, C.RELABEL: S.MAKING_DISK},
     S.WIRING: {
         C.DONE: S.LAUNCHING,
         C.FAILED_BUILD: S.REFUSING,
@@ -188,15 +188,15 @@ MOVES: Final[dict[GuestState, dict[Came, GuestState | End]]] = {
         C.DELETE: S.DELETING,
     },
     S.QUARANTINED: {
-        C.DONE: S.QUARANTINED,
-        C.FAILED: S.QUARANTINED,
-        C.FAILED_BUILD: S.QUARANTINED,
+        **dict.fromkeys((C.DONE, C.FAILED, C.FAILED_BUILD), S.QUARANTINED),
         C.POWER_RUNNING: S.QUARANTINED,
         C.POWER_PAUSED: S.QUARANTINED,
         C.POWER_OFF: S.QUARANTINED,
         C.POWER_CRASHED: S.QUARANTINED,
         C.POWER_ABSENT: S.QUARANTINED,
         C.DELETE: S.DELETING,
+        # No tombstone: it may come back here one day.
+        C.DISCARD: S.REFUSING,
     },
 }
 
@@ -284,19 +284,21 @@ def _moved(guest: Guest, state: GuestState, message: Message, now: int) -> Decis
         return Decision(replace(guest, deed=message.deed.number, updated=now))
     if isinstance(message, RelabelAsked):
         return Decision(replace(guest, labels=message.command.labels, updated=now))
-    after = _arrived(_with_what_came(guest, message), state, message, now)
+    after = _arrived(_with_what_came(guest, message, now), state, message, now)
     if replace(after, updated=guest.updated) == guest:
         return Decision(guest, ignored="nothing changes")
     ended = guest.working_for if guest.working_for != after.working_for else ""
     return Decision(after, started=_action(guest, message, now), finished=ended, fault=_how_it_ended(after, message))
 
 
-def _with_what_came(guest: Guest, message: Message) -> Guest:
+def _with_what_came(guest: Guest, message: Message, now: int) -> Guest:
     match message:
         case PowerSeen(power=power):
             return replace(guest, power=power)
         case MachineRestarted() | EffectDone(effect=Effect.STOP | Effect.ISOLATE):
             return replace(guest, power=Power.OFF)
+        case EffectDone(effect=Effect.MAKE_DISK) if guest.stays_off:
+            return replace(guest, launched=guest.launched or now, stays_off=False)
         case EffectFailed(fault=fault):
             return replace(guest, fault=fault)
         case HasRun():

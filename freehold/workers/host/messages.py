@@ -115,6 +115,11 @@ class DeleteAsked:
     command: Delete
 
 
+@dataclass(frozen=True, slots=True)
+class DiscardAsked:
+    """The operator lets go of a copy that is kept apart."""
+
+
 CommandAsked = StartAsked | StopAsked | RebootAsked | RelabelAsked | DeleteAsked
 Message = (
     CommandAsked
@@ -126,6 +131,7 @@ Message = (
     | HigherDeedKnown
     | DeedRefused
     | HasRun
+    | DiscardAsked
 )
 ACTION_OF: Final[dict[type[CommandAsked], str]] = {
     StartAsked: "start",
@@ -140,6 +146,8 @@ class Came(StrEnum):
     """What came, as far as the table tells it apart."""
 
     DONE = "done"
+    DONE_OFF = "done_off"
+    """The disk of a guest is made that is to be left off."""
     FAILED = "failed"
     FAILED_BUILD = "failed_build"
     """The effect of a guest that has never run failed."""
@@ -160,18 +168,19 @@ class Came(StrEnum):
     REBOOT_HARD = "reboot_hard"
     RELABEL = "relabel"
     DELETE = "delete"
+    DISCARD = "discard"
 
 
 COMMANDS: Final = frozenset(
-    {Came.START, Came.STOP, Came.STOP_NOW, Came.REBOOT_SOFT, Came.REBOOT_HARD, Came.RELABEL, Came.DELETE}
+    {Came.START, Came.STOP, Came.STOP_NOW, Came.REBOOT_SOFT, Came.REBOOT_HARD, Came.RELABEL, Came.DELETE, Came.DISCARD}
 )
 
 
 def came_of(guest: Guest, message: Message) -> Came:
     """The column of the table for `message`."""
     match message:
-        case EffectDone():
-            return Came.DONE
+        case EffectDone(effect=effect):
+            return Came.DONE_OFF if effect is Effect.MAKE_DISK and guest.stays_off else Came.DONE
         case EffectFailed():
             return Came.FAILED_BUILD if guest.launched is None else Came.FAILED
         case PowerSeen(power=power):
@@ -184,6 +193,8 @@ def came_of(guest: Guest, message: Message) -> Came:
             return Came.DEED_VOID
         case HasRun():
             return Came.HAS_RUN
+        case DiscardAsked():
+            return Came.DISCARD
         case _:
             return _command_came(message)
 

@@ -15,13 +15,14 @@ from freehold.store.writing import Change
 from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.envelope import Position
 from freehold.vocabulary.errors import Broken, Conflict
-from freehold.vocabulary.guest import Action, Guest, Refusal
+from freehold.vocabulary.guest import Action, Guest, GuestState, Refusal
 from freehold.vocabulary.host import NOTHING, Capacity, Host, needed_by
 from freehold.workers.host.lifecycle import Decision
 from freehold.workers.host.messages import NEEDS_IMAGE, BuildSecret, Job
 
 BUILD_SECRET = "build_secret"
 RESUMED = "resumed"
+QUARANTINED = GuestState.QUARANTINED
 
 
 class Records:
@@ -138,6 +139,8 @@ class Records:
         after = decision.guest
         self._keep_guest(after)
         changes = [put(after.id, after), *self._actions(before, decision)]
+        if (before.state is QUARANTINED) is not (after.state is QUARANTINED):
+            changes.append(self._host_change(self.host()))
         if before.state in NEEDS_IMAGE and after.state not in NEEDS_IMAGE:
             secret = replace(self.secret(after.id), image_key=None)
             changes.append(keep_private(BUILD_SECRET, after.id, encode(secret)))
@@ -176,7 +179,9 @@ class Records:
             self._by_port[wiring.port] = guest.id
 
     def _host_change(self, host: Host) -> Change:
-        host = replace(host, used=self.used(), guests=len(self._guests), updated=self._clock.now())
+        quarantined = sum(guest.state is QUARANTINED for guest in self._guests.values())
+        used, now = self.used(), self._clock.now()
+        host = replace(host, used=used, guests=len(self._guests), quarantined=quarantined, updated=now)
         return put(host.id, host)
 
 

@@ -15,7 +15,7 @@ from freehold.runtime.tasks import Tasks, periodically
 from freehold.store.database import Store
 from freehold.views.follower import Follower
 from freehold.vocabulary.envelope import Done, Position
-from freehold.vocabulary.errors import Conflict, FreeholdError, NotFound, Unavailable
+from freehold.vocabulary.errors import BadRequest, Conflict, FreeholdError, NotFound, Unavailable
 from freehold.vocabulary.guest import (
     Command,
     ConsoleLog,
@@ -29,14 +29,14 @@ from freehold.vocabulary.guest import (
     Start,
     Stop,
 )
-from freehold.vocabulary.host import Capacity, Drain, Host, Retire, Undrain
+from freehold.vocabulary.host import Capacity, Discard, Drain, Fenced, Host, Retire, Undrain
 from freehold.vocabulary.ids import is_uuid
 from freehold.vocabulary.network import Carriage
 from freehold.vocabulary.request import Build
 from freehold.vocabulary.word import Word
 from freehold.workers.base import Desk, Means
 from freehold.workers.host.actors import Actors
-from freehold.workers.host.claims import Claimed, Dropped, Known, Refused, claim, refusal_of_unknown
+from freehold.workers.host.claims import Claimed, Dropped, Known, Refused, claim, refusal_of_kept, refusal_of_unknown
 from freehold.workers.host.clearance import Clearance
 from freehold.workers.host.deadlines import TimelyFabric, TimelyHypervisor
 from freehold.workers.host.effects import Effects
@@ -45,6 +45,7 @@ from freehold.workers.host.local_door import LocalDoor
 from freehold.workers.host.messages import (
     CommandAsked,
     DeleteAsked,
+    DiscardAsked,
     Job,
     PowerSeen,
     RebootAsked,
@@ -245,6 +246,10 @@ class HostWorker:
                 return self._desk.done(await self._stand(question), self._store.id)
             case Retire():
                 return await self._retire(question)
+            case Fenced(shard=shard):
+                return self._fenced(shard)
+            case Discard(guest=guest):
+                return await self._discard(self._owned(guest, "").id, question)
 
     async def _command(self, command: Start | Stop | Reboot | Relabel) -> Done:
         if isinstance(command, Start | Reboot):
@@ -267,11 +272,25 @@ class HostWorker:
             refusal = refusal_of_unknown(asked, self._records.refusal(command.guest), self._means.clock.now())
             return await self._done(command.guest, None if refusal is None else self._records.keep_refusal(refusal))
         self._owned(command.guest, command.project)
+        kept = refusal_of_kept(asked, self._records.host(), held, self._means.clock.now())
+        if kept is not None:
+            return await self._done(command.guest, self._records.keep_refusal(kept))
         return await self._done(command.guest, self._actors.take(command.guest, asked, command.urn))
 
     async def _done(self, guest: str, position: Position | None = None) -> Done:
         await self._store.durable(position)
         return self._desk.done(position or self._store.position(), guest)
+
+    def _fenced(self, shard: int) -> Done:
+        if not 0 <= shard < len(self._actors.gates):
+            raise BadRequest(f"This host knows no registrar shard {shard}.")
+        if self._clearance.fenced(shard):
+            self.tasks.start("clearance", self._clearance.get_again(shard))
+        return self._desk.done(self._store.position(), self._store.id)
+
+    async def _discard(self, guest: str, order: Discard) -> Done:
+        _log.warning("a copy is let go of", guest=guest, user=order.user)
+        return await self._done(guest, self._actors.take(guest, DiscardAsked(), order.urn))
 
     async def _console(self, question: ConsoleLog) -> ConsoleOutput:
         guest = self._owned(question.guest, question.project)
@@ -312,6 +331,8 @@ class HostWorker:
         cleared = self._actors.gate(self._owned(command.guest, command.project).project).cleared
         if cleared.is_set() or await within(self._means.clock.clock, CLEARANCE_WAIT_S, cleared.wait()):
             return
+        if self._actors.gate(self._owned(command.guest, command.project).project).fenced:
+            raise Unavailable(f"Host {self._name} is fenced, and starts no guest until its operator lets it in again.")
         raise Unavailable(
             f"Host {self._name} has just started, and starts no guest before the registrar has been heard. Try again."
         )

@@ -19,7 +19,8 @@ K = TypeVar("K")
 class Booking(Word, frozen=True, kw_only=True):
     """The leases of one guest (private, key the guest): its ports in the order asked for, and the deed they are for.
 
-    All of them end together, by what `host` says of the guest under `deed` or a higher one.
+    All of them end together, by what `host` says of the guest under `deed` or a higher one. `kept`: the guest was there
+    before, and left a host that is dead: its addresses stay its own until it is deleted, however often it is refused.
     """
 
     guest: str
@@ -27,6 +28,7 @@ class Booking(Word, frozen=True, kw_only=True):
     deed: int
     host: str
     ports: tuple[str, ...]
+    kept: bool = False
 
 
 class Sight(Word, frozen=True, kw_only=True):
@@ -40,6 +42,8 @@ class Sight(Word, frozen=True, kw_only=True):
     """It shows the record now."""
     ended: int = 0
     """It refuses this deed and all lower ones; 0: none."""
+    deleted: int = 0
+    """The same, of a guest that was deleted."""
 
 
 class Gone(NamedTuple):

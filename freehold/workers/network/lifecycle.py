@@ -19,6 +19,9 @@ The booked host says something of the guest (what other hosts say about it chang
     it shows the guest under the booked deed            ports are active as `ACTIVE` has it
     it shows nothing yet, or an older deed              nothing: the build may still be on its way
 
+A booking of a guest that was evacuated ends by its tombstone alone: its next host may refuse it, and the one after that
+is to find it with its addresses.
+
 When a booking ends, ports that were made for it go, and ports that were given are free again. Time alone ends nothing.
 """
 
@@ -55,6 +58,9 @@ ACTIVE: Final[dict[GuestState, bool]] = {
     GuestState.REFUSING: False,
 }
 """Whether the ports of a guest in this state carry traffic."""
+
+EVACUATE: Final = "evacuate"
+"""What a build is to its guest that leaves a dead host."""
 
 DEFAULT_ZONE: Final = "nova"
 """What clients call the zone when they name none."""
@@ -142,7 +148,8 @@ def _ports_for(draft: Draft, build: Build, deed: Deed, where: Standing) -> tuple
     ports = tuple(draft.holdings.port(key) for key in booking.ports)
     if where is Standing.BOOKED:
         return ports
-    draft.put(replace(booking, urn=build.urn, deed=deed.number, host=deed.host))
+    kept = booking.kept or build.action == EVACUATE
+    draft.put(replace(booking, urn=build.urn, deed=deed.number, host=deed.host, kept=kept))
     moved = tuple(_bound(draft, port, build, deed) for port in ports)
     for port in moved:
         draft.put(port)
@@ -159,7 +166,8 @@ def _book(draft: Draft, build: Build, deed: Deed) -> tuple[Port, ...]:
     )
     if ports:
         keys = tuple(port.id for port in ports)
-        draft.put(Booking(guest=build.guest, urn=build.urn, deed=deed.number, host=deed.host, ports=keys))
+        booking = Booking(guest=build.guest, urn=build.urn, deed=deed.number, host=deed.host, ports=keys)
+        draft.put(replace(booking, kept=build.action == EVACUATE))
     return ports
 
 
@@ -229,13 +237,17 @@ def hear_guest(draft: Draft, host: str, key: str, guest: Guest | None) -> None:
 def hear_refusal(draft: Draft, host: str, key: str, refusal: Refusal | None) -> None:
     """The host refuses the guest, or has forgotten that it did (None)."""
     sight = draft.holdings.sight(host, key)
-    _believe(draft, sight, replace(sight, ended=0 if refusal is None else refusal.deed))
+    ended = 0 if refusal is None else refusal.deed
+    deleted = ended if refusal is not None and refusal.deleted else 0
+    _believe(draft, sight, replace(sight, ended=ended, deleted=deleted))
 
 
 def is_over(booking: Booking, sight: Sight) -> bool:
     """Whether what the booked host says ends the booking."""
     if sight.host != booking.host:
         return False
+    if booking.kept:
+        return sight.deleted >= booking.deed
     return sight.ended >= booking.deed or (sight.deed >= booking.deed and not sight.here)
 
 
@@ -272,7 +284,7 @@ def _believe(draft: Draft, before: Sight, sight: Sight) -> None:
         end(draft, booking)
         kept = False
     # A sight is kept while it may decide something: how a booking ends, or that a late build is dropped.
-    after = sight if kept else Sight(host=sight.host, guest=sight.guest, ended=sight.ended)
+    after = sight if kept else replace(sight, deed=0, here=False)
     if kept or sight.ended:
         if after != before:
             draft.put(after)

@@ -41,7 +41,9 @@ class Reconciler:
         """Ends the leases of guests of which the registrar knows that nothing is left under the deed."""
         for intent in intents:
             booking = self._records.holdings.bookings.get(intent.guest)
-            if booking is not None and (intent.ended or intent.refused_deed >= booking.deed):
+            if booking is None:
+                continue
+            if intent.ended or (intent.refused_deed >= booking.deed and not booking.kept):
                 _log.warning("a lease had outlived its guest", guest=booking.guest, host=booking.host)
                 draft = Draft(self._records.holdings, self._clock.now(), self._dice)
                 end(draft, booking)

@@ -16,9 +16,10 @@ from freehold.bus import subjects, talk
 from freehold.runtime.chance import new_id
 from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.guest import Delete
-from freehold.vocabulary.request import Admission, Build, CloseProject, Token
+from freehold.vocabulary.request import Admission, Build, CloseProject
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.tenant import SigningKey
+from freehold.vocabulary.token import Token
 from freehold.workers.base import Means
 from freehold.workers.registrar.signin import Grant
 

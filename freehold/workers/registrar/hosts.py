@@ -1,6 +1,6 @@
 """What hosts say of guests: the evidence that moves the ledger on."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from freehold.runtime.clock import HybridClock
 from freehold.runtime.log import logger
@@ -20,10 +20,15 @@ class HostSink:
     """Follows hosts. What moves the ledger is kept together with the position it was read at."""
 
     def __init__(
-        self, records: Records, clock: HybridClock, reconciler: Reconciler, shards: Shards = ONE_SHARD
+        self,
+        records: Records,
+        clock: HybridClock,
+        reconciler: Reconciler,
+        shards: Shards = ONE_SHARD,
+        heard: Callable[[str], None] = lambda _host: None,
     ) -> None:
         self._records, self._clock, self._reconciler = records, clock, reconciler
-        self._shards = shards
+        self._shards, self._heard = shards, heard
 
     def positions(self) -> dict[str, Position]:
         """See Sink."""
@@ -40,6 +45,7 @@ class HostSink:
     def heard(self, heartbeat: Heartbeat) -> None:
         """See Sink."""
         self._clock.heard(heartbeat.time)
+        self._heard(heartbeat.owner.store)
 
     def _take(self, owner: Owner, position: Position, news: Iterable[tuple[str, bytes | None]]) -> None:
         moved = False

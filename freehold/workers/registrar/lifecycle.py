@@ -19,7 +19,18 @@
     none         a host's record of the guest, unless it    as the host says: this ledger was put back to before it
                  is known to have ended
 
-The host's refusal on its disk is the only evidence that ends a deed; no clock does.
+And of a guest whose host is fenced:
+
+    ACTIVE       Evacuate                                   as it was, and sent on its way to another host
+    SCHEDULED,   Evacuate                                   the same, by its own request
+    BUILDING
+    any, moving  RecordDeed of the next number              SCHEDULED: it has left its host
+    any, moving  GiveUp, its deadline, the host is let in   as it was: it stays its host's
+    FAILED,      Evacuate                                   ADMITTED: tried once more
+    had left
+    any          DeleteGuest                                gone
+
+The host's refusal on its disk, or the fence of the host, are the only evidence that ends a deed; no clock does.
 """
 
 from collections.abc import Mapping
@@ -36,6 +47,9 @@ from freehold.vocabulary.tenant import UNLIMITED, Quota, Resource
 
 ENDED: Final = frozenset({Stage.ACTIVE, Stage.FAILED})
 """Stages in which the request to build has ended."""
+
+LEFT_MAX: Final = 8
+"""How many hosts that it has left are remembered of a guest."""
 
 Usage = Mapping[Resource, int]
 
@@ -84,6 +98,8 @@ def deed_recorded(admission: Admission | None, deed: Deed, now: int) -> Admissio
     """The admission with `deed`, or with the deed that was first for this number. Raises Conflict if the guest may get
     no deed now.
     """
+    if admission is not None and admission.moving and deed.urn == admission.moving:
+        return _left(admission, deed, now)
     if admission is None or admission.delete_urn or admission.stage in ENDED or admission.urn != deed.urn:
         raise Conflict(f"guest {deed.guest} is gone or has ended; it gets no deed")
     highest = admission.deed
@@ -92,6 +108,61 @@ def deed_recorded(admission: Admission | None, deed: Deed, now: int) -> Admissio
     if deed.number != (1 if highest is None else highest.number + 1):
         raise Conflict(f"deed {deed.number} of guest {deed.guest} doesn't follow the highest")
     return replace(admission, deed=deed, stage=Stage.SCHEDULED, updated=now)
+
+
+def _left(admission: Admission, deed: Deed, now: int) -> Admission:
+    """The admission that has left its host for the one in `deed`. That the host is fenced is the caller's to know."""
+    assert admission.deed is not None
+    if deed.number == admission.deed.number:
+        return admission
+    if deed.number != admission.deed.number + 1 or deed.host == admission.deed.host:
+        raise Conflict(f"deed {deed.number} of guest {deed.guest} doesn't follow the highest")
+    return replace(
+        _asked_anew(admission, admission.moving, now),
+        deed=deed,
+        stage=Stage.SCHEDULED,
+        left=(*admission.left, admission.deed.host)[-LEFT_MAX:],
+    )
+
+
+def _asked_anew(admission: Admission, urn: str, now: int) -> Admission:
+    """The admission being built by the request `urn`, and by no attempt yet."""
+    return replace(
+        admission,
+        urn=urn,
+        made_urn=admission.made_urn or (admission.urn if admission.urn != urn else ""),
+        stage=Stage.ADMITTED,
+        attempts=admission.attempts + 1,
+        refused=(),
+        refused_hosts=(),
+        fault=None,
+        lost=False,
+        moving="",
+        updated=now,
+    )
+
+
+def evacuation_asked(admission: Admission, host: str, urn: str, now: int) -> Admission:
+    """The admission that is to leave `host`, which is fenced, by the request `urn` or by the one that is under way.
+    Raises Conflict if it can't.
+    """
+    deed = admission.live_deed()
+    if admission.delete_urn:
+        raise Conflict(f"Instance {admission.guest} is being deleted.")
+    if deed is None and admission.stage is Stage.FAILED and host in admission.left:
+        return _asked_anew(admission, urn, now)
+    if deed is None or deed.host != host:
+        raise Conflict(f"Instance {admission.guest} isn't on that host any more.")
+    if admission.stage is Stage.FAILED:
+        raise Conflict(f"The build of instance {admission.guest} had failed: there is nothing to evacuate. Delete it.")
+    if admission.moving:
+        return admission
+    return replace(admission, moving=urn if admission.stage is Stage.ACTIVE else admission.urn, updated=now)
+
+
+def stayed(admission: Admission, now: int) -> Admission:
+    """The admission that has found no other host, or needs none: its host has it as before."""
+    return replace(admission, moving="", updated=now)
 
 
 def guest_seen(admission: Admission, guest: Guest, now: int) -> Admission:
@@ -178,6 +249,8 @@ def lost(admission: Admission | None, host: str, now: int) -> Admission | None:
 
 def given_up(admission: Admission, deed: int, fault: Fault, now: int) -> Admission:
     """The admission after a stage gave up under `deed`. One that is out of date changes nothing."""
+    if admission.moving:
+        return stayed(admission, now)
     newest = 0 if admission.deed is None else admission.deed.number
     if admission.stage in ENDED or admission.delete_urn or deed < newest:
         return admission
@@ -186,7 +259,7 @@ def given_up(admission: Admission, deed: int, fault: Fault, now: int) -> Admissi
 
 def failed(admission: Admission, fault: Fault, now: int) -> Admission:
     """The admission when its request has failed for good."""
-    return replace(admission, stage=Stage.FAILED, fault=fault, updated=now)
+    return replace(admission, stage=Stage.FAILED, fault=fault, moving="", updated=now)
 
 
 def expired(admission: Admission, now: int) -> Admission:
@@ -205,7 +278,7 @@ def delete_asked(admission: Admission, urn: str, now: int, cancelled: str = "") 
         _check_cancel(admission, cancelled)
     if not may_hold(admission):
         return None
-    return admission if admission.delete_urn else replace(admission, delete_urn=urn, updated=now)
+    return admission if admission.delete_urn else replace(admission, delete_urn=urn, moving="", updated=now)
 
 
 def _check_cancel(admission: Admission, urn: str) -> None:

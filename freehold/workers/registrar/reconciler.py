@@ -14,11 +14,12 @@ from msgspec.structs import replace
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks
 from freehold.runtime.watchdog import Watchdog
-from freehold.vocabulary.errors import FreeholdError
+from freehold.vocabulary.errors import Fault, FreeholdError
 from freehold.vocabulary.request import Admission, Build
 from freehold.vocabulary.units import unix_ms
 from freehold.workers.base import Means
 from freehold.workers.registrar import effects, lifecycle
+from freehold.workers.registrar.fences import Fences
 from freehold.workers.registrar.records import Records
 
 FIRST_RETRY_S: Final = 5.0
@@ -35,13 +36,14 @@ _log = logger("registrar")
 class Reconciler:
     """Keeps for each guest that is pursued when it is next due, and how often it was tried."""
 
-    def __init__(self, means: Means, records: Records, tasks: Tasks, watchdog: Watchdog) -> None:
-        self._means, self._records, self._tasks = means, records, tasks
+    def __init__(self, means: Means, records: Records, tasks: Tasks, watchdog: Watchdog, fences: Fences) -> None:
+        self._means, self._records, self._tasks, self._fences = means, records, tasks, fences
         self._watchdog = watchdog
         self._due: list[tuple[float, str, int]] = []
         self._tries: dict[str, int] = {}
         self._turn: dict[str, int] = {}
-        self._ends_s: dict[str, float] = {}
+        self._ends_s: dict[str, tuple[str, float]] = {}
+        """By guest: its request, and when that is over."""
         self._carrying: set[str] = set()
         self._woken = asyncio.Event()
 
@@ -98,7 +100,9 @@ class Reconciler:
         admission = self._records.admission(guest)
         if admission is None or not self._unfinished(admission):  # it has moved meanwhile
             return
-        if admission.lost:
+        if admission.moving:
+            await self._send_away(admission)
+        elif admission.lost:
             await effects.send_back(self._means, admission)
         elif admission.delete_urn or admission.stage in lifecycle.ENDED:
             self._carry(admission)
@@ -106,7 +110,7 @@ class Reconciler:
             await self._send(admission)
 
     def _unfinished(self, admission: Admission) -> bool:
-        if admission.delete_urn or admission.lost:
+        if admission.delete_urn or admission.lost or admission.moving:
             return True
         if admission.stage in lifecycle.ENDED:
             return admission.fault is not None and lifecycle.may_hold(admission)
@@ -118,19 +122,47 @@ class Reconciler:
             await self._expire(admission, self._means.clock.now())
             return
         deed = admission.deed if lifecycle.may_hold(admission) else None
-        number = replace(build, attempt=admission.attempts, refused=admission.refused_hosts, deed=deed)
-        await effects.send_build(self._means, number)
+        next_number = 1 if admission.deed is None else admission.deed.number + 1
+        refused = admission.refused_hosts
+        sent = replace(build, attempt=admission.attempts, refused=refused, deed=deed, number=next_number)
+        await effects.send_build(self._means, sent)
+
+    async def _send_away(self, admission: Admission) -> None:
+        """A guest that is to leave its host, as soon as it may."""
+        build, deed = self._records.build(admission.guest), admission.deed
+        assert deed is not None
+        if build is None or self._is_over(build):
+            await self._stay(admission)
+        elif self._fences.why_not_leave(deed.host):
+            _log.info("a guest can't leave its host now", guest=admission.guest, host=deed.host)
+        else:
+            attempt, refused = admission.attempts + 1, (deed.host,)
+            sent = replace(build, attempt=attempt, refused=refused, deed=None, number=deed.number + 1)
+            await effects.send_build(self._means, sent)
+
+    async def _stay(self, admission: Admission) -> None:
+        """The request to evacuate is over; one to build goes on, as it has its own end."""
+        now = self._means.clock.now()
+        if admission.moving == admission.urn:
+            await self._expire(admission, now)
+            return
+        assert admission.deed is not None
+        why = self._fences.why_not_leave(admission.deed.host) or "No other host took it before the deadline."
+        fault = Fault(code="NoAnswer", message=f"The guest wasn't evacuated: {why} It stays where it was.")
+        position = self._records.stays(admission, fault, now)
+        self.wake(admission.guest)
+        await self._records.store.durable(position)
 
     def _is_over(self, build: Build) -> bool:
         """Whether a build's deadline has passed. It is counted on the clock that can't jump, from when this process
         first saw the build: what is left by the wall clock then, and never more than it was given.
         """
         monotonic_s = self._means.clock.clock.monotonic_s()
-        if build.guest not in self._ends_s:
+        if self._ends_s.get(build.guest, ("", 0.0))[0] != build.urn:
             given_ms = unix_ms(build.expires) - unix_ms(build.created)
             left_ms = unix_ms(build.expires) - unix_ms(self._means.clock.now())
-            self._ends_s[build.guest] = monotonic_s + min(left_ms, given_ms) / 1000
-        return self._ends_s[build.guest] <= monotonic_s
+            self._ends_s[build.guest] = (build.urn, monotonic_s + min(left_ms, given_ms) / 1000)
+        return self._ends_s[build.guest][1] <= monotonic_s
 
     async def _expire(self, admission: Admission, now: int) -> None:
         position = self._records.moved(admission, lifecycle.expired(admission, now), "deadline", now)

@@ -12,6 +12,7 @@ from freehold.store.writing import Change
 from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.envelope import Position
 from freehold.vocabulary.errors import Fault
+from freehold.vocabulary.fence import Fence, fence_key
 from freehold.vocabulary.request import Admission, Build, DeedPage, Idempotency, Request
 from freehold.vocabulary.tenant import Quota, Resource, ServerGroup
 from freehold.vocabulary.word import Word
@@ -21,6 +22,9 @@ R = TypeVar("R", bound=Word)
 
 ENDED: Final = "ended"
 """Private kind: when a guest that was here ended. Key: the guest."""
+
+ENDED_THERE: Final = "ended_there"
+"""Private kind, host/guest: a guest that has ended, and of which a host that is fenced may have a copy."""
 
 DELETED_FIRST: Final = Fault(code="Conflict", message="The guest was deleted before its request had ended.")
 
@@ -76,6 +80,28 @@ class Records:
         value = self.store.read_private("idempotency", f"{project}/{key}")
         return None if value is None else decode(value, Idempotency)
 
+    def fence(self, host: str) -> Fence | None:
+        """The fence of a host, if it stands."""
+        fence = self.last_fence(host)
+        return None if fence is None or fence.lifted else fence
+
+    def last_fence(self, host: str) -> Fence | None:
+        """The newest fence of a host, which may have been lifted."""
+        return self.store.read_as(Fence, fence_key(host, self.store.owner.shard))
+
+    def deeded(self, host: str) -> list[Admission]:
+        """The admissions of guests that a host may have, or may yet build."""
+        found = []
+        for admission in self.admissions():
+            deed = admission.live_deed()
+            if deed is not None and deed.host == host:
+                found.append(admission)
+        return found
+
+    def keep_build(self, build: Build) -> Change:
+        """The message of a guest that is built anew."""
+        return keep_private("build", build.guest, encode(build))
+
     def admit(self, builds: Sequence[Build], requests: Sequence[Request], key: str, used_for: Idempotency) -> Position:
         """Guests, their requests and the client's key, in one transaction."""
         changes: list[Change] = []
@@ -99,13 +125,22 @@ class Records:
             self._count(before, -1)
             changes += [drop("admission", before.guest), keep_private("build", before.guest, None)]
             changes.append(keep_private(ENDED, before.guest, encode(now)))
+            changes += self._ended_there(before)
             changes += self._requests_ended(before, now)
         else:
             changes.append(put(after.guest, after))
             changes += self._request_moved(before, after, now)
-            if after.stage in lifecycle.ENDED or after.delete_urn:
+            if (after.stage in lifecycle.ENDED and not after.moving) or after.delete_urn:
                 changes.append(keep_private("build", after.guest, None))
         return self.store.stage(changes, cause)
+
+    def stays(self, before: Admission, fault: Fault, now: int, more: Iterable[Change] = ()) -> Position:
+        """A guest doesn't leave its host after all; its request to evacuate, if it has one of its own, has failed."""
+        changes = list(more)
+        request = None if before.moving == before.urn else self.request(before.moving)
+        if request is not None:
+            changes.append(put(request.urn, lifecycle.ended(request, now, fault)))
+        return self.moved(before, lifecycle.stayed(before, now), before.moving, now, changes)
 
     def adopt(self, admission: Admission, cause: str) -> None:
         """Takes in an admission that this store has lost."""
@@ -118,9 +153,23 @@ class Records:
 
     def forget_ended(self, before: int) -> None:
         """Lets go of what ended before a clock time."""
-        old = [guest for guest, time in self.store.scan_private(ENDED) if decode(time, int) < before]
+        kept = {key.partition("/")[2] for key, _ in self.store.scan_private(ENDED_THERE)}
+        ended = self.store.scan_private(ENDED)
+        old = [guest for guest, time in ended if decode(time, int) < before and guest not in kept]
         if old:
             self.store.stage([keep_private(ENDED, guest, None) for guest in old], "horizon")
+
+    def _ended_there(self, before: Admission) -> list[Change]:
+        """A host that is fenced learns of it when it comes back, be that after years."""
+        hosts = {*before.left, *(() if before.deed is None else (before.deed.host,))}
+        fenced = sorted(host for host in hosts if self.fence(host) is not None)
+        return [keep_private(ENDED_THERE, f"{host}/{before.guest}", b"") for host in fenced]
+
+    def told_of_ends(self, host: str, now: int) -> list[Change]:
+        """A host is let in again and asks now: what has ended there is remembered as long as all else that ends."""
+        keys = [key for key, _ in self.store.scan_private(ENDED_THERE) if key.startswith(f"{host}/")]
+        changes = [keep_private(ENDED_THERE, key, None) for key in keys]
+        return changes + [keep_private(ENDED, key.partition("/")[2], encode(now)) for key in keys]
 
     def deeds_of(self, host: str, after: str, limit: int) -> DeedPage:
         """The deeds of guests that a host may hold, by guest; at most `limit`."""
@@ -141,7 +190,8 @@ class Records:
 
     def _requests_ended(self, before: Admission, now: int) -> list[Change]:
         changes = []
-        for urn, fault in ((before.urn, DELETED_FIRST), (before.delete_urn, None)):
+        asked = ((before.urn, DELETED_FIRST), (before.moving, DELETED_FIRST), (before.delete_urn, None))
+        for urn, fault in dict.fromkeys(asked):
             request = self.request(urn) if urn else None
             if request is not None and request.finished is None:
                 changes.append(put(urn, lifecycle.ended(request, now, fault)))

@@ -42,7 +42,7 @@ class Retiring:
         """Where it stands durably. Raises Conflict, NoAnswer, or whatever the host refuses with."""
         store = self._records.store
         if store.read_as(Retirement, asked.host) is None:
-            check_free(asked, self._deeded(asked.host))
+            check_free(asked, self._records.deeded(asked.host))
             if asked.only_look:
                 return store.position()
             if not asked.dead:
@@ -62,7 +62,7 @@ class Retiring:
 
     def _keep(self, asked: RetireHost) -> None:
         """In one go with what is still deeded to it: a host that has retired has refused that, on its disk."""
-        left, now = self._deeded(asked.host), self._means.clock.now()
+        left, now = self._records.deeded(asked.host), self._means.clock.now()
         if asked.dead:
             check_free(asked, left)
         record = Retirement(host=asked.host, name=asked.name, user=asked.user, time=now, dead=asked.dead)
@@ -72,14 +72,6 @@ class Retiring:
             self._records.moved(admission, after, asked.urn, now)
             self._reconciler.wake(admission.guest)
         _log.warning("a host was retired", host=asked.host, name=asked.name, user=asked.user, dead=asked.dead)
-
-    def _deeded(self, host: str) -> list[Admission]:
-        found = []
-        for admission in self._records.admissions():
-            deed = admission.live_deed()
-            if deed is not None and deed.host == host:
-                found.append(admission)
-        return found
 
 
 def check_free(asked: RetireHost, deeded: list[Admission]) -> None:
@@ -91,7 +83,7 @@ def check_free(asked: RetireHost, deeded: list[Admission]) -> None:
         return
     what = f"{len(held)} guest{'s are' if len(held) > 1 else ' is'} deeded to host {asked.name}"
     if asked.dead:
-        todo = "Guests of a dead host can't be evacuated yet: bring its disk back under a host worker, and delete them."
+        todo = f"Evacuate them first: `freehold host fence {asked.name}`, then `freehold evacuate {asked.name}`."
     else:
         todo = "Delete them first; guests can't be moved yet."
     raise Conflict(f"{what}. {todo}", tuple(one.guest for one in held[:NAMED_MAX]))

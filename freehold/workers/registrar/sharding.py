@@ -5,6 +5,7 @@ from typing import Final
 from freehold.store.database import Store, keep_private
 from freehold.vocabulary.codec import KINDS, decode, encode
 from freehold.vocabulary.errors import BadRequest, Broken
+from freehold.vocabulary.fence import Evacuate, FenceHost, UnfenceHost
 from freehold.vocabulary.host import RetireHost
 from freehold.vocabulary.request import (
     Admit,
@@ -19,14 +20,11 @@ from freehold.vocabulary.request import (
     Lost,
     RecordDeed,
     RegistrarQuestion,
-    Revoke,
     SaveTenant,
-    SignIn,
-    SignInAgain,
-    SignInByCredential,
 )
 from freehold.vocabulary.shards import IDENTITY_SHARD, Shards
 from freehold.vocabulary.tenant import Quota, ServerGroup
+from freehold.vocabulary.token import Revoke, SignIn, SignInAgain, SignInByCredential
 from freehold.workers.base import Means
 
 KINDS_OF_PROJECTS: Final = frozenset({"quota", "server_group"})
@@ -77,7 +75,9 @@ def _shard_of(shards: Shards, question: RegistrarQuestion | LedgerNotice) -> int
             return shards.of(saved.project)
         case DropTenant(kind="quota", key=project):
             return shards.of(project)
-        case GiveUp() | DeleteGuest() | Intents() | DeedsOf() | Lost() | RetireHost() | DropTenant(kind="server_group"):
+        case GiveUp() | DeleteGuest() | Intents() | DeedsOf() | Lost() | DropTenant(kind="server_group"):
+            return None
+        case RetireHost() | FenceHost() | UnfenceHost() | Evacuate():
             return None
         case SignIn() | SignInByCredential() | SignInAgain() | Revoke() | ChangePassword():
             return IDENTITY_SHARD

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from freehold.store.database import Store
 from freehold.vocabulary.errors import Unauthorized
-from freehold.vocabulary.request import Scope, SignIn, SignInByCredential
 from freehold.vocabulary.tenant import ApplicationCredential, Assignment, Project, Role, User
+from freehold.vocabulary.token import Scope, SignIn, SignInByCredential
 
 REFUSED = "The request you have made requires authentication."
 

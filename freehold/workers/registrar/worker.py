@@ -11,12 +11,12 @@ from freehold.bus.interface import Subscription
 from freehold.runtime.chance import new_id, new_urn
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks, periodically
-from freehold.store.database import Store, drop, keep_private, put
+from freehold.store.database import Store, keep_private, put
 from freehold.views.follower import Follower
-from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Done, Position
 from freehold.vocabulary.errors import BadRequest, Conflict, NotFound
+from freehold.vocabulary.fence import Evacuate, FenceHost, UnfenceHost
 from freehold.vocabulary.host import RetireHost
 from freehold.vocabulary.request import (
     Admit,
@@ -38,23 +38,22 @@ from freehold.vocabulary.request import (
     NetworkNotice,
     RecordDeed,
     RegistrarQuestion,
-    Revoke,
     SaveTenant,
     SchedulerNotice,
-    SignIn,
-    SignInAgain,
-    SignInByCredential,
     Stage,
-    Token,
 )
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.shards import IDENTITY_SHARD
-from freehold.vocabulary.tenant import ApplicationCredential, Project, Resource, Revocation, User
+from freehold.vocabulary.tenant import ApplicationCredential, Project, Resource, User
+from freehold.vocabulary.token import Revoke, SignIn, SignInAgain, SignInByCredential
 from freehold.vocabulary.units import clock_time, unix_ms
 from freehold.vocabulary.word import Word
 from freehold.workers.base import Desk, Means
-from freehold.workers.registrar import effects, groups, lifecycle, signin, tenancy
-from freehold.workers.registrar.effects import Passwords, Signer
+from freehold.workers.registrar import effects, groups, lifecycle, tenancy
+from freehold.workers.registrar.effects import Passwords
+from freehold.workers.registrar.entrance import Entrance
+from freehold.workers.registrar.fences import Fences
+from freehold.workers.registrar.fencing import Fencing
 from freehold.workers.registrar.first import first_records
 from freehold.workers.registrar.hosts import HostSink
 from freehold.workers.registrar.reconciler import Reconciler
@@ -83,12 +82,14 @@ class RegistrarWorker:
         self.tasks = Tasks("registrar")
         self.records = Records(store)
         self.desk = Desk(means, store, name)
-        self._reconciler = Reconciler(means, self.records, self.tasks, self.desk.watchdog)
+        self._fences = Fences(self.records, means.clock.clock)
+        self._reconciler = Reconciler(means, self.records, self.tasks, self.desk.watchdog, self._fences)
         self._retiring = Retiring(means, self.records, self._reconciler)
-        sink = HostSink(self.records, means.clock, self._reconciler, means.shards)
-        self.follower = Follower(means.bus, ["host"], sink, "registrar")
+        self._fencing = Fencing(means, self.records, self._reconciler, self._fences, self.tasks)
+        sink = HostSink(self.records, means.clock, self._reconciler, means.shards, self._fencing.heard)
+        self.follower = Follower(means.bus, ["host"], sink, "registrar", heeds=self._fences.heeds)
         self._passwords = Passwords(means, hasher or PasswordHasher())
-        self._signer: Signer | None = None
+        self._entrance = Entrance(means, store, self._passwords)
         self.tasks.watch(self.desk.tasks, self.follower.tasks)
         self._subscriptions: list[Subscription] = []
 
@@ -96,7 +97,7 @@ class RegistrarWorker:
         """Starts to answer, to follow hosts, and to pursue what hadn't ended."""
         await take_place(self._means, self._store)
         if self._store.owner.shard == IDENTITY_SHARD:
-            self._signer = await self._opened_signer()
+            await self._entrance.open()
         await self.desk.open()
         await self._listen()
         await self.follower.open()
@@ -144,14 +145,12 @@ class RegistrarWorker:
                 return await self._delete(question)
             case Intents() | DeedsOf() | Lost() | RetireHost():
                 return await self._about_host(question)
-            case SignIn() | SignInByCredential() | SignInAgain():
-                return await self._sign_in(question)
-            case Revoke():
-                return await self._revoke(question)
+            case FenceHost() | UnfenceHost() | Evacuate():
+                return await self._about_fence(question)
+            case SignIn() | SignInByCredential() | SignInAgain() | Revoke() | ChangePassword():
+                return await self._about_entrance(question)
             case SaveTenant():
                 return await self._save(question)
-            case ChangePassword():
-                return await self._change_password(question)
             case CloseProject(project=project):
                 return await self._close_project(project)
             case DropTenant(kind=kind, key=key):
@@ -160,15 +159,39 @@ class RegistrarWorker:
     async def _about_host(self, question: Intents | DeedsOf | Lost | RetireHost) -> Word:
         await self._store.durable()  # hosts act on what they are told
         match question:
-            case Intents(guests=guests):
-                return IntentList(intents=tuple(self._intent(guest) for guest in guests))
+            case Intents(host=host, guests=guests):
+                fenced = bool(host) and self._fences.stands(host) is not None
+                return IntentList(intents=tuple(self._intent(guest) for guest in guests), fenced=fenced)
             case DeedsOf(host=host, after=after):
                 self._retiring.check(host)
+                self._fences.check(host)
                 return self.records.deeds_of(host, after, DEEDS_PAGE)
             case Lost():
                 return await self._lost(question)
             case RetireHost(host=host):
                 return self.desk.done(await self._retiring.retire(question), host)
+
+    async def _about_fence(self, question: FenceHost | UnfenceHost | Evacuate) -> Word:
+        match question:
+            case FenceHost():
+                self._retiring.check(question.host)
+                return await self._fencing.fence(question)
+            case UnfenceHost():
+                return await self._fencing.unfence(question)
+            case Evacuate():
+                urn = await self._fencing.evacuate(question)
+                return self.desk.done(self._store.position(), urn)
+
+    async def _about_entrance(
+        self, question: SignIn | SignInByCredential | SignInAgain | Revoke | ChangePassword
+    ) -> Word:
+        match question:
+            case Revoke(audit_id=audit_id):
+                return self.desk.done(await self._entrance.revoke(question), audit_id)
+            case ChangePassword(user=user):
+                return self.desk.done(await self._entrance.change_password(question), user)
+            case _:
+                return await self._entrance.sign_in(question)
 
     async def _admit(self, asked: Admit) -> Admitted:
         if not 0 < len(asked.builds) <= GUESTS_AT_ONCE_MAX:
@@ -225,7 +248,11 @@ class RegistrarWorker:
         now = self._means.clock.now()
         after = lifecycle.deed_recorded(admission, deed, now)
         if admission is not None and after is not admission:
+            if admission.moving:
+                self._fencing.check_leaves(admission)
+                after = self._fencing.left(after)
             self._retiring.check(deed.host)
+            self._fences.check(deed.host)
             groups.check_deed(after, self.records.members(after.spec.server_group))
             self.records.moved(admission, after, deed.urn, now)
         await self._store.durable()
@@ -234,10 +261,13 @@ class RegistrarWorker:
 
     async def _give_up(self, given_up: GiveUp) -> Done:
         admission = self.records.admission(given_up.guest)
-        if admission is not None and admission.urn == given_up.urn:
+        if admission is not None and (admission.moving or admission.urn) == given_up.urn:
             now = self._means.clock.now()
             after = lifecycle.given_up(admission, given_up.deed, given_up.fault, now)
-            if after is not admission:
+            if admission.moving:
+                self.records.stays(admission, given_up.fault, now)
+                self._reconciler.wake(admission.guest)
+            elif after is not admission:
                 self.records.moved(admission, after, given_up.urn, now)
                 self._reconciler.wake(admission.guest)
         await self._store.durable()
@@ -248,7 +278,8 @@ class RegistrarWorker:
         if admission is None or (asked.project and admission.project != asked.project):
             raise NotFound(f"Instance {asked.guest} could not be found.")
         now, urn = self._means.clock.now(), new_urn(self._means.chance)
-        after = lifecycle.delete_asked(admission, urn, now, asked.cancelled)
+        ends = self._fencing.ends(admission)
+        after = None if ends else lifecycle.delete_asked(admission, urn, now, asked.cancelled)
         if after is not admission:
             request = lifecycle.delete_request(admission, asked.user, urn, now, ended=after is None)
             self.records.moved(admission, after, urn, now, [put(urn, request)])
@@ -308,72 +339,6 @@ class RegistrarWorker:
     async def _close_project(self, project: str) -> Done:
         changes = tenancy.closed(self._store, project)
         return self.desk.done(await self._store.commit(changes, "close project"), project)
-
-    async def _change_password(self, asked: ChangePassword) -> Done:
-        kept = self._store.read_private("password", asked.user)
-        if not await self._passwords.right(kept, asked.old):
-            raise signin.refused()
-        secret = await self._passwords.hashed(asked.new)
-        user = self._store.read_as(User, asked.user)
-        if user is None or not user.enabled or self._store.read_private("password", asked.user) != kept:
-            raise signin.refused()
-        changes = [put(user.id, replace(user, generation=user.generation + 1))]
-        changes.append(keep_private("password", user.id, secret))
-        return self.desk.done(await self._store.commit(changes, "change password"), user.id)
-
-    async def _revoke(self, asked: Revoke) -> Done:
-        now_s = self._means.clock.clock.unix_ms() // 1000
-        over = [drop("revocation", old.audit_id) for old in self._store.scan(Revocation) if old.expires <= now_s]
-        record = Revocation(audit_id=asked.audit_id, expires=asked.expires)
-        return self.desk.done(await self._store.commit([*over, put(asked.audit_id, record)], "revoke"), asked.audit_id)
-
-    async def _sign_in(self, question: SignIn | SignInByCredential | SignInAgain) -> Token:
-        assert self._signer is not None
-        if isinstance(question, SignIn):
-            grant = await self._by_password(question)
-        elif isinstance(question, SignInByCredential):
-            grant = await self._by_credential(question)
-        else:
-            grant = self._by_token(question, self._signer)
-        return self._signer.token(grant, grant.methods)
-
-    async def _by_password(self, question: SignIn) -> signin.Grant:
-        user = signin.user_asking(self._store, question)
-        kept = None if user is None else self._store.read_private("password", user.id)
-        if not await self._passwords.right(kept, question.password) or user is None:
-            raise signin.refused()
-        return signin.granted(self._store, user, question.scope, ("password",))
-
-    async def _by_credential(self, question: SignInByCredential) -> signin.Grant:
-        credential = signin.credential_asking(self._store, question)
-        kept = None if credential is None else self._store.read_private("credential_secret", credential.id)
-        if not await self._passwords.right(kept, question.secret) or credential is None:
-            raise signin.refused()
-        now_s = self._means.clock.clock.unix_ms() // 1000
-        return signin.granted_by_credential(self._store, credential, now_s)
-
-    def _by_token(self, question: SignInAgain, signer: Signer) -> signin.Grant:
-        claims = signer.claims(question.token)
-        if claims is None or claims.get("apc"):
-            raise signin.refused()
-        expires, audit_id = claims["exp"], str(claims["jti"])
-        user = self._store.read_as(User, str(claims["sub"]))
-        if user is None or not user.enabled or user.generation != claims["gen"] or not isinstance(expires, int):
-            raise signin.refused()
-        if expires <= self._means.clock.clock.unix_ms() // 1000 or self._store.read_as(Revocation, audit_id):
-            raise signin.refused()
-        return signin.granted(self._store, user, question.scope, ("token", "password"), expires)
-
-    async def _opened_signer(self) -> Signer:
-        private = self._store.read_private("signing_key", "current")
-        if private is None:
-            made = (new_id(self._means.chance), self._means.chance.bytes(32))
-            signer = Signer(self._means, *made)
-            changes = [keep_private("signing_key", "current", encode(made)), put(made[0], signer.public())]
-            await self._store.commit(changes, "bootstrap")
-            return signer
-        key_id, secret = decode(private, tuple[str, bytes])
-        return Signer(self._means, key_id, secret)
 
     # --- the first start ---
     async def bootstrap(self, password: Secret) -> bool:

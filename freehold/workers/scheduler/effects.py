@@ -25,7 +25,8 @@ async def pass_on(means: Means, build: Build) -> None:
 async def give_up(means: Means, build: Build, fault: Fault) -> None:
     """Tells the registrar that no host can take it."""
     deed = 0 if build.deed is None else build.deed.number
-    question = GiveUp(urn=build.urn, guest=build.guest, deed=max(deed, len(build.refused)), fault=fault)
+    last = (build.number or len(build.refused) + 1) - 1  # the deed that its last host has refused
+    question = GiveUp(urn=build.urn, guest=build.guest, deed=max(deed, last), fault=fault)
     await talk.ask(means.bus, _ledger(means, build.project), question, Done)
 
 

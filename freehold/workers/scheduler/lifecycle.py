@@ -90,18 +90,24 @@ def _cluster(build: Build) -> str:
 
 
 def _lacking(build: Build, fleet: Fleet) -> list[str]:
-    """The hosts that aren't on the physical networks that it needs. They would refuse it, one after the other."""
+    """The hosts that aren't the one that was asked for, or aren't on the physical networks that it needs: they would
+    refuse it, one after the other.
+    """
     needed = set(build.ties.physical)
-    if not needed:
+    if not needed and not build.target:
         return []
-    return [host.id for host in fleet.hosts() if not needed <= {name for name, _ in host.carriage.physical}]
+    return [
+        host.id
+        for host in fleet.hosts()
+        if not needed <= {name for name, _ in host.carriage.physical} or build.target not in ("", host.id)
+    ]
 
 
 def _deed(build: Build, host: Host) -> Deed:
     return Deed(
         guest=build.guest,
         project=build.project,
-        number=len(build.refused) + 1,
+        number=build.number or len(build.refused) + 1,
         host=host.id,
         cluster=host.cluster,
         urn=build.urn,
@@ -120,6 +126,8 @@ def no_room(build: Build, fleet: Fleet) -> Fault:
     if build.ties.physical:
         text += f" on physical network {' and '.join(build.ties.physical)}"
     text += f" have no room on any of {len(hosts)} hosts"
+    if build.target:
+        text += " that it was to go to"
     text += groups.why(build)
     if build.refused:
         text += f", {len(build.refused)} of which refused it"

@@ -11,9 +11,9 @@ from freehold.runtime.tasks import Tasks
 from freehold.views.fleet import Fleet
 from freehold.views.follower import Follower
 from freehold.vocabulary.envelope import Done
-from freehold.vocabulary.errors import Conflict, FreeholdError, NoAnswer, NotFound
+from freehold.vocabulary.errors import BadRequest, Conflict, FreeholdError, NoAnswer, NotFound
 from freehold.vocabulary.guest import ConsoleLog, ConsoleOutput, HostQuestion
-from freehold.vocabulary.host import Drain, Retire, Undrain
+from freehold.vocabulary.host import Fenced, HostOrder
 from freehold.vocabulary.request import Build
 from freehold.vocabulary.word import Word
 from freehold.workers.base import Means
@@ -37,7 +37,7 @@ class SchedulerWorker:
         self._means = means
         self.tasks = Tasks("scheduler")
         self.fleet = Fleet(means.clock)
-        self.follower = Follower(means.bus, ["host", "registrar"], self.fleet, "scheduler")
+        self.follower = Follower(means.bus, ["host", "registrar"], self.fleet, "scheduler", heeds=self.fleet.heeds)
         self.tasks.watch(self.follower.tasks)
         self._subscriptions: list[Subscription] = []
         self._opened_s = 0.0
@@ -99,7 +99,7 @@ class SchedulerWorker:
 
     async def _carry(self, question: HostQuestion) -> Word:
         """Carries a command to the host of the guest's highest deed, or to the host that it is about."""
-        if isinstance(question, Drain | Undrain | Retire):
+        if isinstance(question, HostOrder):
             return await self._carry_order(question)
         placed = self.fleet.placed(question.guest)
         if placed is None:
@@ -114,7 +114,9 @@ class SchedulerWorker:
                 "What was asked may still be done, if it arrived: look at the instance before you ask again."
             ) from error
 
-    async def _carry_order(self, order: Drain | Undrain | Retire) -> Word:
+    async def _carry_order(self, order: HostOrder) -> Word:
+        if isinstance(order, Fenced):
+            raise BadRequest("Only the registrar tells a host that it is fenced.")
         host = self.fleet.host(order.host)
         if host is None:
             raise NotFound(f"There is no host {order.host}.")

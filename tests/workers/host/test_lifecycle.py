@@ -58,6 +58,7 @@ SHORT = {
 GRID = """
                  fi md wi la sd st rs rh de re RU ST PA CR QU
 done             md wi la RU .. ST .. wi go rf .. .. .. .. QU
+done_off         .. ST .. .. .. .. .. .. .. .. .. .. .. .. ..
 failed           re re ST ST st st rh RU de re .. .. .. .. QU
 failed_build     re re re re .. .. .. .. de re .. .. .. .. QU
 power_running    .. .. .. .. .. .. .. .. .. .. RU RU RU RU QU
@@ -76,6 +77,7 @@ reboot_soft      !! !! !! !! !! !! !! !! !! !! rs !! !! !! !!
 reboot_hard      !! !! !! !! !! !! rh !! !! !! rh rh rh rh !!
 relabel          fi md wi la sd st rs rh !! !! RU ST PA CR !!
 delete           de de de de de de de de de de de de de de de
+discard          !! !! !! !! !! !! !! !! !! !! !! !! !! !! re
 """
 
 

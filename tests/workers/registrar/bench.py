@@ -27,11 +27,9 @@ from freehold.vocabulary.request import (
     RecordDeed,
     Request,
     SaveTenant,
-    Scope,
-    SignIn,
-    Token,
 )
 from freehold.vocabulary.secret import Secret
+from freehold.vocabulary.token import Scope, SignIn, Token
 from freehold.vocabulary.word import Word
 from freehold.workers.registrar.worker import RegistrarWorker
 from tests.owners import HandClock, a_build, a_deed, a_guest, means_of, store_at

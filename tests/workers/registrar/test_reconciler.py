@@ -17,6 +17,7 @@ from freehold.vocabulary.errors import Fault, Unavailable
 from freehold.vocabulary.guest import Delete
 from freehold.vocabulary.request import Admission, Build, Idempotency, Request, Stage
 from freehold.vocabulary.units import clock_time
+from freehold.workers.registrar.fences import Fences
 from freehold.workers.registrar.reconciler import CARRIED_AT_ONCE_MAX, FIRST_RETRY_S, RETRY_S_MAX, Reconciler
 from freehold.workers.registrar.records import Records
 from tests.owners import HandClock, a_build, a_deed, means_of, store_at, turns, until
@@ -49,7 +50,8 @@ class Pursuit:
     async def open(self) -> None:
         self.store = await store_at(self.folder / "s.db", self.means)
         self.records, self.tasks = Records(self.store), Tasks("t")
-        self.reconciler = Attentive(self.means, self.records, self.tasks, Watchdog("registrar", self.clock))
+        fences = Fences(self.records, self.clock)
+        self.reconciler = Attentive(self.means, self.records, self.tasks, Watchdog("registrar", self.clock), fences)
 
         async def image_worker(build: Build) -> None:
             self.builds.append((self.now(), build))

@@ -85,7 +85,7 @@ async def test_a_dead_host_is_not_asked(bench: Bench) -> None:
 
 async def test_a_dead_host_keeps_all_that_it_may_have(bench: Bench) -> None:
     guest = await deeded(bench)
-    with pytest.raises(Conflict, match="can't be evacuated yet") as caught:
+    with pytest.raises(Conflict, match="Evacuate them first") as caught:
         await retire(bench, dead=True)
     assert caught.value.names == (guest,)
     assert retired(bench) is None and bench.admission(guest).stage is Stage.SCHEDULED

@@ -9,9 +9,10 @@ from freehold.store.database import put
 from freehold.vocabulary.codec import encode, kind_of
 from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.errors import BadRequest, Broken, Conflict
-from freehold.vocabulary.request import Admit, Admitted, CloseProject, SaveTenant, Scope, SignIn, TenantRecord, Token
+from freehold.vocabulary.request import Admit, Admitted, CloseProject, SaveTenant, TenantRecord
 from freehold.vocabulary.shards import Shards
 from freehold.vocabulary.tenant import Flavor, Quota
+from freehold.vocabulary.token import Scope, SignIn, Token
 from freehold.workers.base import Means
 from freehold.workers.registrar.worker import RegistrarWorker
 from tests.owners import a_build, means_of, project, store_at

@@ -12,17 +12,10 @@ from msgspec.structs import replace
 
 from freehold.vocabulary.envelope import Done, Position
 from freehold.vocabulary.errors import FreeholdError, Unauthorized
-from freehold.vocabulary.request import (
-    ChangePassword,
-    DropTenant,
-    Revoke,
-    Scope,
-    SignInAgain,
-    SignInByCredential,
-    Token,
-)
+from freehold.vocabulary.request import ChangePassword, DropTenant
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.tenant import ApplicationCredential, Assignment, Project, Role, SigningKey, User
+from freehold.vocabulary.token import Revoke, Scope, SignInAgain, SignInByCredential, Token
 from freehold.workers.registrar import signin
 from freehold.workers.registrar.effects import TOKEN_LIFE_S
 from tests.owners import turns

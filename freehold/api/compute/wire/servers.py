@@ -155,10 +155,20 @@ class ConsoleIn(Body, frozen=True, kw_only=True):
     length: int | str | None = None
 
 
+class EvacuateIn(Body, frozen=True, kw_only=True):
+    """Where a server of a fenced host is to go. `shared`: until 2.13, `force`: 2.29 to 2.67."""
+
+    host: Name | UnsetType | None = UNSET
+    password: Annotated[str, Meta(min_length=1, max_length=1024)] | UnsetType = field(name="adminPass", default=UNSET)
+    shared: bool | str | UnsetType = field(name="onSharedStorage", default=UNSET)
+    force: bool | str | UnsetType = UNSET
+
+
 class ActionBody(Body, frozen=True, kw_only=True):
     """POST /servers/{id}/action: one of these."""
 
     start: Any = field(name="os-start", default=UNSET)
     stop: Any = field(name="os-stop", default=UNSET)
     reboot: RebootIn | UnsetType = UNSET
+    evacuate: EvacuateIn | UnsetType = UNSET
     console: ConsoleIn | UnsetType = field(name="os-getConsoleOutput", default=UNSET)

@@ -20,6 +20,14 @@ class ServiceIn(Body, frozen=True, kw_only=True):
     forced_down: bool | UnsetType = UNSET
 
 
+class ServiceForcedDown(Body, frozen=True, kw_only=True):
+    """PUT /os-services/force-down, 2.11 to 2.52."""
+
+    host: Text
+    binary: Text
+    forced_down: bool
+
+
 class ServiceNamed(Body, frozen=True, kw_only=True):
     """PUT /os-services/enable, /disable and /disable-log-reason, until 2.52."""
 

@@ -1,0 +1,41 @@
+"""Bugs that are planted: fences, and guests that leave dead hosts."""
+
+from typing import Final
+
+from freehold.sim.planted import Bug
+
+_HOST: Final = "freehold.workers.host"
+_REGISTRAR: Final = "freehold.workers.registrar"
+
+BUGS: Final = (
+    Bug(
+        "a guest leaves a host by the deed that its host has",
+        f"{_REGISTRAR}.lifecycle",
+        "        deed=deed,\n        stage=Stage.SCHEDULED,\n        left=",
+        "        deed=replace(deed, number=admission.deed.number),\n        stage=Stage.SCHEDULED,\n        left=",
+    ),
+    Bug(
+        "a host that comes back runs what has left it",
+        f"{_HOST}.clearance",
+        "elif intent.deed.number > guest.deed and guest.state is not GuestState.QUARANTINED:",
+        "elif intent.deed.number > guest.deed and guest.id == '':",
+    ),
+    Bug(
+        "a guest that has left runs on in what is kept of it",
+        f"{_HOST}.lifecycle",
+        "return None if guest.power in _OFF else Effect.ISOLATE",
+        "return None",
+    ),
+    Bug(
+        "a fence that is lifted goes on for its readers",
+        "freehold.views.fences",
+        "if fence is not None and not fence.lifted:",
+        "if fence is not None:",
+    ),
+    Bug(
+        "who comes back isn't told what has ended by the fence",
+        f"{_REGISTRAR}.worker",
+        "return Intent(guest=guest, ended=self.records.has_ended(guest))",
+        "return Intent(guest=guest)",
+    ),
+)

@@ -1,0 +1,145 @@
+"""A machine that dies, and what its operator does then: fences it, evacuates its guests, lets it in when it is back.
+
+The operator vouches for what is so: the machine is off from before the fence until it is started again, and isn't
+started before the fence is complete. Everything else may go wrong as ever.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from freehold.sim.calls import Caller, Reply, Unanswered
+from freehold.vocabulary.codec import decode
+from freehold.vocabulary.request import Admission, Request
+
+if TYPE_CHECKING:
+    from freehold.sim.site import HostSite
+    from freehold.sim.world import World
+
+PAUSE_S: Final = 4.0
+DEADLINE_S: Final = 240.0
+"""What an evacuation is given."""
+FOR_GOOD: Final = 0.8
+"""Of the losses, so many are no more than that: of the others the machine never comes back."""
+EVACUATED: Final = 0.85
+"""Of the machines that come back, the guests of so many are evacuated."""
+WAITED_FOR: Final = 0.5
+"""Of those evacuations, so many have ended before the machine is started."""
+WAIT_S: Final = 120.0
+
+HOSTS: Final = "/freehold/v1/hosts"
+
+
+@dataclass(slots=True)
+class Operator:
+    """The one who looks after a world's hosts. `asked`: each evacuation that was taken: (guest, URN, host's store)."""
+
+    world: "World"
+    caller: Caller
+    asked: dict[str, tuple[str, str]] = field(default_factory=dict)
+    busy: set[str] = field(default_factory=set)
+    """The hosts that it sees to."""
+
+    def lose(self, host: "HostSite", for_s: float, amount: float) -> None:
+        """A machine stops; its operator sees to it. The last one that runs doesn't."""
+        living = [other for other in self.world.hosts if not other.dead and not other.away]
+        if host.name in self.busy or host.dead or len(living) < 2:
+            return
+        self.world.faults["host lost"] += 1
+        self.world.tell(host.name, "is lost")
+        host.lose_power()
+        host.away = True
+        self.busy.add(host.name)
+        self.world.people.start(self._see_to(host, for_s, amount))
+
+    async def _see_to(self, host: "HostSite", for_s: float, amount: float) -> None:
+        assert host.store is not None
+        fence = {"fence": {"evidence": "it was switched off by hand"}}
+        await self._until(200, "PUT", f"{HOSTS}/{host.store.id}/fence", fence)
+        self.world.tell(host.name, "is fenced")
+        comes_back = amount < FOR_GOOD
+        share = amount / FOR_GOOD
+        if not comes_back or share < EVACUATED:
+            await self._evacuate(host)
+            if share * 10 % 1 < WAITED_FOR:
+                await self._gone(host)
+        if comes_back:
+            await asyncio.sleep(for_s)
+            host.away = False
+            self.world.tell(host.name, "is switched on again")
+            host.start()
+            await asyncio.sleep(for_s * (share * 100 % 1))
+            await self._let_in(host)
+        else:
+            host.dead = True
+        self.busy.discard(host.name)
+
+    async def _let_in(self, host: "HostSite") -> None:
+        """Unless it dies for good before."""
+        assert host.store is not None
+        letting = self.world.people.start(self._until(200, "DELETE", f"{HOSTS}/{host.store.id}/fence"))
+        while not letting.done() and not host.dead:
+            await asyncio.sleep(1.0)
+        if not letting.done():
+            letting.cancel()
+            return
+        await letting
+        self.world.tell(host.name, "is let in again")
+
+    async def _evacuate(self, host: "HostSite") -> None:
+        assert host.store is not None
+        body = {"evacuation": {"deadline_s": DEADLINE_S}}
+        reply = await self._until(202, "POST", f"{HOSTS}/{host.store.id}/evacuation", body)
+        for guest in reply.json["evacuation"]["guests"]:
+            if guest["request"]:
+                self.asked[guest["request"]] = (guest["id"], host.store.id)
+                self.world.tell(host.name, f"guest {guest['id'][:8]} is to leave it")
+
+    async def _gone(self, host: "HostSite") -> None:
+        """Waits until no guest is on its way from the host, but not for ever."""
+        assert host.store is not None
+        until = self.world.loop.time() + WAIT_S
+        while self.world.loop.time() < until:
+            reply = await self._until(200, "GET", f"{HOSTS}/{host.store.id}/evacuation")
+            if all(guest["stands"] != "leaving" for guest in reply.json["evacuation"]["guests"]):
+                return
+            await asyncio.sleep(PAUSE_S)
+
+    async def _until(self, status: int, method: str, path: str, body: Any = None) -> Reply:
+        """Asks one API after the other until it is so."""
+        tries = 0
+        while True:
+            api = self.world.apis[tries % len(self.world.apis)]
+            tries += 1
+            try:
+                reply = await self.caller.call(api, method, path, body)
+            except Unanswered:
+                await asyncio.sleep(PAUSE_S)
+                continue
+            if reply.status == status or (method == "DELETE" and b"isn't fenced" in reply.body):
+                return reply
+            self.world.tell("operator", f"{method} {path[:30]} by {api.name}: {reply.status}")
+            if reply.status == 500:
+                self.world.checkers.violated(f"{method} {path} was answered 500: {reply.body[:300]!r}")
+            await asyncio.sleep(PAUSE_S)
+
+
+def evacuated(world: "World") -> None:
+    """A guest that was to be evacuated is up elsewhere in the end, or it is said why not."""
+    requests: dict[str, Request] = {}
+    admissions: dict[str, Admission] = {}
+    for site in world.registrars:
+        for kind, key, value in site.store.rows() if site.store is not None else ():
+            if kind == "request":
+                requests[key] = decode(value, Request)
+            elif kind == "admission":
+                admissions[key] = decode(value, Admission)
+    for urn, (guest, host) in world.operator.asked.items():
+        request, admission = requests.get(urn), admissions.get(guest)
+        if request is None or request.finished is None:
+            if admission is not None:
+                world.checkers.violated(f"guest {guest} was to be evacuated by {urn}, which never ended")
+        elif request.action == "evacuate" and request.fault is None and admission is not None:
+            deed = admission.live_deed()
+            if deed is not None and deed.host == host:
+                world.checkers.violated(f"guest {guest} was evacuated from {host}, and is there")
