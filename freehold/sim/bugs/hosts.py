@@ -91,8 +91,8 @@ BUGS: Final = (
     Bug(
         "guests aren't taken up after a power cut",
         f"{_HOST}.clearance",
-        "                await self._resume(shard)",
-        "                pass",
+        "            await self._resume(shard)",
+        "            pass",
     ),
     Bug(
         "an answer counts that isn't asked for any more",

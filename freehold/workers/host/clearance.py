@@ -110,18 +110,21 @@ class Clearance:
     async def _get_of(self, shard: int) -> None:
         self._asking.add(shard)
         try:
-            notices = -1
-            while notices != self._notices[shard]:  # fenced meanwhile: what was heard before says nothing
-                notices = self._notices[shard]
-                await self._until_let_in(shard)
-                await self._look_for_lost(shard)
+            while not await self._is_cleared(shard):
+                pass
             self._actors.gates[shard].fenced = False
-            if self._actors.gates[shard].machine_restarted:
-                await self._resume(shard)
-            if notices == self._notices[shard]:
-                self._actors.clear(shard)
+            self._actors.clear(shard)
         finally:
             self._asking.discard(shard)
+
+    async def _is_cleared(self, shard: int) -> bool:
+        """One round of questions. False if this host was fenced meanwhile: what was heard before says nothing then."""
+        notices = self._notices[shard]
+        await self._until_let_in(shard)
+        await self._look_for_lost(shard)
+        if notices == self._notices[shard] and self._actors.gates[shard].machine_restarted:
+            await self._resume(shard)
+        return notices == self._notices[shard]
 
     async def _until_let_in(self, shard: int) -> None:
         while await self._is_told_fenced(shard):
