@@ -111,6 +111,8 @@ class Bench:
         self.fabric = SimulatedFabric(carriage=Carriage(underlay="192.0.2.1", overlay_mtu=1450))
         self.images = SimulatedImageCache(self.clock)
         self.intents: dict[str, Intent] = {}
+        self.fenced = False
+        """Whether the registrar fences this host."""
         self.deeds: list[Deed] = []
         """What the registrar has given this host."""
         self.unseen: frozenset[str] = frozenset()
@@ -140,7 +142,7 @@ class Bench:
                 self.lost += question.guests
                 return Done(store="", position=Position(epoch=""))
             assert isinstance(question, Intents)
-            return IntentList(intents=tuple(self._intent(guest) for guest in question.guests))
+            return IntentList(intents=tuple(self._intent(guest) for guest in question.guests), fenced=self.fenced)
 
         self.registrar, *self.others = [
             await talk.serve(self.bus, subjects.ask_ledger_as_hosts(shard), LedgerNotice, answer, "registrar")

@@ -13,9 +13,12 @@ from freehold.vocabulary.guest import (
     Power,
     Start,
 )
+from freehold.vocabulary.host import Discard, Fenced
 from freehold.vocabulary.request import Intent
 from freehold.vocabulary.shards import Shards
+from freehold.workers.host.clearance import FENCED_AGAIN_S
 from freehold.workers.host.reconciler import PERIOD_S
+from freehold.workers.host.worker import CLEARANCE_WAIT_S
 from tests.workers.host.bench import (
     GUEST,
     OTHER,
@@ -403,3 +406,79 @@ async def test_a_shard_that_doesnt_answer_holds_back_only_its_own_guests(tmp_pat
 
 def of_shard(shard: int) -> str:
     return next(name for name in "abcdefgh" if TWO.of(name) == shard)
+
+
+# --- a host that is fenced
+
+
+def gone_to(host: str, number: int = 2) -> Intent:
+    return Intent(guest=GUEST, deed=Deed(guest=GUEST, project=PROJECT, number=number, host=host, cluster="c", urn="u"))
+
+
+def fenced(bench: Bench) -> Fenced:
+    return Fenced(urn="urn:f", host=bench.store.id, user="", shard=0)
+
+
+async def test_a_fenced_host_that_comes_back_keeps_its_copies_off(bench: Bench) -> None:
+    await bench.running()
+    bench.fenced, bench.intents[GUEST] = True, gone_to("elsewhere")
+    await bench.kill()
+    bench.hypervisor.power_off(GUEST)
+    await bench.open()
+    await bench.until(lambda: bench.state() is S.QUARANTINED)
+    assert not bench.worker.cleared
+    held = bench.hypervisor.look(GUEST)
+    assert held is not None and held.power is Power.OFF and held.disk_gib, "its disk is kept"
+    assert not await bench.fabric.plugged()
+    bench.fenced = False
+    await bench.clock.advance(FENCED_AGAIN_S)
+    await bench.until(lambda: bench.worker.cleared)
+    assert bench.worker._records.host().quarantined == 1
+    bench.check()
+
+
+async def test_a_host_that_is_told_that_it_is_fenced_starts_nothing_until_it_has_asked(bench: Bench) -> None:
+    await bench.running()
+    await bench.ask(stop(grace_s=0))
+    await bench.until(lambda: bench.state() is S.STOPPED)
+    bench.fenced = True
+    await bench.ask(fenced(bench))
+    assert not bench.worker.cleared
+    asked = asyncio.ensure_future(bench.ask(start()))
+    await settled()
+    await bench.clock.advance(CLEARANCE_WAIT_S)
+    with pytest.raises(Unavailable, match="is fenced, and starts no guest"):
+        await asked
+    bench.fenced = False
+    await bench.ask(fenced(bench))
+    await bench.until(lambda: bench.worker.cleared)
+    assert bench.state() is S.STOPPED
+    await bench.ask(start())
+    await bench.until(lambda: bench.state() is S.RUNNING)
+
+
+async def test_one_that_runs_on_behind_a_cut_cable_stops_what_has_left(bench: Bench) -> None:
+    await bench.running()
+    bench.fenced, bench.intents[GUEST] = True, gone_to("elsewhere")
+    await bench.ask(fenced(bench))
+    await bench.until(lambda: bench.state() is S.QUARANTINED)
+    held = bench.hypervisor.look(GUEST)
+    assert held is not None and held.power is Power.OFF
+
+
+async def test_a_copy_goes_by_its_operators_word_alone(bench: Bench) -> None:
+    await bench.running()
+    order = Discard(urn="urn:d", host=bench.store.id, user="op", guest=GUEST)
+    with pytest.raises(Conflict, match="can't be asked to discard"):
+        await bench.ask(order)
+    bench.fenced, bench.intents[GUEST] = True, gone_to("elsewhere")
+    await bench.ask(fenced(bench))
+    await bench.until(lambda: bench.state() is S.QUARANTINED)
+    bench.fenced = False
+    await bench.ask(fenced(bench))
+    await bench.until(lambda: bench.worker.cleared)
+    await bench.ask(order)
+    await bench.until(lambda: bench.state() is None)
+    assert bench.hypervisor.look(GUEST) is None
+    refusal = bench.refusal()
+    assert (refusal.deed, refusal.deleted) == (1, False), "it may come back here one day"
