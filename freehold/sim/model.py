@@ -25,6 +25,7 @@ from freehold.sim.states import (
     Step,
     is_fenced,
     may_hold,
+    unbarred,
     with_cell,
     with_host,
     with_ledger,
@@ -112,6 +113,7 @@ def _may_move(state: State, rules: Rules, g: int, h: int, ledger: Ledger) -> boo
 
 
 def _deed(state: State, g: int, h: int, ledger: Ledger, number: int) -> tuple[Step, State]:
+    state = unbarred(state, g) if is_fenced(state, ledger) else state
     cell = state.hosts[h].cells[g]
     state = with_cell(state, g, h, cell._replace(builds=cell.builds | 1 << number))
     after = ledger._replace(stage=Stage.OPEN, deed=number, host=h, refused=False, lost=False, shown=False)
@@ -306,9 +308,8 @@ def _convey(state: State, rules: Rules, g: int, h: int, cell: Cell) -> Moves:
 
 def _machine(state: State, rules: Rules, h: int, host: Host) -> Moves:
     if host.life in (Life.DOWN, Life.FENCED):
-        cells = _unsent(rules, host)
         started = Life.UP if host.life is Life.DOWN else Life.WAITING
-        yield Step("start the host", host=h), with_host(state, h, Host(started, cells))
+        yield Step("start the host", host=h), with_host(state, h, Host(started, _unsent(rules, host)))
         if any(cell.on for cell in host.cells):
             yield Step("lose power", host=h), with_host(state, h, _off(host, host.life))
         if state.rollbacks and any(cell.copy for cell in host.cells):
@@ -318,8 +319,7 @@ def _machine(state: State, rules: Rules, h: int, host: Host) -> Moves:
     if host.life in (Life.UP, Life.CLEARED, Life.WAITING):
         if state.kills:
             cells = tuple(cell._replace(lost=False) for cell in host.cells)
-            down = Life.FENCED if host.life is Life.WAITING else Life.DOWN
-            killed = with_host(state, h, Host(down, cells))
+            killed = with_host(state, h, Host(Life.FENCED if host.life is Life.WAITING else Life.DOWN, cells))
             yield Step("kill the worker", host=h), killed._replace(kills=max(UNLIMITED, state.kills - 1))
         if state.rollbacks and not any(cell.copy for cell in host.cells):
             copied = tuple(cell._replace(copy=(_kept(cell),)) for cell in host.cells)

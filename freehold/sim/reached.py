@@ -28,13 +28,13 @@ _WRITES: Final = ("stage", "commit")
 ELSEWHERE: Final = {
     # What belongs to tenants: one commit each, before its answer; nothing follows that could be cut in two.
     "freehold.workers.registrar.worker:_save": "tenancy",
-    "freehold.workers.registrar.worker:_change_password": "tenancy",
-    "freehold.workers.registrar.worker:_revoke": "tenancy",
+    "freehold.workers.registrar.entrance:change_password": "tenancy",
+    "freehold.workers.registrar.entrance:revoke": "tenancy",
     "freehold.workers.registrar.worker:_drop": "tenancy",
     "freehold.workers.registrar.worker:_close_project": "tenancy",
     "freehold.workers.network.worker:_answer": "networks, subnets, groups: one commit each, before its answer",
     "freehold.workers.registrar.sharding:take_place": "the first start",
-    "freehold.workers.registrar.worker:_opened_signer": "the first start",
+    "freehold.workers.registrar.entrance:_opened_signer": "the first start",
     "freehold.workers.registrar.worker:bootstrap": "the first start",
     "freehold.workers.registrar.worker:set_password": "the first start",
     # Who is a machine of the cloud: no guest hangs on it. One commit each, before its answer.
@@ -45,6 +45,8 @@ ELSEWHERE: Final = {
     "freehold.workers.directory.first:let_self_in": "each start",
     # Hosts that are retired: none of them is, in the script.
     "freehold.workers.registrar.retiring:_keep": "hosts that leave",
+    "freehold.workers.registrar.fencing:_keep": "hosts that are fenced: in the seeds' storms",
+    "freehold.workers.registrar.fencing:_lift": "hosts that are let in again: in the seeds' storms",
     # Healing: in the seeds' storms, which put stores back to old copies.
     "freehold.workers.registrar.records:adopt": "a ledger put back",
     "freehold.workers.registrar.records:forget_ended": "a horizon of thirty days",

@@ -202,6 +202,7 @@ def _orphans(world: "World") -> None:
     for host in _living(world):
         guests = {guest.id: guest for guest in _guests(host)}
         left = {guest for site, guest in world.checkers.quarantined if site == host.name}
+        left |= {one.guest for one in admitted.values() if host.store is not None and host.store.id in one.left}
         for strange in [guest for guest in host.guests if guest not in guests and guest not in host.strangers]:
             if strange in left and _power(host, strange) is not Power.RUNNING:
                 continue  # given to another host, and the record of what is kept aside was on a disk that was lost
@@ -229,7 +230,8 @@ def _leased_to_nobody(world: "World", stranded: frozenset[str]) -> list[str]:
 
 def _is_refused(world: "World", port: Port) -> bool:
     """Whether the host that a port is leased for has it on disk that it refuses the guest."""
-    stores = [host.store for host in _living(world) if host.store is not None and host.store.id == port.host]
+    heard = [host for host in _living(world) if not host.away]
+    stores = [host.store for host in heard if host.store is not None and host.store.id == port.host]
     refusals = [store.row("refusal", port.device) for store in stores if port.device]
     said = [decode(row, Refusal) for row in refusals if row is not None]
     kept = port.device in _evacuated(world) if said else False

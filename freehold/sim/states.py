@@ -221,6 +221,13 @@ def with_cell(state: State, g: int, h: int, cell: Cell) -> State:
     return with_host(state, h, Host(life, (*cells[:g], cell, *cells[g + 1 :])))
 
 
+def unbarred(state: State, g: int) -> State:
+    """The state in which guest `g` is placed anew: who refused it when it was made may have room by now."""
+    for h, host in enumerate(state.hosts):
+        state = with_cell(state, g, h, host.cells[g]._replace(barred=False))
+    return state
+
+
 # --- which states are the same -----------------------------------------------------------------------------------
 
 
