@@ -150,6 +150,15 @@ def is_given(owner: Owner, event: Event, admission: Admission | None) -> bool:
     return owner.store in admission.refused_hosts or held.get(owner.store, 0) >= event.deed
 
 
+def is_early(owner: Owner, event: Event, admission: Admission | None) -> bool:
+    """Whether the ledger may give the guest to who tells of it yet: his log may be read before the ledger's. Under a
+    deed that the ledger has gone past, only an old copy of the guest tells of it.
+    """
+    if admission is None:
+        return bool(event.guest and event.deed)
+    return not is_given(owner, event, admission) and (admission.deed is None or admission.deed.number < event.deed)
+
+
 def envelope(event: Event) -> dict[str, Any]:
     """The event as a CloudEvents 1.0 envelope, to be written as JSON in structured mode."""
     kind, key = event.subject

@@ -238,7 +238,7 @@ class Newsroom:
     def _tell(self, owner: Owner, at: Place, entry: Entry, before: bytes | None) -> None:
         event = feed.event_of(owner, at.epoch, entry, before)
         if event is not None and event.deed:
-            if self._is_early(owner, event):
+            if feed.is_early(owner, event, self.admission(event.guest)):
                 self._keep(owner, at, event)
             elif feed.is_given(owner, event, self.admission(event.guest)):
                 self._give(event.project, News(event, at))
@@ -247,14 +247,6 @@ class Newsroom:
             self._give(event.project, News(event, at))
         if entry.kind == "admission" and entry.value is not None:
             self._deed_told(at, decode(entry.value, Admission), before)
-
-    def _is_early(self, owner: Owner, event: Event) -> bool:
-        admission = self.admission(event.guest)
-        if admission is None:
-            return True
-        return not feed.is_given(owner, event, admission) and (
-            admission.deed is None or admission.deed.number < event.deed
-        )
 
     def _keep(self, owner: Owner, at: Place, event: Event) -> None:
         if event.project not in self._listening:

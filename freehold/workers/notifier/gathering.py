@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from freehold.runtime.clock import HybridClock
 from freehold.runtime.log import logger
 from freehold.store.writing import Change
-from freehold.views.feed import KINDS_TOLD, Event, event_of, is_given
+from freehold.views.feed import KINDS_TOLD, Event, event_of, is_early, is_given
 from freehold.vocabulary.codec import decode, decode_kind
 from freehold.vocabulary.envelope import NO_DIGEST, Entry, Heartbeat, Owner, Position, Row
 from freehold.vocabulary.notification import MISSED
@@ -131,11 +131,15 @@ class Gathering:
             self._changes.append(self._records.keep_gone(guest, Gone(admission=before, time=self._clock.now())))
 
     def _judge(self, owner: Owner, event: Event) -> None:
-        """Routes an event, if it is its owner's to tell; else holds it, and what comes of that guest after it."""
-        if not event.deed or (
-            not self._records.held.get(event.guest) and is_given(owner, event, self._admission(event))
-        ):
+        """Routes an event, if it is its owner's to tell; else holds it, and what comes of that guest after it. What an
+        old copy of a guest tells is told to nobody.
+        """
+        admission = self._admission(event) if event.deed else None
+        given = is_given(owner, event, admission)
+        if given and not (event.deed and self._records.held.get(event.guest)):
             self._route(event)
+            return
+        if not given and not is_early(owner, event, admission):
             return
         if len(self._records.held) > HELD_MAX or self._records.held.get(event.guest, 0) >= HELD_OF_GUEST_MAX:
             _log.error("an owner tells of guests that it wasn't given; that isn't told", store=owner.store)

@@ -41,3 +41,16 @@ async def test_where_it_stands_is_on_disk_with_what_follows(bench: Bench) -> Non
     told = [body["id"] for body in bench.receivers[URL].bodies()]
     types = list(dict.fromkeys(zip(told, bench.receivers[URL].types(), strict=True)))
     assert [kind for _, kind in types] == ["guest.active", "guest.stopped"] * 2
+
+
+async def test_an_old_copy_of_a_guest_holds_up_nothing_of_the_guest(bench: Bench) -> None:
+    """It was evacuated, and the host that it had left came back; then it is on that host again."""
+    await bench.hook(types=("freehold.guest.*",))
+    await bench.admit("g", host="another host")
+    await bench.run("g", S.STOPPED)
+    await bench.idle()
+    assert bench.store.scan_private("held") == []
+    await bench.admit("g")
+    await bench.run("g", S.RUNNING)
+    await bench.idle()
+    assert bench.receivers[URL].types() == ["guest.active"]
