@@ -17,9 +17,9 @@ format:     ## lay out the code as `make check` wants it
 test:       ## the whole suite; with real guests where this is root and QEMU is there
 	@scripts/test
 
-bench-outage: ## the bus goes away under load, and comes back: HOSTS=1000 CLUSTERS=10 RATE=1000 DOWN=10
+bench-outage: ## the bus goes away under load, and comes back: HOSTS=1000 CLUSTERS=10 GUESTS=5 RATE=1000 DOWN=10
 	@scripts/setup && .venv/bin/python -m benchmarks.outage --hosts $(or $(HOSTS),1000) --clusters $(or $(CLUSTERS),10) \
-	    --rate $(or $(RATE),1000) --down $(or $(DOWN),10)
+	    --guests $(or $(GUESTS),5) --rate $(or $(RATE),1000) --down $(or $(DOWN),10)
 
 sim:        ## the whole cloud on a virtual clock, everything going wrong: SEEDS=100 FIRST_SEED=1, or FAULTS=5000000
 	@scripts/sim $(if $(FAULTS),--seeds 0 --faults $(FAULTS),--seeds $(or $(SEEDS),100)) --first-seed $(or $(FIRST_SEED),1)

@@ -3,7 +3,7 @@ of their own.
 
     python -m benchmarks.fleet FOLDER SERVER FIRST COUNT CLUSTER...
 
-load N      from now on N of the guests' power changes a second: each is an event
+load N      from now on N guests' power changes a second, those of a host together: each is an event
 rest        no more of them
 report      where each host's log stands, how its guest is, and what its reader has read
 """
@@ -118,24 +118,28 @@ class Fleet:
         }
 
     async def _change_power(self, rate: int) -> None:
-        """Pauses each guest that runs and lets each go on that is paused, host by host."""
+        """Host by host, pauses each guest that runs and lets each go on that is paused."""
         due, number, loop = 0.0, 0, asyncio.get_running_loop()
         last_s = loop.time()
         while True:
             await asyncio.sleep(TICK_S)
             now_s = loop.time()
             due, last_s = due + rate * (now_s - last_s), now_s
-            while due >= 1:
-                due, number = due - 1, (number + 1) % len(self.hosts)
-                self._turn(self.hosts[number].hypervisor)
+            while due > 0:
+                number = (number + 1) % len(self.hosts)
+                changed = _turn(self.hosts[number].hypervisor)
+                due -= max(changed, 1)
+                self._changes += changed
 
-    def _turn(self, hypervisor: SimulatedHypervisor) -> None:
-        for guest, power in hypervisor.powers().items():
-            if power is Power.RUNNING:
-                hypervisor.pause(guest)
-            elif power is Power.PAUSED:
-                hypervisor.go_on(guest)
-            self._changes += 1
+
+def _turn(hypervisor: SimulatedHypervisor) -> int:
+    powers = hypervisor.powers()
+    for guest, power in powers.items():
+        if power is Power.RUNNING:
+            hypervisor.pause(guest)
+        elif power is Power.PAUSED:
+            hypervisor.go_on(guest)
+    return len(powers)
 
 
 def _stands(store: Store) -> list[Any]:

@@ -1,6 +1,6 @@
 """The bus goes away under load: how long after its return every reader has all that every owner wrote meanwhile.
 
-    python -m benchmarks.outage --hosts 1000 --clusters 10 --rate 1000 --down 10
+    python -m benchmarks.outage --hosts 1000 --clusters 10 --guests 5 --rate 1000 --down 10
 
 A real nats-server is killed, and started again, while guests change their power on all hosts. Each host has a store, a
 passport and a connection of its own; the centre (registrar, image, scheduler, network, API) is a process beside them.
@@ -48,8 +48,8 @@ HOUR_MS: Final = 3_600_000
 class Bench:
     """The processes, and what is known of them."""
 
-    def __init__(self, folder: Path, hosts: int, clusters: int) -> None:
-        self.folder, self.hosts = folder, hosts
+    def __init__(self, folder: Path, hosts: int, clusters: int, guests: int) -> None:
+        self.folder, self.hosts, self.guests = folder, hosts, guests
         self._clusters = [f"c{number}" for number in range(clusters)]
         self._cluster_of_host = [self._clusters[number % clusters] for number in range(hosts)]
         self.server = NatsServer(folder)
@@ -119,7 +119,7 @@ class Bench:
         return await asyncio.gather(*(fleet.tell(*words) for fleet in self.fleets))
 
     async def build(self) -> None:
-        """As many guests as hosts, spread over the clusters as they are."""
+        """So many guests for each host, spread over the clusters as they are."""
         project = (await self.client.get("/identity/v3/projects?name=admin"))["projects"][0]["id"]
         quota = {"quota_set": dict.fromkeys(("instances", "cores", "ram"), -1)}
         await self.client.put_json(f"/compute/v2.1/os-quota-sets/{project}", quota)
@@ -128,15 +128,15 @@ class Bench:
         wanted = {"name": "guest", "imageRef": image, "flavorRef": "1"}
         for cluster, network in networks.items():
             place = {"availability_zone": cluster, "networks": [{"uuid": network}]}
-            left = sum(of_host == cluster for of_host in self._cluster_of_host)
+            left = self.guests * sum(of_host == cluster for of_host in self._cluster_of_host)
             while left:
                 count = min(left, GUESTS_AT_ONCE)
                 many = {"min_count": count, "max_count": count}
                 await self.client.post("/compute/v2.1/servers", {"server": wanted | place | many})
                 left -= count
         async with asyncio.timeout(BUILT_S):
-            while (built := len((await self.reported())["power"])) < self.hosts:
-                say(f"{built} guests of {self.hosts}")
+            while (built := len((await self.reported())["power"])) < self.hosts * self.guests:
+                say(f"{built} guests of {self.hosts * self.guests}")
                 await asyncio.sleep(BUILD_LOOK_S)
 
     async def _network(self, cluster: str) -> str:
@@ -232,6 +232,7 @@ async def measure(bench: Bench, rate: int, before_s: float, down_s: float) -> di
     after = await bench.reported()
     return {
         "hosts": bench.hosts,
+        "guests of each, which change together": bench.guests,
         "events a second, wanted": rate,
         "events a second, made": round(reached),
         "seconds until all readers had what was written by then, under load": round(lag_s, 2),
@@ -248,12 +249,14 @@ async def measure(bench: Bench, rate: int, before_s: float, down_s: float) -> di
     }
 
 
-async def main(hosts: int, clusters: int, rate: int, down_s: float, before_s: float = BEFORE_S) -> dict[str, Any]:
+async def main(
+    hosts: int, clusters: int, guests: int, rate: int, down_s: float, before_s: float = BEFORE_S
+) -> dict[str, Any]:
     """Measures once, in a cloud of its own."""
     folder = Path(tempfile.mkdtemp(prefix="freehold-outage-", dir="/dev/shm"))
     try:
         async with AsyncExitStack() as stack:
-            bench = Bench(folder, hosts, clusters)
+            bench = Bench(folder, hosts, clusters, guests)
             await bench.open(stack)
             await bench.all_read(BUILT_S)
             await bench.build()
@@ -266,7 +269,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hosts", type=int, default=1000)
     parser.add_argument("--clusters", type=int, default=10)
+    parser.add_argument("--guests", type=int, default=5, help="of each host; they change together")
     parser.add_argument("--rate", type=int, default=1000, help="events a second, of all hosts together")
     parser.add_argument("--down", type=float, default=10.0, help="seconds for which the server is away")
     given = parser.parse_args()
-    print(json.dumps(asyncio.run(main(given.hosts, given.clusters, given.rate, given.down)), indent=2))
+    print(json.dumps(asyncio.run(main(given.hosts, given.clusters, given.guests, given.rate, given.down)), indent=2))
