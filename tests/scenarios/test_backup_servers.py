@@ -23,6 +23,8 @@ from tests.servers import SERVERS, Server
 
 GUESTS = 100
 KINDS = sorted(SERVERS) if "FREEHOLD_BACKUP_GUESTS" in os.environ else ["postgresql"]
+STORES = ["hosts/0.db", "hosts/1.db", "image.db", "network.db", "notifier.db", "registrar.db"]
+"""Of a cloud with two hosts, in one process."""
 CALL_S_MAX = 15.0
 """For a create: nothing waits for the place for backups, which takes longer than this to be given up."""
 
@@ -112,7 +114,7 @@ async def owners(cloud: Cloud) -> list[Any]:
 
 async def covered(cloud: Cloud) -> bool:
     found = await owners(cloud)
-    return len(found) == 5 and all(is_covered(owner["seq"], owner["backup"]) for owner in found)
+    return len(found) == len(STORES) and all(is_covered(owner["seq"], owner["backup"]) for owner in found)
 
 
 def is_covered(seq: int, backup: dict[str, Any]) -> bool:
@@ -127,7 +129,7 @@ async def all_restore(cloud: Cloud, server: Server) -> bool:
     key = str(cloud.state / "backup.key")
     place = ("--from", server.url, "--secret-file", str(server.secrets), "--key", key)
     _, said = await command("backup", "verify", *place)
-    return "5 of 5 restore" in said
+    return f"{len(STORES)} of {len(STORES)} restore" in said
 
 
 async def has_changed(cloud: Cloud, churn: Churn, wanted: int) -> bool:
@@ -148,9 +150,9 @@ async def restored_elsewhere(cloud: Cloud, server: Server, reported: list[Any], 
         code, said = await command("restore", *there, *to, owner["store"], "--force")
         assert code == 0 and "it must be dead" in said, said
     code, said = await command("backup", "verify", *there)
-    assert code == 0 and "5 of 5 restore" in said, said
+    assert code == 0 and f"{len(STORES)} of {len(STORES)} restore" in said, said
     places = sorted(path.relative_to(elsewhere) for path in elsewhere.rglob("*.db"))
-    assert [str(place) for place in places] == ["hosts/0.db", "hosts/1.db", "image.db", "network.db", "registrar.db"]
+    assert [str(place) for place in places] == STORES
     told = {owner["store"]: owner["backup"]["seq"] for owner in reported}
     for place in places:
         store, seq = as_it_was(cloud.state / place, elsewhere / place)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from freehold.runtime.clock import HybridClock
-from freehold.vocabulary.envelope import Done
+from freehold.vocabulary.envelope import Done, Position
 from freehold.vocabulary.errors import Conflict, Fault, NotFound, raised_from
 from freehold.vocabulary.image import Image, ImageStatus
 from freehold.workers.image import lifecycle
@@ -34,11 +34,16 @@ class Transfers:
             self._records.stage(begun, "upload", held=True)
             await self._records.durable()
             outcome = await self._effects.take(image, begun.disk_format or "", chunks)
-            return await self._end(image, outcome)
+            position = await self._end(image, outcome)
         finally:
             self.busy.discard(image)
+        # What comes next for the image is staged after this: whoever sees that it has ended may send again.
+        await self._records.durable()
+        if not isinstance(outcome, Arrived):
+            raise raised_from(outcome.fault)
+        return self._records.done(position, image)
 
-    async def _end(self, image: str, outcome: Outcome) -> Done:
+    async def _end(self, image: str, outcome: Outcome) -> Position:
         kept = isinstance(outcome, Arrived) and self._records.get(image) is not None
         cleared = not kept and await self._effects.discard(image)
         # Read again: the record may have been deleted meanwhile. It can't have been made anew, because the id is held.
@@ -48,11 +53,7 @@ class Transfers:
                 self._records.stage_cleared(image)
             raise NotFound(f"image {image} was deleted while its bytes arrived.")
         ended = lifecycle.ended(record, outcome, self._clock.now())
-        position = self._records.stage(ended, "upload", held=not cleared)
-        await self._records.durable()
-        if not isinstance(outcome, Arrived):
-            raise raised_from(outcome.fault)
-        return self._records.done(position, image)
+        return self._records.stage(ended, "upload", held=not cleared)
 
     async def settle(self, image: str) -> None:
         """Deletes what bytes of ours an image has that isn't ACTIVE; an upload nobody works on any more is cut off.

@@ -171,12 +171,11 @@ async def test_a_list_that_cannot_be(compute: Compute, query: str) -> None:
 
 
 async def test_a_build_is_cancelled_and_nothing_is_left(compute: Compute) -> None:
-    slow(*compute.hypervisors)
+    slow(*compute.hypervisors, boot_s=1.0)  # a launch that has begun is waited for
     guest, urn = await create(compute)
     await compute.until(lambda: shown(compute, urn), lambda request: request["stage"] == "building")
     reply = await compute.member.delete(f"{REQUESTS}/{urn}")
     assert reply.status == 202 and reply.json["request"]["urn"] == urn
-    slow(*compute.hypervisors, boot_s=0.0)
     await compute.gone(guest)
     ended = await shown(compute, urn)
     assert (ended["outcome"], ended["server"]) == ("failed", None) and "deleted" in ended["fault"]["message"]
