@@ -4,6 +4,7 @@ import os
 import shutil
 
 import pytest
+import structlog
 from hypothesis import settings
 
 LIVE_TIMEOUT_S = 600
@@ -11,6 +12,18 @@ LIVE_TIMEOUT_S = 600
 # A shared machine may stop for a second at any moment: a test's own bounds say what is too slow.
 settings.register_profile("freehold", deadline=None)
 settings.load_profile("freehold")
+
+# A traceback with every local variable in it takes seconds to be drawn, and what a test kills may log many.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.StackInfoRenderer(),
+        structlog.dev.set_exc_info,
+        structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False),
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 def why_not_live() -> str | None:

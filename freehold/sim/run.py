@@ -10,7 +10,8 @@ import tempfile
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -63,7 +64,8 @@ def play_in(
     """Runs a story in a world of its own, of which nothing is left when it is told."""
     began_s = time.process_time()
     try:
-        outcome = _play_in(seed, scale, story, keep=keep)
+        with _made_small():
+            outcome = _play_in(seed, scale, story, keep=keep)
     finally:
         _collect()
     outcome.cpu_s = time.process_time() - began_s
@@ -73,7 +75,6 @@ def play_in(
 def _play_in(
     seed: int, scale: Scale, story: Callable[[World], Coroutine[Any, Any, None]], *, keep: bool = False
 ) -> Outcome:
-    _make_small()
     gc.disable()
     gc.freeze()  # what is there before the run needn't be looked at after it; the loop, which holds all of it, must be
     folder = Path(tempfile.mkdtemp(prefix="freehold-sim-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
@@ -108,13 +109,24 @@ def _play_in(
     return outcome
 
 
-def _make_small() -> None:
+@contextmanager
+def _made_small() -> Iterator[None]:
     """Logs, frames and pages as short as a run: what takes a hundred thousand entries elsewhere happens here."""
-    database.LOG_TAIL_ENTRIES = LOG_TAIL_ENTRIES  # type: ignore[misc]
-    base.COMPACT_GROWTH_MIN = COMPACT_GROWTH_MIN  # type: ignore[misc]
-    base.PAGE_ENTRIES_MAX = PAGE_ENTRIES_MAX  # type: ignore[attr-defined]
-    lifecycle.PAUSE_S_MAX = PAUSE_S_MAX  # type: ignore[misc]
-    base.FRAME_ENTRIES_MAX = FRAME_ENTRIES_MAX  # type: ignore[attr-defined]
+    sizes: dict[tuple[Any, str], float] = {
+        (database, "LOG_TAIL_ENTRIES"): LOG_TAIL_ENTRIES,
+        (base, "COMPACT_GROWTH_MIN"): COMPACT_GROWTH_MIN,
+        (base, "PAGE_ENTRIES_MAX"): PAGE_ENTRIES_MAX,
+        (base, "FRAME_ENTRIES_MAX"): FRAME_ENTRIES_MAX,
+        (lifecycle, "PAUSE_S_MAX"): PAUSE_S_MAX,
+    }
+    usual = {(room, name): getattr(room, name) for room, name in sizes}
+    for (room, name), size in sizes.items():
+        setattr(room, name, size)
+    try:
+        yield
+    finally:
+        for (room, name), size in usual.items():
+            setattr(room, name, size)
 
 
 def _put_away(loop: SimLoop, world: World, folder: Path) -> None:
