@@ -134,17 +134,28 @@ def evacuate(
     yes: Annotated[bool, typer.Option("--yes", help="I know that what is on the guests' disks is lost.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Until each is up elsewhere, or can't be.")] = False,
     show: Annotated[bool, typer.Option("--show", help="Only show how far the guests have come.")] = False,
+    from_backup: Annotated[
+        str, typer.Option("--backup", help="Where the host's backup is: folder:/PATH, s3://… It has their secrets.")
+    ] = "",
+    key: backup.KeyOption = None,
+    secrets: backup.SecretOption = None,
+    plain: backup.PlainOption = False,
 ) -> None:
     """Has the guests of a fenced host built elsewhere, from their images. What is on their disks is lost."""
     from freehold.cli import evacuating
+    from freehold.cli.restore import Source
 
+    source = Source(from_backup, None, state, key, secrets, plain) if from_backup else None
+    if source is None and (key or secrets or plain):
+        typer.echo("--key, --secret-file and --plain say how to read a --backup: say where it is", err=True)
+        raise typer.Exit(2)
     if show:
         evacuating.show(state, host)
     elif not (dry_run or yes):
         typer.echo("what is on the guests' disks is lost: look with --dry-run, and say --yes then", err=True)
         raise typer.Exit(2)
     else:
-        evacuating.evacuate(state, host, tuple(guest or ()), dry_run=dry_run, wait=wait)
+        evacuating.evacuate(state, host, tuple(guest or ()), source, dry_run=dry_run, wait=wait)
 
 
 @app.command()

@@ -224,6 +224,13 @@ async def verify(backups: Backups, store: str, folder: Path, offload: Offload) -
     """Restores the newest copy of a store into `folder`, looks through what came of it, and takes it away again. The
     owner may go on meanwhile. Raises NotFound, and Broken with what is wrong.
     """
+    found, proof, part = await proven_copy(backups, store, folder, offload)
+    await offload(part.unlink)
+    return found, proof
+
+
+async def proven_copy(backups: Backups, store: str, folder: Path, offload: Offload) -> tuple[Found, Proof, Path]:
+    """The same, and the copy stays: where it is. It is for looking into, never for an owner to go on with."""
     part, tries = folder / f"{store}.db", VERIFY_TRIES
     while True:
         numbers, tries = await backups.numbers(store), tries - 1
@@ -234,9 +241,7 @@ async def verify(backups: Backups, store: str, folder: Path, offload: Offload) -
             if not tries or (await backups.numbers(store))[:1] == numbers[:1]:
                 raise  # otherwise older segments were deleted while they were read
         else:
-            proof = await offload(lambda: proven(part))
-            await offload(part.unlink)
-            return found, proof
+            return found, await offload(lambda: proven(part)), part
 
 
 async def _rebuild(backups: Backups, found: Found, part: Path, epoch: str, offload: Offload) -> None:

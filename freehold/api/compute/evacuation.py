@@ -20,19 +20,23 @@ from freehold.vocabulary.image import Image
 from freehold.vocabulary.network import Network, NetworkWanted, Port, Ties
 from freehold.vocabulary.request import Admission, Request, Stage
 from freehold.vocabulary.secret import Secret
+from freehold.vocabulary.units import unix_ms
 from freehold.vocabulary.word import Word
 
 DEADLINE_S: Final = 10.0
 AT_ONCE_MAX: Final = 32
 STOPPED: Final = frozenset({GuestState.STOPPED, GuestState.STOPPING, GuestState.SHUTTING_DOWN})
 
-BACKUP, VIEW, LEDGER = "backup", "view", "ledger"
+BACKUP, VIEW, LEDGER, BOTH = "backup", "view", "ledger", "view and backup"
 
 
 class Known(Word, frozen=True, kw_only=True):
-    """What the backup of a host's store has of a guest."""
+    """What the backup of a host's store has of a guest. `updated_ms`: Unix time at which its host had last changed it,
+    by that; None: nobody has said, and it is taken for the newest there is.
+    """
 
     labels: Labels
+    updated_ms: int | None = None
     stopped: bool = False
     user_data: Secret | None = None
     admin_password: Secret | None = None
@@ -75,13 +79,22 @@ def is_of(admission: Admission, host: str) -> bool:
 def leaving(call: Call, admission: Admission, known: Known | None) -> Leaving:
     """What is known of a guest, from where, and what of it is lost."""
     server = server_view.joined(call, admission)
-    source = BACKUP if known is not None else VIEW if server.guest is not None else LEDGER
+    source = VIEW if server.guest is not None else LEDGER
+    if known is not None:
+        source = BOTH if _older(known, server) else BACKUP
     refused = ""
     if admission.delete_urn:
         refused = "It is being deleted."
     elif admission.stage is Stage.FAILED and admission.live_deed() is not None:
         refused = "Its build had failed: there is nothing to evacuate. Delete it."
     return Leaving(server, source, _lost(server, known), refused)
+
+
+def _older(known: Known, server: Server) -> bool:
+    """Whether the host has told of the guest since it was backed up: what it told is the newer of what both have."""
+    if known.updated_ms is None or server.guest is None:
+        return False
+    return known.updated_ms < unix_ms(server.guest.updated)
 
 
 def _lost(server: Server, known: Known | None) -> tuple[str, ...]:
@@ -106,13 +119,14 @@ async def evacuate(call: Call, host: Host, admission: Admission, known: Known | 
         )
     server = server_view.joined(call, admission)
     ports = server_view.ports_of(call, server)
-    stopped = known.stopped if known is not None else server.guest is not None and server.guest.state in STOPPED
+    newest = None if known is not None and _older(known, server) else known
+    stopped = newest.stopped if newest is not None else server.guest is not None and server.guest.state in STOPPED
     question = Evacuate(
         guest=admission.guest,
         host=host.id,
         term=standing[0].term,
         user=call.caller.user,
-        labels=known.labels if known is not None else server.labels,
+        labels=newest.labels if newest is not None else server.labels,
         networks=tuple(NetworkWanted(network=port.network, port=port.id) for port in ports) if ports else None,
         ties=_ties(call, admission, ports),
         image_owner=call.cloud.view.owner(Image, admission.spec.image),

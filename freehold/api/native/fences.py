@@ -41,9 +41,12 @@ class FenceBody(Body, frozen=True, kw_only=True):
 
 
 class _Record(Body, frozen=True, kw_only=True):
-    """What the backup of the host's store has of a guest."""
+    """What the backup of the host's store has of a guest. `updated_ms`: Unix time of its record there. Where the host
+    has told something later, that holds, and only what it never tells is taken from here.
+    """
 
     id: Uuid
+    updated_ms: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
     name: Text
     description: Text | None = None
     metadata: dict[str, str] = {}
@@ -108,8 +111,8 @@ async def evacuate(call: Call) -> Answer:
     if not wanted.dry_run:
         came = await evacuation.evacuate_all(call, host, guests, records, wish)
     rows = [_row(guest, came.get(guest.server.admission.guest)) for guest in guests]
-    body = {"host": host.name, "dry_run": wanted.dry_run, "guests": rows, "more": len(found) > GUESTS_MAX}
-    return Answer(200 if wanted.dry_run else 202, {"evacuation": body})
+    body = {"host": host.name, "host_id": host.id, "dry_run": wanted.dry_run, "guests": rows}
+    return Answer(200 if wanted.dry_run else 202, {"evacuation": body | {"more": len(found) > GUESTS_MAX}})
 
 
 def _known(record: _Record) -> Known:
@@ -123,7 +126,13 @@ def _known(record: _Record) -> Known:
     )
     user_data = None if record.user_data is None else Secret(record.user_data)
     password = None if record.admin_password is None else Secret(record.admin_password)
-    return Known(labels=labels, stopped=record.stopped, user_data=user_data, admin_password=password)
+    return Known(
+        labels=labels,
+        updated_ms=record.updated_ms,
+        stopped=record.stopped,
+        user_data=user_data,
+        admin_password=password,
+    )
 
 
 async def _chosen(call: Call, host: Host, named: tuple[str, ...]) -> list[Admission]:
