@@ -94,6 +94,10 @@ class Fleet:
         row = self._rows.get(store)
         return None if row is None else self._hosts[row]
 
+    def is_retired(self, store: str) -> bool:
+        """Whether a host has left for good."""
+        return store in self._retired
+
     def placed(self, guest: str) -> tuple[str, str, str] | None:
         """(host, cluster, project) of the guest's highest deed."""
         deed = self._placements.deed(guest)

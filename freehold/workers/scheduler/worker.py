@@ -11,7 +11,7 @@ from freehold.runtime.tasks import Tasks
 from freehold.views.fleet import Fleet
 from freehold.views.follower import Follower
 from freehold.vocabulary.envelope import Done
-from freehold.vocabulary.errors import BadRequest, Conflict, FreeholdError, NoAnswer, NotFound
+from freehold.vocabulary.errors import BadRequest, Conflict, FreeholdError, NoAnswer, NotFound, Unavailable
 from freehold.vocabulary.guest import ConsoleLog, ConsoleOutput, HostQuestion
 from freehold.vocabulary.host import Fenced, HostOrder
 from freehold.vocabulary.request import Build
@@ -118,8 +118,13 @@ class SchedulerWorker:
         if isinstance(order, Fenced):
             raise BadRequest("Only the registrar tells a host that it is fenced.")
         host = self.fleet.host(order.host)
+        if host is None and self.fleet.is_retired(order.host):
+            raise NotFound(f"There is no host {order.host}: it is retired.")
         if host is None:
-            raise NotFound(f"There is no host {order.host}.")
+            raise Unavailable(
+                f"Host {order.host} hasn't been heard by the scheduler since it came up, or was let in. "
+                "Ask again in a moment."
+            )
         try:
             return await talk.ask(self._means.bus, subjects.ask_host(host.id), order, Done, COMMAND_DEADLINE_S)
         except NoAnswer as error:

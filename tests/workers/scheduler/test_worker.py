@@ -12,7 +12,7 @@ from freehold.bus import subjects, talk
 from freehold.store.database import Change, put
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Done, Entry, Heartbeat, Owner, Position
-from freehold.vocabulary.errors import Conflict, NoAnswer, NotFound
+from freehold.vocabulary.errors import Conflict, NoAnswer, NotFound, Unavailable
 from freehold.vocabulary.guest import ConsoleLog, ConsoleOutput, HostQuestion, Start
 from freehold.vocabulary.host import Drain, Retirement, Undrain
 from freehold.vocabulary.request import Build, GiveUp, RecordDeed
@@ -227,7 +227,7 @@ async def test_an_order_for_a_host_is_carried_to_it(around: Around) -> None:
     order = Drain(urn="urn:d", host="h1", user="u", reason="fans")
     await around.carry(order)
     assert around.commands == [("h1", order)]
-    with pytest.raises(NotFound, match="no host h9"):
+    with pytest.raises(Unavailable, match="Host h9 hasn't been heard"):
         await around.carry(Undrain(urn="urn:d", host="h9", user="u"))
 
 
