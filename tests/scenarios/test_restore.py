@@ -10,7 +10,10 @@ from freehold.drivers.backup.folder import FolderBackups
 from freehold.drivers.backup.sealed import SealedBackups, read_keys
 from freehold.runtime.tasks import offload_inline
 from freehold.store.segments import decode
+from freehold.vocabulary.codec import decode as decode_word
 from freehold.vocabulary.guest import Guest
+from freehold.workers.host.messages import BuildSecret
+from freehold.workers.host.records import BUILD_SECRET
 from tests.scenarios.cloud import Cloud, simulated, until
 
 GUESTS = 4
@@ -68,6 +71,45 @@ async def test_hosts_whose_stores_are_lost_have_their_guests_again(tmp_path: Pat
         await until(as_before, 60, cloud.last_lines)
         assert sorted(guest.id for _, guest in cloud.host_rows(Guest)) == sorted(shown)
         await new_guests_can_be_made(cloud)
+
+
+@pytest.mark.timeout(300)
+async def test_guests_of_a_dead_host_keep_what_only_it_had(tmp_path: Path) -> None:
+    place = f"folder:{tmp_path / 'backup'}"
+    async with simulated(tmp_path, hosts=2, backup=place) as cloud:
+        image, network = await cloud.new_image(), await cloud.network()
+        guests = [await cloud.created(f"g-{n}", image, network, user_data="IyEvYmluL3No") for n in range(2)]
+        hosts = {(await cloud.becomes(guest, "ACTIVE"))["OS-EXT-SRV-ATTR:host"]: guest for guest in guests}
+        for number in range(2):
+            await until(lambda number=number: covered(cloud, tmp_path / "backup", f"hosts/{number}"), 30)  # type: ignore[misc]
+        await cloud.stop()
+
+    lost, evacuate = hosts["sim-1"], ("evacuate", "sim-1", "--backup", place)
+    async with simulated(tmp_path, hosts=1) as cloud:  # the other machine is dead
+        fence = ("host", "fence", "sim-1", "--evidence", "it burnt")
+
+        async def fenced() -> bool:
+            return (await cloud.command(*fence))[0] == 0
+
+        await until(fenced, 60, cloud.last_lines)
+        code, said = await cloud.command(*evacuate, "--dry-run")
+        assert code == 0 and "it has 1 of these 1 guests" in said and "(known from: backup)" in said, said
+        code, said = await cloud.command(*evacuate, "--yes", "--wait")
+        assert code == 0 and f"{lost}  g-" in said and "done on sim-0" in said, said
+        assert (await cloud.server(lost))["OS-EXT-SRV-ATTR:host"] == "sim-0"
+    kept = {guest: user_data_of(cloud, "hosts/0", guest) for guest in guests}
+    assert kept == dict.fromkeys(guests, "IyEvYmluL3No")
+
+
+def user_data_of(cloud: Cloud, store: str, guest: str) -> str:
+    """What a host has of a guest's user data."""
+    connection = sqlite3.connect(cloud.state / f"{store}.db")
+    (value,) = connection.execute(
+        "SELECT value FROM private WHERE kind = ? AND key = ?", (BUILD_SECRET, guest)
+    ).fetchone()
+    connection.close()
+    given = decode_word(value, BuildSecret).user_data
+    return given.reveal() if given else ""
 
 
 async def seen_by_people(cloud: Cloud) -> dict[str, tuple[str, ...]]:
