@@ -6,6 +6,7 @@ the fence was lifted, or there was none   none does
 """
 
 from freehold.runtime.clock import Clock
+from freehold.vocabulary.envelope import Owner
 from freehold.vocabulary.errors import Conflict
 from freehold.vocabulary.fence import HEARD_S, Fence
 from freehold.workers.registrar.records import Records
@@ -17,6 +18,7 @@ class Fences:
     def __init__(self, records: Records, clock: Clock) -> None:
         self._records, self._clock = records, clock
         self._heard_s: dict[str, float] = {}
+        self._clusters: dict[str, str] = {}
         self._opened_s = clock.monotonic_s()
 
     def stands(self, host: str) -> Fence | None:
@@ -27,9 +29,14 @@ class Fences:
         """Whether what a host says counts now."""
         return self._records.fence(host) is None
 
-    def hear(self, host: str) -> None:
+    def hear(self, host: Owner) -> None:
         """A host has given a sign of life."""
-        self._heard_s[host] = self._clock.monotonic_s()
+        self._heard_s[host.store] = self._clock.monotonic_s()
+        self._clusters[host.store] = host.cluster
+
+    def cluster(self, host: str) -> str:
+        """The cluster from which a host was heard last, without which it isn't reached; empty if it wasn't yet."""
+        return self._clusters.get(host, "")
 
     def check(self, host: str) -> None:
         """Raises Conflict if a host is fenced: it gets no deed."""

@@ -15,7 +15,7 @@ from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks
 from freehold.store.database import put
 from freehold.store.writing import Change
-from freehold.vocabulary.envelope import Done
+from freehold.vocabulary.envelope import Done, Owner
 from freehold.vocabulary.errors import Conflict, Fault, FreeholdError, NoAnswer, NotFound
 from freehold.vocabulary.fence import Evacuate, Fence, FenceHost, FenceStands, UnfenceHost, fence_key
 from freehold.vocabulary.host import Fenced
@@ -115,9 +115,10 @@ class Fencing:
 
     # --- a host that is heard though it is fenced ------------------------------------------------------------------
 
-    def heard(self, host: str) -> None:
+    def heard(self, owner: Owner) -> None:
         """It is told that it is fenced, so that it stops what has left it."""
-        self._fences.hear(host)
+        self._fences.hear(owner)
+        host = owner.store
         if host in self._telling or self._fences.stands(host) is None:
             return
         self._telling.add(host)
@@ -133,8 +134,9 @@ class Fencing:
 
     async def _tell(self, host: str, urn: str) -> None:
         question = Fenced(urn=urn, host=host, user="", shard=self._shard)
+        subject = subjects.ask_host(host, self._means.beyond(self._fences.cluster(host)))
         try:
-            await talk.ask(self._means.bus, subjects.ask_host(host), question, Done, ASK_HOST_DEADLINE_S)
+            await talk.ask(self._means.bus, subject, question, Done, ASK_HOST_DEADLINE_S)
         except NoAnswer as error:
             raise NoAnswer(
                 "The host doesn't answer. Start it: it runs nothing until it is let in, and can be let in then."

@@ -25,7 +25,7 @@ class HostSink:
         clock: HybridClock,
         reconciler: Reconciler,
         shards: Shards = ONE_SHARD,
-        heard: Callable[[str], None] = lambda _host: None,
+        heard: Callable[[Owner], None] = lambda _owner: None,
     ) -> None:
         self._records, self._clock, self._reconciler = records, clock, reconciler
         self._shards, self._heard = shards, heard
@@ -45,7 +45,7 @@ class HostSink:
     def heard(self, heartbeat: Heartbeat) -> None:
         """See Sink."""
         self._clock.heard(heartbeat.time)
-        self._heard(heartbeat.owner.store)
+        self._heard(heartbeat.owner)
 
     def _take(self, owner: Owner, position: Position, news: Iterable[tuple[str, bytes | None]]) -> None:
         moved = False

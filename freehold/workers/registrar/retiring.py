@@ -18,6 +18,7 @@ from freehold.vocabulary.host import Retire, RetireHost, Retirement
 from freehold.vocabulary.request import Admission
 from freehold.workers.base import Means
 from freehold.workers.registrar import lifecycle
+from freehold.workers.registrar.fences import Fences
 from freehold.workers.registrar.reconciler import Reconciler
 from freehold.workers.registrar.records import Records
 
@@ -30,8 +31,8 @@ _log = logger("registrar")
 class Retiring:
     """Retires hosts for one shard."""
 
-    def __init__(self, means: Means, records: Records, reconciler: Reconciler) -> None:
-        self._means, self._records, self._reconciler = means, records, reconciler
+    def __init__(self, means: Means, records: Records, reconciler: Reconciler, fences: Fences) -> None:
+        self._means, self._records, self._reconciler, self._fences = means, records, reconciler, fences
 
     def check(self, host: str) -> None:
         """Raises Conflict if a host is retired."""
@@ -53,8 +54,9 @@ class Retiring:
 
     async def _ask(self, asked: RetireHost) -> None:
         question = Retire(urn=asked.urn, host=asked.host, user=asked.user)
+        subject = subjects.ask_host(asked.host, self._means.beyond(self._fences.cluster(asked.host)))
         try:
-            await talk.ask(self._means.bus, subjects.ask_host(asked.host), question, Done)
+            await talk.ask(self._means.bus, subject, question, Done)
         except NoAnswer as error:
             raise NoAnswer(
                 f"Host {asked.name} doesn't answer. If it is gone for good, retire it as dead: it isn't asked then."

@@ -84,7 +84,7 @@ class RegistrarWorker:
         self.desk = Desk(means, store, name)
         self._fences = Fences(self.records, means.clock.clock)
         self._reconciler = Reconciler(means, self.records, self.tasks, self.desk.watchdog, self._fences)
-        self._retiring = Retiring(means, self.records, self._reconciler)
+        self._retiring = Retiring(means, self.records, self._reconciler, self._fences)
         self._fencing = Fencing(means, self.records, self._reconciler, self._fences, self.tasks)
         sink = HostSink(self.records, means.clock, self._reconciler, means.shards, self._fencing.heard)
         self.follower = Follower(means.bus, ["host"], sink, "registrar", heeds=self._fences.heeds)

@@ -125,8 +125,9 @@ class SchedulerWorker:
                 f"Host {order.host} hasn't been heard by the scheduler since it came up, or was let in. "
                 "Ask again in a moment."
             )
+        subject = subjects.ask_host(host.id, self._means.beyond(host.cluster))
         try:
-            return await talk.ask(self._means.bus, subjects.ask_host(host.id), order, Done, COMMAND_DEADLINE_S)
+            return await talk.ask(self._means.bus, subject, order, Done, COMMAND_DEADLINE_S)
         except NoAnswer as error:
             raise NoAnswer(
                 f"Host {host.name} doesn't answer. What was asked may still be done, if it arrived."

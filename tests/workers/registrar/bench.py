@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -188,3 +189,18 @@ def _subject(question: Word) -> str:
             return subjects.ask_ledger(0, "scheduler")
         case _:
             return subjects.ask_registrar("p")
+
+
+async def beyond(bench: Bench) -> list[Any]:
+    """The registrar is started again in a centre, beyond which h1 is, in cluster c; what h1 is asked there."""
+    await bench.close()
+    bench.means = replace(bench.means, centre="core")
+    await bench.open()
+    asked: list[Any] = []
+
+    async def host(question: Any) -> Word:
+        asked.append(question)
+        return Done(store="h1", position=Position(epoch="e"))
+
+    await talk.serve(bench.bus, subjects.ask_host("h1", "c"), HostQuestion, host, "host")
+    return asked

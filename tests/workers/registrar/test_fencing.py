@@ -12,8 +12,8 @@ from freehold.vocabulary.fence import Evacuate, FenceHost, FenceStands, UnfenceH
 from freehold.vocabulary.guest import Labels
 from freehold.vocabulary.host import Fenced
 from freehold.vocabulary.request import DeedPage, DeedsOf, GiveUp, IntentList, Intents, RecordDeed, Stage
-from tests.owners import a_deed
-from tests.workers.registrar.bench import FULL, Bench
+from tests.owners import a_deed, until
+from tests.workers.registrar.bench import FULL, Bench, beyond
 
 HEARD_S = 15
 
@@ -172,3 +172,12 @@ async def test_a_host_that_is_heard_though_it_is_fenced_is_told(bench: Bench) ->
     await fenced(bench)
     hear(bench)
     await bench.moving(lambda: any(isinstance(asked, Fenced) for asked in bench.deletes))
+
+
+async def test_a_host_of_a_cluster_with_a_bus_server_of_its_own_is_told_there(bench: Bench) -> None:
+    told = await beyond(bench)
+    await fenced(bench)
+    hear(bench)
+    await until(lambda: len(told) == 1)
+    assert (await unfence(bench)).lifted
+    assert [type(one) for one in told] == [Fenced, Fenced] and not bench.deletes

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from freehold.bus import subjects, talk
-from freehold.vocabulary.envelope import Done
+from freehold.vocabulary.envelope import Done, Heartbeat, Owner, Position
 from freehold.vocabulary.errors import Conflict, Unavailable
 from freehold.vocabulary.host import Retire, RetireHost, Retirement
 from freehold.vocabulary.request import DeedPage, DeedsOf, Stage
 from tests.owners import turns
-from tests.workers.registrar.bench import Bench
+from tests.workers.registrar.bench import Bench, beyond
 
 
 async def retire(bench: Bench, host: str = "h1", **how: Any) -> Done:
@@ -109,3 +109,11 @@ async def test_it_is_known_after_a_restart(bench: Bench) -> None:
     await bench.open()
     with pytest.raises(Conflict, match="host h1 is retired"):
         await bench.ask(DeedsOf(host="h1"), DeedPage)
+
+
+async def test_a_host_of_a_cluster_with_a_bus_server_of_its_own_is_asked_there(bench: Bench) -> None:
+    asked = await beyond(bench)
+    owner = Owner(store="h1", role="host", cluster="c")
+    bench.sink.heard(Heartbeat(owner=owner, position=Position(epoch="e"), time=1, name="h1"))
+    await retire(bench)
+    assert [type(one) for one in asked] == [Retire] and not bench.deletes

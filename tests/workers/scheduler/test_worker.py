@@ -1,6 +1,7 @@
 """The scheduler as its peers meet it: builds come in, deeds are asked for, commands are carried."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -229,6 +230,21 @@ async def test_an_order_for_a_host_is_carried_to_it(around: Around) -> None:
     assert around.commands == [("h1", order)]
     with pytest.raises(Unavailable, match="Host h9 hasn't been heard"):
         await around.carry(Undrain(urn="urn:d", host="h9", user="u"))
+
+
+async def test_an_order_for_a_host_beyond_the_centre_is_carried_there(around: Around) -> None:
+    around.worker = SchedulerWorker(dataclasses.replace(around.means, centre="core"))
+    asked: list[Word] = []
+
+    async def host(order: Word) -> Done:
+        asked.append(order)
+        return Done(store="h1", position=Position(epoch="e"))
+
+    await talk.serve(around.bus, subjects.ask_host("h1", "c"), HostQuestion, host, "host")
+    around.host("h1")
+    order = Drain(urn="urn:d", host="h1", user="u")
+    await around.worker._carry(order)
+    assert asked == [order]
 
 
 async def test_an_order_for_a_host_that_is_away_names_it(around: Around) -> None:
