@@ -6,6 +6,8 @@ from typing import Final
 
 from freehold.bus.passports import opened_passport
 from freehold.drivers.fabric.names import namespace_prefix
+from freehold.drivers.hypervisor.simulated import SimulatedHypervisor
+from freehold.runtime.clock import SystemClock
 from freehold.store.identity import read_identity
 from freehold.vocabulary.ids import short
 from lab import certificates, machines, wires
@@ -93,6 +95,8 @@ class Lab:
     def cut_power(self, machine: Machine) -> None:
         """A machine stops at once, with its guests."""
         machines.cut_power(machine, self.nested(machine))
+        for folder in (folder for one in self.of(machine) for folder in one.state.glob("simulated/*/guests")):
+            SimulatedHypervisor(folder, SystemClock()).restart_machine("")  # those are files, and run without power
         for store in (store for one in self.of(machine) for store in stores_of(one)):
             shutil.rmtree(RUNTIME / short(store), ignore_errors=True)  # its /run is this machine's
 
