@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,15 @@ from freehold.cli.ending import run
 from freehold.vocabulary.errors import Conflict
 
 
+@pytest.fixture
+def at_a_terminal() -> Iterator[None]:
+    """Where Ctrl-C breaks off: whoever starts these tests in the background may have had it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("at_a_terminal")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_command_that_is_told_to_end_clears_up_first(tmp_path: Path, number: signal.Signals, code: int) -> None:
     async def work() -> None:
