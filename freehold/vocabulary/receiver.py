@@ -137,3 +137,13 @@ def inside(address: str, allowed: Sequence[Network] = ()) -> str:
 def refused_host(host: str, allowed: Sequence[Network] = ()) -> str:
     """The same of a URL's host, if it is an address; a name is refused when it is resolved."""
     return inside(host, allowed) if ":" in host or _is_ipv4(host) else ""
+
+
+def refused_url(url: str, allowed: tuple[Network, ...]) -> str:
+    """Why nothing is sent to a URL, as far as can be told without looking its host's name up; empty: it may be."""
+    try:
+        host = receiver_of(url).host
+    except BadRequest as error:
+        return error.message
+    whose = refused_host(host, allowed)
+    return f"{host} belongs to {whose}; nothing is sent there." if whose else ""

@@ -31,8 +31,7 @@ from freehold.drivers.delivery.interface import (
     Outgoing,
 )
 from freehold.runtime.log import logger
-from freehold.vocabulary.errors import BadRequest
-from freehold.vocabulary.receiver import Network, inside, receiver_of, refused_host
+from freehold.vocabulary.receiver import Network, inside, receiver_of, refused_url
 
 LOOKUP_S_MAX: Final = 5.0
 LOOKUP_THREADS: Final = 64
@@ -67,12 +66,7 @@ class HttpDelivery:
 
     def refused(self, url: str) -> str:
         """See Delivery."""
-        try:
-            host = receiver_of(url).host
-        except BadRequest as error:
-            return error.message
-        whose = refused_host(host, self._allowed)
-        return f"{host} belongs to {whose}; nothing is sent there." if whose else ""
+        return refused_url(url, self._allowed)
 
     async def send(self, outgoing: Outgoing) -> Outcome:
         """See Delivery."""

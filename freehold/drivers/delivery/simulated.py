@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from freehold.drivers.delivery.interface import Answered, Failed, Outcome, Outgoing
-from freehold.vocabulary.errors import BadRequest
-from freehold.vocabulary.receiver import Network, receiver_of, refused_host
+from freehold.vocabulary.receiver import Network, refused_url
 
 Receiving = Callable[[Outgoing], Awaitable[Outcome]]
 """What a receiver does with a request; one that never returns hangs."""
@@ -27,12 +26,7 @@ class SimulatedDelivery:
 
     def refused(self, url: str) -> str:
         """See Delivery."""
-        try:
-            host = receiver_of(url).host
-        except BadRequest as error:
-            return error.message
-        whose = refused_host(host, self._allowed)
-        return f"{host} belongs to {whose}; nothing is sent there." if whose else ""
+        return refused_url(url, self._allowed)
 
     async def send(self, outgoing: Outgoing) -> Outcome:
         """See Delivery."""
