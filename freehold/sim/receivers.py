@@ -86,6 +86,8 @@ class Receivers:
         self._rows: dict[tuple[str, str, str], bytes] = {}
         self._admissions: dict[str, Admission] = {}
         """The newest of each guest; it is kept when the ledger forgets it."""
+        self._passed: dict[str, dict[tuple[int, str, tuple[str, ...]], None]] = {}
+        """What the ledger has said of a guest so far: the deed's number, its host, and who has refused."""
         self._gone: dict[str, tuple[str, int]] = {}
         """Where a guest's admission was dropped."""
         self._unsure: dict[str, int] = {}
@@ -185,7 +187,10 @@ class Receivers:
         else:
             self._rows[place] = entry.value
         if entry.kind == "admission" and entry.value is not None:
-            self._admissions[entry.key] = decode(entry.value, Admission)
+            admission = self._admissions[entry.key] = decode(entry.value, Admission)
+            if (deed := admission.deed) is not None:
+                said = (deed.number, deed.host, tuple(admission.refused_hosts))
+                self._passed.setdefault(entry.key, {})[said] = None
         elif entry.kind == "admission":
             self._gone[entry.key] = (site.name, entry.seq)
         if not self._of:
@@ -236,7 +241,9 @@ class Receivers:
         return ""
 
     def _is_given(self, event: Wanted) -> bool:
-        """Whether the ledger gave the guest to who told of it, and the notifier can know that."""
+        """Whether the ledger gave the guest to who told of it, and the notifier can know that. Read while the ledger
+        was past its deed, it was an old copy's word and was dropped, even if its host was given the guest again.
+        """
         if not event.guest or not event.deed:
             return True
         ledger, seq = self._gone.get(event.guest, ("", 1))
@@ -245,9 +252,13 @@ class Receivers:
         admission = self._admissions.get(event.guest)
         if admission is None or event.owner.role == "network":
             return admission is not None and admission.deed is not None
+        store = event.owner.store
+        for number, host, refused in self._passed.get(event.guest, ()):
+            if number > event.deed and store != host and store not in refused:
+                return False
         deed = admission.deed
-        return event.owner.store in admission.refused_hosts or (
-            deed is not None and deed.host == event.owner.store and deed.number >= event.deed
+        return store in admission.refused_hosts or (
+            deed is not None and deed.host == store and deed.number >= event.deed
         )
 
 
