@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final, cast
 import msgspec
 
 from freehold.bus.talk import Answer
-from freehold.drivers.fabric.records import PortRecord
 from freehold.drivers.hypervisor.simulated import SimulatedGuest
 from freehold.sim.process import Process
 from freehold.sim.witness import Witness
@@ -17,7 +16,7 @@ from freehold.vocabulary.envelope import Entry, Frame, Owner, Position, Row
 from freehold.vocabulary.errors import NoAnswer, StoreFailed
 from freehold.vocabulary.guest import Guest, GuestState, Power, Refusal
 from freehold.vocabulary.host import Capacity, Host, needed_by
-from freehold.vocabulary.network import Port
+from freehold.vocabulary.network import Port, PortWiring
 from freehold.vocabulary.request import Admission, Request, Stage
 from freehold.vocabulary.tenant import Quota
 from freehold.vocabulary.units import unix_ms
@@ -121,10 +120,9 @@ class Checkers:
         if state not in LAUNCHED_UNDER:
             self.violated(f"{site.name} ran guest {guest} when its record on disk was {state}")
 
-    def port_plugged(self, site: "HostSite", record: PortRecord) -> None:
+    def port_plugged(self, site: "HostSite", wiring: PortWiring) -> None:
         """No address or MAC on two live guests."""
         self.checks += 1
-        wiring = record.wiring
         for other in self._world.hosts:
             live = other.live_ports()
             for port in other.ports.ports.values():

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from freehold.drivers.fabric.records import PortRecord
-from freehold.drivers.fabric.records import Records as FabricRecords
+from freehold.drivers.fabric.records import Records
+from freehold.drivers.fabric.simulated import SimulatedFabric
 from freehold.drivers.hypervisor.simulated import SimulatedGuest
 from freehold.vocabulary.guest import Power
+from freehold.vocabulary.network import Carriage, PortWiring
 
 START_UNIX_MS: Final = 1_780_000_000_000
 """When every run begins: a day in 2026, the same for all."""
@@ -50,17 +51,20 @@ class Guests(dict[str, SimulatedGuest]):
         return [guest for guest, held in self.items() if held.power is Power.RUNNING]
 
 
-class Ports(FabricRecords):
-    """What is plugged on a machine. `plugged` is told of each port."""
+class WatchedFabric(SimulatedFabric):
+    """A machine's fabric. `seen` is told of each port that is plugged; what is only filtered anew may be of a port that
+    is on record from before the machine restarted, and isn't plugged.
+    """
 
-    def __init__(self, plugged: Callable[[PortRecord], None]) -> None:
-        super().__init__(None)
-        self._plugged = plugged
+    def __init__(self, records: Records, carriage: Carriage, seen: Callable[[PortWiring], None]) -> None:
+        super().__init__(records=records, carriage=carriage)
+        self._seen = seen
 
-    def save_port(self, record: PortRecord) -> None:
-        """See Records."""
-        super().save_port(record)
-        self._plugged(record)
+    async def plug(self, wiring: PortWiring, hostname: str) -> str:
+        """See Fabric."""
+        device = await super().plug(wiring, hostname)
+        self._seen(wiring)
+        return device
 
 
 class Everybody(set[str]):

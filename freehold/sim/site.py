@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from freehold.api.cloud import Cloud
 from freehold.api.server import application
 from freehold.drivers.backup.simulated import SimulatedBackups
-from freehold.drivers.fabric.simulated import SimulatedFabric
+from freehold.drivers.fabric.records import Records
 from freehold.drivers.hypervisor.simulated import SimulatedHypervisor
 from freehold.drivers.imagefetch.simulated import SimulatedImageCache
 from freehold.drivers.imagestore.memory import MemoryImageStore
@@ -22,7 +22,7 @@ from freehold.runtime.chance import SeededChance
 from freehold.runtime.clock import HybridClock
 from freehold.runtime.tasks import Tasks, offload_inline
 from freehold.sim.disk import StoreFile
-from freehold.sim.machine import Guests, Ports, SimClock
+from freehold.sim.machine import Guests, SimClock, WatchedFabric
 from freehold.sim.network import Endpoint
 from freehold.sim.process import Process
 from freehold.store.database import Store
@@ -293,7 +293,8 @@ class HostSite(Site):
         """How long an answer of the hypervisor may be old when it comes."""
         self.guests = Guests(lambda guest, before, after: world.checkers.guest_kept(self, guest, before, after))
         self.carriage = Carriage(underlay=f"192.0.2.{int(name.rpartition('-')[2]) + 1}", overlay_mtu=1450)
-        self.ports = Ports(lambda record: world.checkers.port_plugged(self, record))
+        self.ports = Records(None)
+        """What is plugged here."""
         self.hypervisor: SimulatedHypervisor | None = None
         self.images: SimulatedImageCache | None = None
         self.worker: HostWorker | None = None
@@ -312,7 +313,8 @@ class HostSite(Site):
         )
         self.hypervisor.deaf = self.deaf
         self.images = SimulatedImageCache(self.clock, fetch_s=0.2)
-        fabric = SimulatedFabric(records=self.ports, carriage=self.carriage)
+        look = self.world.checkers.port_plugged
+        fabric = WatchedFabric(self.ports, self.carriage, lambda wiring: look(self, wiring))
         store = self.open_store(means, process)
         drivers: list[Any] = [Watched(self, process, driver) for driver in (self.hypervisor, fabric, self.images)]
         hypervisor, watched_fabric, images = drivers
