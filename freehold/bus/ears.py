@@ -78,7 +78,7 @@ class Ear:
 class Waker:
     """One who is told of each new connection. `among`: all of them, in order."""
 
-    def __init__(self, wake: Callable[[], None], among: "dict[Waker, None]") -> None:
+    def __init__(self, wake: Callable[[float], None], among: "dict[Waker, None]") -> None:
         self.wake, self._among = wake, among
         among[self] = None
 

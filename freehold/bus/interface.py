@@ -50,9 +50,9 @@ class Bus(Protocol):
     async def answer(self, subject: str, answerer: Answerer, group: str) -> Subscription:
         """Answers questions, sharing them with others of the group. Calls to one answerer may overlap."""
 
-    def on_connect(self, listener: Callable[[], None]) -> Subscription:
-        """Tells of each connection to the others that is made from now on: what was said before it is lost. A bus
-        without connections never does.
+    def on_connect(self, listener: Callable[[float], None]) -> Subscription:
+        """Tells of each connection to the others that is made from now on, and for how many seconds before it what was
+        said, or was to be heard, may be lost; 0 for the first. A bus without connections never does.
         """
 
     async def close(self) -> None:

@@ -101,7 +101,7 @@ class LocalBus:
         self._answered_by.clear()
         return mouth
 
-    def on_connect(self, listener: Callable[[], None]) -> Waker:
+    def on_connect(self, listener: Callable[[float], None]) -> Waker:
         """See Bus."""
         return Waker(listener, {})
 

@@ -17,7 +17,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 from nats.errors import Error as NatsError
-from nats.errors import NoRespondersError
+from nats.errors import NoRespondersError, StaleConnectionError
 
 from freehold.bus.ears import Ear, Losses, Mouth, Waker, bounded
 from freehold.bus.interface import BODY_BYTES_MAX, Answerer, Listener
@@ -33,6 +33,8 @@ CONNECT_S: Final = 2
 PING_S: Final = 5
 PINGS_UNANSWERED_MAX: Final = 2
 """A server that is silent for longer than `PING_S` times this is left."""
+IN_FLIGHT_S: Final = 1.0
+"""What was said so shortly before a connection ended may have gone with it."""
 PAUSE_S: Final = 0.25
 PAUSE_S_MAX: Final = 4.0
 OUTBOUND_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -110,6 +112,8 @@ class _Connection:
     client: Client = field(default_factory=Client)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     heard: dict[_Ear | _Mouth, NatsSubscription | None] = field(default_factory=dict)
+    silent: bool = False
+    """It has ended because its server said nothing any more."""
     asking: set[asyncio.Future[Msg]] = field(default_factory=set)
     """Questions that wait for their answer: it can't come once the connection has ended."""
 
@@ -144,6 +148,8 @@ class NatsBus:
         self._heard: dict[_Ear | _Mouth, None] = {}
         self._wakers: dict[Waker, None] = {}
         self._connection: _Connection | None = None
+        self._lost_since_s: float | None = None
+        """Since when there is no connection, or one that may not have carried what was said."""
         self._up = asyncio.Event()
 
     def open(self) -> None:
@@ -188,6 +194,7 @@ class NatsBus:
                 tries = 0
                 await connection.ended.wait()
                 self._left(connection)
+                self._note_loss(connection)
                 _log.warning("the connection to the bus has ended; making it again", servers=self._place.servers)
             longest_s = min(PAUSE_S * 2**tries, PAUSE_S_MAX) if tries < 8 else PAUSE_S_MAX
             await self._clock.sleep(self._chance.uniform(0.0, longest_s))
@@ -197,6 +204,7 @@ class NatsBus:
             connection.ended.set()
 
         async def failed(error: Exception) -> None:
+            connection.silent |= type(error) is StaleConnectionError  # the end of a stream is one of its kinds, too
             self._hear_error(_said(error))
 
         await connection.client.connect(
@@ -222,8 +230,15 @@ class NatsBus:
         self.connections += 1
         self._up.set()
         _log.info("connected to the bus", server=self.server)
+        lost_s = 0.0 if self._lost_since_s is None else self._clock.monotonic_s() - self._lost_since_s
+        self._lost_since_s = None
         for waker in list(self._wakers):
-            waker.wake()
+            waker.wake(lost_s)
+
+    def _note_loss(self, connection: _Connection) -> None:
+        if self._lost_since_s is None:
+            before_s = PING_S * (PINGS_UNANSWERED_MAX + 1) if connection.silent else IN_FLIGHT_S
+            self._lost_since_s = self._clock.monotonic_s() - before_s
 
     def _hear_error(self, error: str) -> None:
         if "permissions violation" not in error.lower():
@@ -342,7 +357,7 @@ class NatsBus:
         await self._hear(mouth)
         return mouth
 
-    def on_connect(self, listener: Callable[[], None]) -> Waker:
+    def on_connect(self, listener: Callable[[float], None]) -> Waker:
         """See Bus."""
         return Waker(listener, self._wakers)
 

@@ -140,7 +140,7 @@ class SignedBus:
 
         return await self._bus.answer(subject, opened, group)
 
-    def on_connect(self, listener: Callable[[], None]) -> Subscription:
+    def on_connect(self, listener: Callable[[float], None]) -> Subscription:
         """See Bus."""
         return self._bus.on_connect(listener)
 

@@ -96,7 +96,9 @@ class Network:
         self._random, self._faults = random, faults
         self.broken = broken
         self.weather = Weather()
-        self._cuts: dict[tuple[str, str], None] = {}
+        self._cuts: dict[tuple[str, str], float] = {}
+        """Since when nothing passes from one place to another."""
+        self._wakers: dict[Endpoint, dict[Waker, None]] = {}
         self._ears: dict[_Ear, None] = {}
         self._mouths: dict[_Mouth, None] = {}
         self._heard_by: dict[str, tuple[list[_Ear], list[list[_Ear]]]] = {}
@@ -118,16 +120,28 @@ class Network:
 
     def mute(self, origin: str, to: str) -> None:
         """Nothing passes from one place to another any more; it still does the other way."""
-        self._cuts[origin, to] = None
+        self._cuts.setdefault((origin, to), asyncio.get_running_loop().time())
 
     def mend(self, one: str, other: str) -> None:
-        """Ends a cut, in both ways."""
-        self._cuts.pop((one, other), None)
-        self._cuts.pop((other, one), None)
+        """Ends a cut, in both ways; both are connected again, and told so."""
+        now_s = asyncio.get_running_loop().time()
+        began_s = min(self._cuts.pop((one, other), now_s), self._cuts.pop((other, one), now_s))
+        if began_s < now_s:
+            self._connect_again({one, other}, now_s - began_s)
 
     def mend_all(self) -> None:
         """Ends all cuts."""
-        self._cuts.clear()
+        for one, other in list(self._cuts):
+            self.mend(one, other)
+
+    def _connect_again(self, places: set[str], lost_s: float) -> None:
+        for endpoint in [endpoint for endpoint in self._wakers if endpoint.place in places]:
+            for waker in list(self._wakers[endpoint]):
+                endpoint.process.call_later(self._latency_s(), waker.wake, lost_s)
+
+    def wakers(self, endpoint: "Endpoint") -> dict[Waker, None]:
+        """Who of an endpoint is told when it is connected again."""
+        return self._wakers.setdefault(endpoint, {})
 
     def connected(self, origin: str, to: str) -> bool:
         """Whether messages pass from one place to another."""
@@ -244,6 +258,8 @@ class Network:
             self.forget(ear)
         for mouth in [mouth for mouth in self._mouths if mouth.endpoint.process is process]:
             self.forget(mouth)
+        for endpoint in [endpoint for endpoint in self._wakers if endpoint.process is process]:
+            del self._wakers[endpoint]
 
     def forget_dead(self) -> None:
         """The broker has noticed of every process that is gone that it is."""
@@ -251,6 +267,8 @@ class Network:
         for subscription in there:
             if not subscription.endpoint.process.alive:
                 self.forget(subscription)
+        for endpoint in [endpoint for endpoint in self._wakers if not endpoint.process.alive]:
+            del self._wakers[endpoint]
 
     def _listeners(self, subject: str) -> tuple[list[_Ear], list[list[_Ear]]]:
         found = self._heard_by.get(subject)
@@ -299,9 +317,9 @@ class Endpoint:
         self.network.add_mouth(mouth)
         return mouth
 
-    def on_connect(self, listener: Callable[[], None]) -> Waker:
-        """See Bus. Here what was cut isn't told when it is mended."""
-        return Waker(listener, {})
+    def on_connect(self, listener: Callable[[float], None]) -> Waker:
+        """See Bus. What was cut is told when it is mended."""
+        return Waker(listener, self.network.wakers(self))
 
     async def close(self) -> None:
         """See Bus."""

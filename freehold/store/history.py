@@ -60,6 +60,16 @@ class History:
                 found = Moment(*row)
         return found
 
+    def newest(self, time: int, newest: int, limit: int) -> tuple[Entry, ...]:
+        """The entries from the clock time `time` on, up to sequence `newest`; none if they are more than `limit`."""
+        rows = self._reader.execute(
+            "SELECT seq, time, kind, key, value, cause, digest FROM log WHERE seq > ? AND seq <= ? ORDER BY seq",
+            (newest - limit - 1, newest),
+        ).fetchall()
+        found = [Entry(*row) for row in rows if row[1] >= time]
+        whole = len(found) <= limit and all(one.seq == at for at, one in enumerate(found, newest - len(found) + 1))
+        return tuple(found) if whole else ()
+
     def at_seq(self, seq: int) -> Moment:
         """The moment at which the log stood at `seq`, which is not before the horizon."""
         row = self._reader.execute("SELECT time FROM log WHERE seq = ?", (seq,)).fetchone()

@@ -121,13 +121,13 @@ class Follower:
             await subscription.close()
         await self.tasks.close()
 
-    async def _greet(self) -> None:
+    async def _greet(self, away_s: float = 0.0) -> None:
         """Asks who is there. Each answers by a heartbeat, which shows whether something was missed."""
         for role in self._roles:
-            await talk.say(self._bus, subjects.hello(role, self._cluster), Hello())
+            await talk.say(self._bus, subjects.hello(role, self._cluster), Hello(away_s=away_s))
 
-    def _greet_again(self) -> None:
-        self.tasks.start("greet", self._greet())
+    def _greet_again(self, away_s: float) -> None:
+        self.tasks.start("greet", self._greet(away_s))
 
     async def _on_frame(self, frame: Frame) -> None:
         self._hear(frame)

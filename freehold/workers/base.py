@@ -41,12 +41,17 @@ from freehold.vocabulary.envelope import (
 )
 from freehold.vocabulary.errors import BadRequest, FreeholdError, StoreFailed, Unavailable
 from freehold.vocabulary.shards import ONE_SHARD, Shards
+from freehold.vocabulary.units import clock_time
 from freehold.vocabulary.word import Word
 
 HEARTBEAT_PERIOD_S: Final = 5.0
 GREETINGS_MAX: Final = 4
 """Heartbeats within `GREETINGS_PERIOD_S`, however many readers say hello: each reaches all of them."""
 GREETINGS_PERIOD_S: Final = 1.0
+AGAIN_S_MAX: Final = 120.0
+AGAIN_ENTRIES_MAX: Final = FRAME_ENTRIES_MAX
+AGAIN_BYTES_MAX: Final = 128 * 1024
+"""What is told again to those who were away, at most: ten thousand owners may do it at once."""
 FRAME_BYTES_MAX: Final = BODY_BYTES_MAX // 2
 COMPACT_PERIOD_S: Final = 60.0
 COMPACT_GROWTH_MIN: Final = 10_000
@@ -90,6 +95,8 @@ class Desk:
         self._compacted_at = 0
         self._greeted_s: deque[float] = deque(maxlen=GREETINGS_MAX)
         self._greeting = False
+        self._again_s = 0.0
+        """For how long those who are to be greeted may have heard nothing."""
         self._subscriptions: list[Subscription] = []
 
     async def open(self) -> None:
@@ -256,11 +263,15 @@ class Desk:
                 return
             self._compacted_at = stands
 
-    async def _greet(self, _hello: Hello) -> None:
-        self._beat_again()
+    async def _greet(self, hello: Hello) -> None:
+        self._beat_again(hello.away_s)
 
-    def _beat_again(self) -> None:
-        """Beats beside the usual times: soon, and once for all who have come."""
+    def _beat_again(self, away_s: float) -> None:
+        """Beats beside the usual times: soon, and once for all who have come. They may not have heard what was told in
+        the last `away_s` seconds.
+        """
+        if 0.0 < away_s <= AGAIN_S_MAX:
+            self._again_s = max(self._again_s, away_s)
         if not self._greeting:
             self._greeting = True
             self.tasks.start("greet", self._say_greeting())
@@ -272,8 +283,24 @@ class Desk:
             if rest_s > 0:
                 await clock.sleep(rest_s)
         self._greeted_s.append(clock.monotonic_s())
-        self._greeting = False
+        again_s, self._again_s, self._greeting = self._again_s, 0.0, False
+        if again_s > 0.0:
+            await self._tell_again(again_s)
         await self._say_heartbeat()
+
+    async def _tell_again(self, seconds: float) -> None:
+        """Tells once more what was told in the last seconds, if one frame holds it. That spares each reader who missed
+        it a question of his own; who has missed more than that asks.
+        """
+        store = self._store
+        since = self._means.clock.now() - clock_time(round(seconds * 1000))
+        entries = store.history.newest(since, store.position().seq, AGAIN_ENTRIES_MAX)
+        if entries and sum(_size(entry) for entry in entries) <= AGAIN_BYTES_MAX:
+            await talk.say(
+                self._means.bus,
+                subjects.events(store.owner),
+                Frame(owner=store.owner, epoch=store.epoch, entries=entries),
+            )
 
     async def _say_heartbeat(self) -> None:
         store, now_s = self._store, self._means.clock.clock.monotonic_s()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -9,7 +10,7 @@ import pytest
 
 from freehold.bus import nats
 from freehold.bus.interface import BODY_BYTES_MAX
-from freehold.bus.nats import NatsBus, NatsPlace
+from freehold.bus.nats import IN_FLIGHT_S, NatsBus, NatsPlace
 from freehold.bus.passports import Identity
 from freehold.runtime.chance import SystemChance
 from freehold.runtime.clock import SystemClock
@@ -37,17 +38,21 @@ async def echo(_subject: str, body: bytes) -> bytes:
     return body
 
 
-async def test_who_wants_to_know_is_told_of_each_connection(server: NatsServer) -> None:
-    told: list[str] = []
+async def test_who_wants_to_know_is_told_of_each_connection_and_since_when_there_was_none(server: NatsServer) -> None:
+    told: list[tuple[str, float]] = []
     async with bus_at(server.url) as bus:
-        bus.on_connect(lambda: told.append("first"))
-        closed = bus.on_connect(lambda: told.append("second"))
-        await until(lambda: told == ["first", "second"])
+        bus.on_connect(lambda lost_s: told.append(("first", lost_s)))
+        closed = bus.on_connect(lambda lost_s: told.append(("second", lost_s)))
+        await until(lambda: told == [("first", 0.0), ("second", 0.0)])
         await closed.close()
+        before_s = time.monotonic()
         await server.kill()
         await until(lambda: not bus.is_connected)
         await server.start()
-        await until(lambda: told == ["first", "second", "first"])
+        await until(lambda: len(told) == 3)
+        who, lost_s = told[2]
+        assert who == "first"
+        assert 0 < lost_s <= time.monotonic() - before_s + IN_FLIGHT_S
 
 
 async def test_what_is_subscribed_is_heard_again_after_the_server_was_killed(server: NatsServer) -> None:

@@ -105,6 +105,26 @@ async def test_a_time_is_a_place_in_the_log(tmp_path: Path) -> None:
     await store.close()
 
 
+async def test_the_newest_entries_are_known_if_they_are_few_and_whole(tmp_path: Path) -> None:
+    clock = HandClock()
+    store = await store_at(tmp_path / "s.db", means_of(clock=clock))
+    for key in "abcd":
+        clock.move(1.0)
+        await store.commit([put(key, project(key))], "t")
+    times = [entry.time for entry in store.since(Position(epoch=store.epoch)).entries]
+
+    def newest(time: int, seq: int = 4, limit: int = 10) -> list[int]:
+        return [entry.seq for entry in store.history.newest(time, seq, limit)]
+
+    assert newest(times[2]) == [3, 4]
+    assert newest(times[1] + 1) == [3, 4]
+    assert newest(times[1], seq=3) == [2, 3]
+    assert newest(times[3] + 1) == []
+    assert newest(times[1], limit=3) == [2, 3, 4]
+    assert newest(times[1], limit=2) == []
+    await store.close()
+
+
 async def test_a_clock_set_back_between_two_processes_is_passed(tmp_path: Path) -> None:
     clock = HandClock()
     store = await store_at(tmp_path / "s.db", means_of(clock=clock))

@@ -24,13 +24,14 @@ from freehold.vocabulary.envelope import (
     Entry,
     Frame,
     Heartbeat,
+    Hello,
     Owner,
     OwnerQuestion,
     Page,
     Position,
     Since,
 )
-from freehold.vocabulary.errors import Unavailable
+from freehold.vocabulary.errors import NoAnswer, Unavailable
 from freehold.vocabulary.word import Word
 from freehold.workers.base import Desk, Means
 from tests.owners import Folded, HandClock, a_guest, kept, means_of, project, store_at, turns, until
@@ -313,6 +314,35 @@ async def test_a_sink_that_breaks_ends_the_follower_loudly(around: Around) -> No
     assert isinstance(around.follower.tasks.failed, RuntimeError)
 
 
+async def test_who_was_away_says_for_how_long_and_asks_nobody_who_tells_it_again(tmp_path: Path) -> None:
+    """Of many owners that tell it at once none needs to be asked."""
+    bus = EndedBus()
+    means, sink, hellos = means_of(bus), Folded(), list[Hello]()
+
+    async def hear(hello: Hello) -> None:
+        hellos.append(hello)
+
+    await talk.hear(bus, subjects.hello("registrar"), Hello, hear)
+    store = await store_at(tmp_path / "s.db", means)
+    desk, follower = Desk(means, store, "box"), Follower(bus, ["registrar"], sink)
+    await desk.open()
+    await follower.open()
+    await until(lambda: store.id in sink.stands)
+    with pytest.MonkeyPatch.context() as lost:
+        lost.setattr(LocalBus, "publish", _lost)
+        await store.commit([put("p", project("a"))], "t")
+        await turns()
+    with pytest.MonkeyPatch.context() as deaf:
+        deaf.setattr(LocalBus, "ask", _unanswered)
+        for waker in list(bus.wakers):
+            waker.wake(7.5)
+        await until(lambda: sink.rows[store.id] == kept(store))
+    assert [hello.away_s for hello in hellos] == [0.0, 7.5]
+    await follower.close()
+    await desk.close()
+    await store.close()
+
+
 class EndedBus(LocalBus):
     """Connections over it end, and stand again."""
 
@@ -339,7 +369,7 @@ async def test_what_was_missed_while_there_was_no_connection_is_asked_for_when_t
             lost.setattr(LocalBus, "publish", _lost)
             await store.commit([put(f"p{number}", project("a"))], "t")
             await turns()
-        connected_again.wake()
+        connected_again.wake(1.0)
         await until(lambda: sink.rows[store.id] == kept(store))
     await follower.close()
     await desk.close()
@@ -350,6 +380,11 @@ async def test_what_was_missed_while_there_was_no_connection_is_asked_for_when_t
 
 async def _lost(_bus: LocalBus, _subject: str, _body: bytes) -> None:
     """What is said goes nowhere."""
+
+
+async def _unanswered(_bus: LocalBus, subject: str, _body: bytes, _deadline_s: float) -> bytes:
+    """Nobody can be asked."""
+    raise NoAnswer(f"nobody answers on {subject}")
 
 
 async def test_of_many_owners_only_so_many_are_asked_at_once_and_each_gets_its_turn() -> None:

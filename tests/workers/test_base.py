@@ -200,6 +200,56 @@ async def test_many_readers_that_come_at_once_are_greeted_together(spoken: Spoke
     assert len(spoken.beats) == 2 + base.GREETINGS_MAX
 
 
+async def test_who_was_away_is_told_again_what_was_told_meanwhile_and_no_more(spoken: Spoken) -> None:
+    await spoken.store.commit([put("long", project("long"))], "t")
+    spoken.clock.move(10.0)
+    for key in "abc":
+        await spoken.store.commit([put(key, project(key))], "t")
+    await until(lambda: spoken.told == [1, 2, 3, 4])
+    spoken.frames.clear()
+    hello, beats = subjects.hello(spoken.store.owner.role), len(spoken.beats)
+    await talk.say(spoken.means.bus, hello, Hello(away_s=5.0))
+    await talk.say(spoken.means.bus, hello, Hello(away_s=1.0))
+    await until(lambda: len(spoken.beats) > beats)
+    assert spoken.told == [2, 3, 4]
+    beats = len(spoken.beats)
+    await talk.say(spoken.means.bus, hello, Hello())
+    await until(lambda: len(spoken.beats) > beats)
+    assert spoken.told == [2, 3, 4]
+
+
+@pytest.mark.parametrize("away_s", [-1.0, float("nan"), float("inf"), 1e300, base.AGAIN_S_MAX + 1])
+async def test_nothing_is_told_again_to_who_says_that_he_was_away_for_no_such_time(
+    spoken: Spoken, away_s: float
+) -> None:
+    await spoken.store.commit([put("a", project("a"))], "t")
+    await until(lambda: spoken.told == [1])
+    beats = len(spoken.beats)
+    await talk.say(spoken.means.bus, subjects.hello(spoken.store.owner.role), Hello(away_s=away_s))
+    await until(lambda: len(spoken.beats) > beats)
+    assert spoken.told == [1]
+
+
+async def test_who_has_missed_more_than_a_frame_asks_for_it(spoken: Spoken) -> None:
+    for number in range(base.AGAIN_ENTRIES_MAX + 1):
+        await spoken.store.commit([put(f"p{number}", project("a"))], "t")
+    await until(lambda: len(spoken.told) == base.AGAIN_ENTRIES_MAX + 1)
+    spoken.frames.clear()
+    beats = len(spoken.beats)
+    await talk.say(spoken.means.bus, subjects.hello(spoken.store.owner.role), Hello(away_s=60.0))
+    await until(lambda: len(spoken.beats) > beats)
+    assert spoken.frames == []
+
+
+async def test_what_is_too_large_is_not_told_again(spoken: Spoken) -> None:
+    await spoken.store.commit([large("a", base.AGAIN_BYTES_MAX)], "t")
+    await until(lambda: spoken.told == [1])
+    beats = len(spoken.beats)
+    await talk.say(spoken.means.bus, subjects.hello(spoken.store.owner.role), Hello(away_s=60.0))
+    await until(lambda: len(spoken.beats) > beats)
+    assert spoken.told == [1]
+
+
 async def test_readers_of_other_roles_and_clusters_are_not_its_business(spoken: Spoken) -> None:
     await until(lambda: len(spoken.beats) == 1)
     for subject in (subjects.hello("network"), subjects.hello(spoken.store.owner.role, "elsewhere")):
