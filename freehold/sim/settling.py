@@ -95,7 +95,8 @@ def unsettled(world: "World") -> str:
     unfinished = (_unfinished(admission, admission.guest in stranded) for admission in admissions)
     restless = (_restless(host, admitted) for host in _living(world))
     leased = (f"a port is leased to guest {guest}, which is nowhere" for guest in _leased_to_nobody(world, stranded))
-    first = next(filter(None, (*unfinished, *restless, *leased)), "")
+    strange = (_strange(world, host, admissions) for host in _living(world))
+    first = next(filter(None, (*unfinished, *restless, *strange, *leased)), "")
     return first or _leased_wrongly(world) or _behind(world) or _astray(world) or _to_be_told(world)
 
 
@@ -126,6 +127,18 @@ def _restless(host: "HostSite", admitted: set[str]) -> str:
         power = _power(host, guest.id)
         if (guest.state is GuestState.RUNNING) is not (power is Power.RUNNING):
             return f"guest {guest.id} on {host.name} is {guest.state}, and its power {power}"
+    return ""
+
+
+def _strange(world: "World", host: "HostSite", admissions: list[Admission]) -> str:
+    """What is on a machine without a record there: it is restored, or taken away when it is known to have ended."""
+    guests = {guest.id for guest in _guests(host)} | host.strangers.keys()
+    left = {guest for site, guest in world.checkers.quarantined if site == host.name}
+    left |= {one.guest for one in admissions if host.store is not None and host.store.id in one.left}
+    for strange in [guest for guest in host.guests if guest not in guests]:
+        if strange in left and _power(host, strange) is not Power.RUNNING:
+            continue  # given to another host, and the record of what is kept aside was on a disk that was lost
+        return f"{host.name} has something of guest {strange}, which has no record there"
     return ""
 
 
@@ -201,12 +214,6 @@ def _orphans(world: "World") -> None:
     admitted = {admission.guest: admission for admission in _admissions(world)}
     for host in _living(world):
         guests = {guest.id: guest for guest in _guests(host)}
-        left = {guest for site, guest in world.checkers.quarantined if site == host.name}
-        left |= {one.guest for one in admitted.values() if host.store is not None and host.store.id in one.left}
-        for strange in [guest for guest in host.guests if guest not in guests and guest not in host.strangers]:
-            if strange in left and _power(host, strange) is not Power.RUNNING:
-                continue  # given to another host, and the record of what is kept aside was on a disk that was lost
-            world.checkers.violated(f"{host.name} has something of guest {strange}, which has no record there")
         for removed in [guest for guest in host.strangers if guest not in host.guests]:
             world.checkers.violated(f"{host.name} has removed guest {removed}, which was started past it")
         for guest in guests.values():

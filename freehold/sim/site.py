@@ -341,8 +341,9 @@ class HostSite(Site):
         assert self.store is not None
         self.world.checkers.witness.lost_power(self.store.id)
         self.boots += 1
-        for guest in self.guests.running():
-            self.guests[guest] = replace(self.guests[guest], power=Power.CRASHED)
+        for guest, held in list(self.guests.items()):
+            if held.power in (Power.RUNNING, Power.PAUSED):
+                self.guests[guest] = replace(held, power=Power.CRASHED)
 
 
 class ApiSite(Site):
