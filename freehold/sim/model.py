@@ -62,6 +62,8 @@ def _registrar(state: State, rules: Rules, g: int, ledger: Ledger) -> Moves:
         yield from _deeds(state, rules, g, ledger)
     if ledger.stage is Stage.OPEN:
         yield Step("fail", g), with_ledger(state, g, ledger._replace(stage=Stage.FAILED))
+    if ledger.stage is Stage.FAILED and ledger.left and not may_hold(ledger) and not ledger.deleting:
+        yield Step("evacuate again", g), unbarred(with_ledger(state, g, ledger._replace(stage=Stage.OPEN)), g)
     if ledger.deleting and is_fenced(state, ledger):
         yield Step("end by the fence", g), with_ledger(state, g, ledger._replace(stage=Stage.GONE))
     if rules.fault is Fault.DELETED_UNSEEN and ledger.deleting:
@@ -113,10 +115,12 @@ def _may_move(state: State, rules: Rules, g: int, h: int, ledger: Ledger) -> boo
 
 
 def _deed(state: State, g: int, h: int, ledger: Ledger, number: int) -> tuple[Step, State]:
-    state = unbarred(state, g) if is_fenced(state, ledger) else state
+    leaves = is_fenced(state, ledger)
+    state = unbarred(state, g) if leaves else state
     cell = state.hosts[h].cells[g]
     state = with_cell(state, g, h, cell._replace(builds=cell.builds | 1 << number))
     after = ledger._replace(stage=Stage.OPEN, deed=number, host=h, refused=False, lost=False, shown=False)
+    after = after._replace(left=ledger.left or leaves)
     return Step("record", g, h, number), with_ledger(state, g, after)
 
 

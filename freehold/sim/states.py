@@ -96,6 +96,8 @@ class Ledger(NamedTuple):
     """The highest deed has been refused on disk."""
     deleting: bool = False
     lost: bool = False
+    left: bool = False
+    """It has left a host that was fenced, and may be asked to leave it once more, if that has failed."""
     asked: bool = False
     """A client was told that its delete was taken."""
     tomb: bool = False
