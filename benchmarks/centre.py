@@ -67,6 +67,7 @@ class Watch:
             ],
             "clusters": [one._cluster for one in self._followers],
             "resyncs": sum(one.resyncs for one in self._followers),
+            "asked": sum(one.questions for one in self._followers),
             "peaks": self._peaks,
             "cpu_s": time.process_time(),
             "lost": sum(bus.losses.count for bus in self._buses),

@@ -153,7 +153,7 @@ class Bench:
     async def reported(self) -> dict[str, Any]:
         """What there is to know, of all processes together."""
         fleets = await self.fleets_say("report")
-        sums = ("changes", "resyncs", "connected", "connections", "unsent", "lost")
+        sums = ("changes", "resyncs", "connected", "connections", "unsent", "lost", "cpu_s")
         return {what: sum(one[what] for one in fleets) for what in sums} | {
             "stands": {store: at for one in fleets for store, at in one["stands"].items()},
             "power": {guest: power for one in fleets for guest, power in one["power"].items()},
@@ -218,6 +218,7 @@ async def measure(bench: Bench, rate: int, before_s: float, down_s: float) -> di
     at_death = await bench.reported()
     await asyncio.sleep(down_s)
     missed = await bench.reported()
+    before_return = await bench.reported()
     await bench.server.start()
     back_s = time.monotonic()
     async with asyncio.timeout(PATIENCE_S):
@@ -227,6 +228,7 @@ async def measure(bench: Bench, rate: int, before_s: float, down_s: float) -> di
         while await bench.behind(missed["stands"]):
             await asyncio.sleep(LOOK_S)
         healed_s = time.monotonic() - back_s
+    healed = await bench.reported()
     await bench.fleets_say("rest")
     rested_s = await bench.all_read(PATIENCE_S)
     after = await bench.reported()
@@ -241,6 +243,11 @@ async def measure(bench: Bench, rate: int, before_s: float, down_s: float) -> di
         "seconds from its return until every host was connected": round(connected_s, 2),
         "seconds from its return until every reader had all that was written before": round(healed_s, 2),
         "seconds until all readers had everything, when the load had ended": round(rested_s, 2),
+        "seconds of processor time for that": {
+            "hosts": round(healed["cpu_s"] - before_return["cpu_s"], 1),
+            "centre": round(healed["centre"]["cpu_s"] - before_return["centre"]["cpu_s"], 1),
+        },
+        "owners asked for what was missed": healed["centre"]["asked"] - before_return["centre"]["asked"],
         "complete states taken": after["centre"]["resyncs"] - before["centre"]["resyncs"],
         "complete states taken by hosts": after["resyncs"] - before["resyncs"],
         "longest queues of the centre": after["centre"]["peaks"],

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from freehold.bus.interface import BODY_BYTES_MAX, CARRIED_BYTES_MAX
-from freehold.bus.nats import NatsBus, NatsPlace
+from freehold.bus.nats import PAUSE_OF_FEW_S_MAX, PAUSE_S_MAX, NatsBus, NatsPlace
 from freehold.bus.passports import Identity
 from freehold.bus.tickets import inbox
 from freehold.config import Settings, bus_servers
@@ -33,7 +33,7 @@ async def connected(
     machine is, if it is known. Raises BadRequest for files that can't be read.
     """
     servers = bus_servers(settings.bus)
-    place = NatsPlace(servers, name, _tls(settings), identity=identity)
+    place = NatsPlace(servers, name, _tls(settings), identity=identity, pause_s_max=_pause_s_max(settings))
     if passport is not None:
         place = replace(place, inbox=inbox(passport))
     signed = identity is not None
@@ -46,6 +46,11 @@ async def connected(
     except TimeoutError:
         say(f"bus: no connection to {', '.join(servers)} yet; trying on")
     return bus
+
+
+def _pause_s_max(settings: Settings) -> float:
+    """Machines that are only hosts are many; the others come back before them."""
+    return PAUSE_S_MAX if settings.roles == ("host",) else PAUSE_OF_FEW_S_MAX
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

@@ -37,6 +37,8 @@ IN_FLIGHT_S: Final = 1.0
 """What was said so shortly before a connection ended may have gone with it."""
 PAUSE_S: Final = 0.25
 PAUSE_S_MAX: Final = 4.0
+PAUSE_OF_FEW_S_MAX: Final = 0.5
+"""The longest pause of those of whom there are few."""
 OUTBOUND_BYTES_MAX: Final = 16 * 1024 * 1024
 """What waits for a server that takes it too slowly; past that publications are lost, and nobody waits."""
 QUESTION_S_MAX: Final = 3600.0
@@ -63,6 +65,8 @@ class NatsPlace:
     """Where answers come to: the first tokens of subjects that nobody else may hear."""
     identity: Identity | None = None
     """Whose ticket is shown, if servers ask for one."""
+    pause_s_max: float = PAUSE_S_MAX
+    """Between two attempts to connect. Those that read come back before the many who tell, to hear what they say."""
 
 
 class _Ear(Ear):
@@ -196,7 +200,7 @@ class NatsBus:
                 self._left(connection)
                 self._note_loss(connection)
                 _log.warning("the connection to the bus has ended; making it again", servers=self._place.servers)
-            longest_s = min(PAUSE_S * 2**tries, PAUSE_S_MAX) if tries < 8 else PAUSE_S_MAX
+            longest_s = min(PAUSE_S * 2 ** min(tries, 8), self._place.pause_s_max)
             await self._clock.sleep(self._chance.uniform(0.0, longest_s))
 
     async def _connect(self, connection: _Connection) -> None:

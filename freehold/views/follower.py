@@ -90,6 +90,8 @@ class Follower:
         self._held: dict[str, deque[Frame | Heartbeat]] = {}
         """What came of owners that are being asked, in order."""
         self._subscriptions: list[Subscription] = []
+        self.questions = 0
+        """How often an owner was asked for what was missed."""
         self.resyncs = 0
         """How often a complete state was taken."""
         self.refused: Counter[tuple[str, str]] = Counter()
@@ -121,13 +123,13 @@ class Follower:
             await subscription.close()
         await self.tasks.close()
 
-    async def _greet(self, away_s: float = 0.0) -> None:
+    async def _greet(self) -> None:
         """Asks who is there. Each answers by a heartbeat, which shows whether something was missed."""
         for role in self._roles:
-            await talk.say(self._bus, subjects.hello(role, self._cluster), Hello(away_s=away_s))
+            await talk.say(self._bus, subjects.hello(role, self._cluster), Hello())
 
-    def _greet_again(self, away_s: float) -> None:
-        self.tasks.start("greet", self._greet(away_s))
+    def _greet_again(self, _lost_s: float) -> None:
+        self.tasks.start("greet", self._greet())
 
     async def _on_frame(self, frame: Frame) -> None:
         self._hear(frame)
@@ -204,6 +206,7 @@ class Follower:
 
     async def _catch_up_now(self, owner: Owner) -> None:
         self._held[owner.store] = deque(maxlen=HELD_MAX)
+        self.questions += 1
         try:
             while not await self._next_part(owner):
                 pass

@@ -97,9 +97,6 @@ class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Hello(Word, frozen=True, kw_only=True):
     """A reader has come and wants to know which owners there are. They answer by a heartbeat."""
 
-    away_s: float = 0.0
-    """For so many seconds it may have heard nothing: what was told meanwhile is told again, once for all who ask."""
-
 
 class Since(Message, frozen=True, kw_only=True):
     """Asks an owner for the entries after `position`. Answer: `Entries`, or `Complete` is needed."""

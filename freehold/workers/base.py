@@ -45,13 +45,12 @@ from freehold.vocabulary.units import clock_time
 from freehold.vocabulary.word import Word
 
 HEARTBEAT_PERIOD_S: Final = 5.0
-GREETINGS_MAX: Final = 4
+GREETINGS_MAX: Final = 2
 """Heartbeats within `GREETINGS_PERIOD_S`, however many readers say hello: each reaches all of them."""
 GREETINGS_PERIOD_S: Final = 1.0
-AGAIN_S_MAX: Final = 120.0
 AGAIN_ENTRIES_MAX: Final = FRAME_ENTRIES_MAX
 AGAIN_BYTES_MAX: Final = 128 * 1024
-"""What is told again to those who were away, at most: ten thousand owners may do it at once."""
+"""What is told again after a time without a connection, at most: ten thousand owners may do it at once."""
 FRAME_BYTES_MAX: Final = BODY_BYTES_MAX // 2
 COMPACT_PERIOD_S: Final = 60.0
 COMPACT_GROWTH_MIN: Final = 10_000
@@ -96,7 +95,7 @@ class Desk:
         self._greeted_s: deque[float] = deque(maxlen=GREETINGS_MAX)
         self._greeting = False
         self._again_s = 0.0
-        """For how long those who are to be greeted may have heard nothing."""
+        """For how long nobody may have heard what was told."""
         self._subscriptions: list[Subscription] = []
 
     async def open(self) -> None:
@@ -107,7 +106,7 @@ class Desk:
             await talk.serve(bus, subjects.owner(store.owner), OwnerQuestion, self._answer, group="owner"),
             await talk.hear(bus, subjects.hello(store.owner.role), Hello, self._greet),
             await talk.hear(bus, subjects.hello(store.owner.role, store.owner.cluster), Hello, self._greet),
-            bus.on_connect(self._beat_again),
+            bus.on_connect(self._connected_again),
         ]
         self.tasks.start("watchdog", self.watchdog.run())
         self.tasks.start("tell", self._tell())
@@ -263,15 +262,15 @@ class Desk:
                 return
             self._compacted_at = stands
 
-    async def _greet(self, hello: Hello) -> None:
-        self._beat_again(hello.away_s)
+    async def _greet(self, _hello: Hello) -> None:
+        self._beat_again()
 
-    def _beat_again(self, away_s: float) -> None:
-        """Beats beside the usual times: soon, and once for all who have come. They may not have heard what was told in
-        the last `away_s` seconds.
-        """
-        if 0.0 < away_s <= AGAIN_S_MAX:
-            self._again_s = max(self._again_s, away_s)
+    def _connected_again(self, lost_s: float) -> None:
+        self._again_s = max(self._again_s, lost_s)
+        self._beat_again()
+
+    def _beat_again(self) -> None:
+        """Beats beside the usual times: soon, and once for all who have come."""
         if not self._greeting:
             self._greeting = True
             self.tasks.start("greet", self._say_greeting())
@@ -289,8 +288,9 @@ class Desk:
         await self._say_heartbeat()
 
     async def _tell_again(self, seconds: float) -> None:
-        """Tells once more what was told in the last seconds, if one frame holds it. That spares each reader who missed
-        it a question of his own; who has missed more than that asks.
+        """Tells once more what was told in the last seconds, if one frame holds it: there was no connection, and each
+        reader would have to ask. Those who missed more than that do. Who was away himself asks, too, as many at once as
+        he can take: if all owners told him again at once, he would be cut off for being slow, and come back, and so on.
         """
         store = self._store
         since = self._means.clock.now() - clock_time(round(seconds * 1000))

@@ -8,7 +8,9 @@ from typing import TypeVar
 import pytest
 
 from freehold.bus import subjects, talk
+from freehold.bus.ears import Waker
 from freehold.bus.interface import BODY_BYTES_MAX
+from freehold.bus.local import LocalBus
 from freehold.runtime.tasks import Tasks
 from freehold.store.database import RECORD_BYTES_MAX, Store, put
 from freehold.store.writing import Change
@@ -36,13 +38,25 @@ from tests.owners import HandClock, kept, means_of, project, store_at, turns, un
 T = TypeVar("T")
 
 
+class ConnectedBus(LocalBus):
+    """A bus over connections."""
+
+    def __init__(self, wakers: dict[Waker, None]) -> None:
+        super().__init__()
+        self._wakers = wakers
+
+    def on_connect(self, listener: Callable[[float], None]) -> Waker:
+        return Waker(listener, self._wakers)
+
+
 class Spoken:
     """A desk, and all it says. The disk waits while `disk` is not set."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.clock, self.disk = folder, HandClock(), asyncio.Event()
         self.disk.set()
-        self.means = means_of(clock=self.clock, offload=self._offload)
+        self.wakers: dict[Waker, None] = {}
+        self.means = means_of(ConnectedBus(self.wakers), clock=self.clock, offload=self._offload)
         self.frames: list[Frame] = []
         self.beats: list[Heartbeat] = []
 
@@ -200,53 +214,40 @@ async def test_many_readers_that_come_at_once_are_greeted_together(spoken: Spoke
     assert len(spoken.beats) == 2 + base.GREETINGS_MAX
 
 
-async def test_who_was_away_is_told_again_what_was_told_meanwhile_and_no_more(spoken: Spoken) -> None:
+async def connected_again(spoken: Spoken, lost_s: float) -> None:
+    """The desk is told so, and has said what it says then."""
+    beats = len(spoken.beats)
+    for waker in list(spoken.wakers):
+        waker.wake(lost_s)
+    await until(lambda: len(spoken.beats) > beats)
+
+
+async def test_what_was_told_without_a_connection_is_told_again_when_there_is_one(spoken: Spoken) -> None:
     await spoken.store.commit([put("long", project("long"))], "t")
     spoken.clock.move(10.0)
     for key in "abc":
         await spoken.store.commit([put(key, project(key))], "t")
     await until(lambda: spoken.told == [1, 2, 3, 4])
     spoken.frames.clear()
-    hello, beats = subjects.hello(spoken.store.owner.role), len(spoken.beats)
-    await talk.say(spoken.means.bus, hello, Hello(away_s=5.0))
-    await talk.say(spoken.means.bus, hello, Hello(away_s=1.0))
-    await until(lambda: len(spoken.beats) > beats)
+    await connected_again(spoken, 5.0)
     assert spoken.told == [2, 3, 4]
-    beats = len(spoken.beats)
-    await talk.say(spoken.means.bus, hello, Hello())
-    await until(lambda: len(spoken.beats) > beats)
+    await connected_again(spoken, 0.0)
     assert spoken.told == [2, 3, 4]
 
 
-@pytest.mark.parametrize("away_s", [-1.0, float("nan"), float("inf"), 1e300, base.AGAIN_S_MAX + 1])
-async def test_nothing_is_told_again_to_who_says_that_he_was_away_for_no_such_time(
-    spoken: Spoken, away_s: float
-) -> None:
-    await spoken.store.commit([put("a", project("a"))], "t")
-    await until(lambda: spoken.told == [1])
-    beats = len(spoken.beats)
-    await talk.say(spoken.means.bus, subjects.hello(spoken.store.owner.role), Hello(away_s=away_s))
-    await until(lambda: len(spoken.beats) > beats)
-    assert spoken.told == [1]
-
-
-async def test_who_has_missed_more_than_a_frame_asks_for_it(spoken: Spoken) -> None:
+async def test_what_is_more_than_a_frame_is_asked_for(spoken: Spoken) -> None:
     for number in range(base.AGAIN_ENTRIES_MAX + 1):
         await spoken.store.commit([put(f"p{number}", project("a"))], "t")
     await until(lambda: len(spoken.told) == base.AGAIN_ENTRIES_MAX + 1)
     spoken.frames.clear()
-    beats = len(spoken.beats)
-    await talk.say(spoken.means.bus, subjects.hello(spoken.store.owner.role), Hello(away_s=60.0))
-    await until(lambda: len(spoken.beats) > beats)
+    await connected_again(spoken, 60.0)
     assert spoken.frames == []
 
 
-async def test_what_is_too_large_is_not_told_again(spoken: Spoken) -> None:
+async def test_what_is_too_large_is_asked_for(spoken: Spoken) -> None:
     await spoken.store.commit([large("a", base.AGAIN_BYTES_MAX)], "t")
     await until(lambda: spoken.told == [1])
-    beats = len(spoken.beats)
-    await talk.say(spoken.means.bus, subjects.hello(spoken.store.owner.role), Hello(away_s=60.0))
-    await until(lambda: len(spoken.beats) > beats)
+    await connected_again(spoken, 60.0)
     assert spoken.told == [1]
 
 

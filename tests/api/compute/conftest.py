@@ -59,7 +59,7 @@ class Cable:
         self._open.append(await self._bus.answer(subject, answerer, group))
         return self._open[-1]
 
-    def on_connect(self, listener: Callable[[], None]) -> Subscription:
+    def on_connect(self, listener: Callable[[float], None]) -> Subscription:
         return self._bus.on_connect(listener)
 
     async def close(self) -> None:
