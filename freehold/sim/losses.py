@@ -141,5 +141,5 @@ def evacuated(world: "World") -> None:
                 world.checkers.violated(f"guest {guest} was to be evacuated by {urn}, which never ended")
         elif request.action == "evacuate" and request.fault is None and admission is not None:
             deed = admission.live_deed()
-            if deed is not None and deed.host == host:
+            if deed is not None and deed.urn == urn and deed.host == host:
                 world.checkers.violated(f"guest {guest} was evacuated from {host}, and is there")

@@ -37,6 +37,14 @@ class Reconciler:
         """The guests that hold ports."""
         return sorted(self._records.holdings.bookings)
 
+    def nowhere(self) -> list[str]:
+        """The guests that hold ports though no host has them: they were evacuated, and then refused. When they are
+        deleted only the registrar knows.
+        """
+        holdings = self._records.holdings
+        kept = [booking for booking in holdings.bookings.values() if booking.kept]
+        return sorted(one.guest for one in kept if holdings.sight(one.host, one.guest).ended >= one.deed)
+
     def end_ended(self, intents: Iterable[Intent]) -> None:
         """Ends the leases of guests of which the registrar knows that nothing is left under the deed."""
         for intent in intents:

@@ -23,6 +23,8 @@ from freehold.workers.network.records import Records
 
 GROUP: Final = "network"
 RECONCILE_PERIOD_S: Final = 300.0
+NOWHERE_PERIOD_S: Final = 10.0
+"""Between two questions about guests that no host has, where there are any."""
 GUESTS_ASKED_MAX: Final = 1000
 
 _log = logger("network")
@@ -59,8 +61,10 @@ class NetworkWorker:
             *[await self._desk.serve(one, NetworkQuestion, self._answer, GROUP) for one in asked],
             *[await talk.hear(bus, one, Build, self._take_build, GROUP) for one in sent],
         ]
-        look = self._desk.watchdog.watched("reconcile", self._reconcile)
-        self.tasks.start("reconcile", periodically(self._means.clock.clock.sleep, RECONCILE_PERIOD_S, look))
+        sleep, watched = self._means.clock.clock.sleep, self._desk.watchdog.watched
+        look, look_nowhere = watched("reconcile", self._reconcile), watched("nowhere", self._reconcile_nowhere)
+        self.tasks.start("reconcile", periodically(sleep, RECONCILE_PERIOD_S, look))
+        self.tasks.start("nowhere", periodically(sleep, NOWHERE_PERIOD_S, look_nowhere))
 
     async def close(self) -> None:
         """Hears no more and keeps where it stands. The store is closed by whoever opened it."""
@@ -94,7 +98,12 @@ class NetworkWorker:
     async def _reconcile(self) -> None:
         self._reconciler.look()
         await self._records.durable()
-        guests = self._reconciler.guests()
+        await self._ask_about_all(self._reconciler.guests())
+
+    async def _reconcile_nowhere(self) -> None:
+        await self._ask_about_all(self._reconciler.nowhere())
+
+    async def _ask_about_all(self, guests: list[str]) -> None:
         for first in range(0, len(guests), GUESTS_ASKED_MAX):
             for shard in self._means.shards.all():
                 await self._ask_about(shard, guests[first : first + GUESTS_ASKED_MAX])

@@ -15,6 +15,7 @@ from freehold.runtime.clock import HybridClock, SystemClock
 from freehold.runtime.tasks import offload_inline
 from freehold.store.database import Store, drop, put
 from freehold.store.writing import Change
+from freehold.vocabulary.codec import decode
 from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.errors import Conflict, NotFound
 from freehold.vocabulary.guest import GuestState
@@ -29,8 +30,11 @@ from freehold.vocabulary.network import (
     SecurityGroup,
     Subnet,
 )
-from freehold.vocabulary.request import Build, GiveUp
+from freehold.vocabulary.request import Build, GiveUp, Intent, IntentList, Intents
+from freehold.vocabulary.word import Word
 from freehold.workers.base import Desk, Means
+from freehold.workers.network import worker as working
+from freehold.workers.network.holdings import Sight
 from freehold.workers.network.worker import NetworkWorker
 from tests.workers.network.rules_bench import CLUSTER, a_build, an_id, refused, shown
 
@@ -43,6 +47,8 @@ class House:
         self.means = Means(LocalBus(), HybridClock(SystemClock()), SystemChance(), offload_inline)
         self.given_up: list[GiveUp] = []
         self.heard: list[Build] = []
+        self.ended: set[str] = set()
+        """Guests of which the registrar says that nothing is left."""
         self.network_id = ""
 
     async def store(self, role: str, name: str, cluster: str = CLUSTER) -> Store:
@@ -83,12 +89,14 @@ class House:
         async def hear(build: Build) -> None:
             self.heard.append(build)
 
-        async def take(question: GiveUp) -> Done:
+        async def take(question: GiveUp | Intents) -> Word:
+            if isinstance(question, Intents):
+                return IntentList(intents=tuple(Intent(guest=g, ended=g in self.ended) for g in question.guests))
             self.given_up.append(question)
             return Done(store="registrar", position=(await self._somewhere()).position)
 
         await talk.hear(self.means.bus, subjects.build_host(host), Build, hear)
-        await talk.serve(self.means.bus, subjects.ask_ledger(0, "network"), GiveUp, take, "registrar")
+        await talk.serve(self.means.bus, subjects.ask_ledger(0, "network"), GiveUp | Intents, take, "registrar")
 
     async def _somewhere(self) -> Done:
         return await self.ask(SaveNetwork(network=Network(id="", name="x", project="x", cluster=""), new=True))
@@ -219,6 +227,28 @@ async def test_a_lease_ends_with_its_guest(house: House) -> None:
         await house.build(host.id, guest="g2")
         await until(lambda: len(house.heard) == 2)
         assert [port.device for port in store.scan(Port)] == ["g2"]
+
+
+async def test_an_evacuated_guest_that_no_host_takes_keeps_its_lease_until_it_is_deleted(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(working, "NOWHERE_PERIOD_S", 0.01)
+    async with house.worker() as store, house.host("dead") as dead, house.host("other") as other:
+        await house.listen(dead.id)
+        await house.with_network()
+        port = await running(house, dead, store)
+        await house.build(other.id, guest="g1", deed=2, action="evacuate")
+        await until(lambda: store.scan(Port)[0].deed == 2)
+        await other.commit([put("g1", refused("g1", 2))], "urn:g1")
+        await until(lambda: _sights(store, other.id))
+        assert [one.id for one in store.scan(Port)] == [port.id]
+        house.ended = {"g1"}
+        await until(lambda: not store.scan(Port))
+
+
+def _sights(store: Store, host: str) -> bool:
+    """Whether the worker has seen that a host refuses a guest."""
+    return any(decode(value, Sight).ended for key, value in store.scan_private("sight") if key.startswith(host))
 
 
 async def test_a_lease_outlives_restarts_and_its_end_is_seen_after_them(house: House) -> None:
