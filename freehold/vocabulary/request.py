@@ -244,6 +244,8 @@ class Intent(Word, frozen=True, kw_only=True):
     """Its host had said that it runs: a host whose record says less was put back to an old copy."""
     failed: bool = False
     """Its request has failed for good: a build of it that comes late isn't taken any more."""
+    left: bool = False
+    """It has left a host that was fenced: its addresses are its own until it is deleted."""
     ended: bool = False
     """It was deleted, and its host had said that nothing is left of it: a host that has it was put back to an old copy.
     """

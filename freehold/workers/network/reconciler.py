@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from msgspec.structs import replace
+
 from freehold.runtime.clock import HybridClock
 from freehold.runtime.log import logger
 from freehold.vocabulary.request import Intent
@@ -45,17 +47,23 @@ class Reconciler:
         kept = [booking for booking in holdings.bookings.values() if booking.kept]
         return sorted(one.guest for one in kept if holdings.sight(one.host, one.guest).ended >= one.deed)
 
-    def end_ended(self, intents: Iterable[Intent]) -> None:
-        """Ends the leases of guests of which the registrar knows that nothing is left under the deed."""
+    def heed(self, intents: Iterable[Intent]) -> None:
+        """Ends the leases of guests of which the registrar knows that nothing is left under the deed. What a guest that
+        was evacuated has stays its own, though the build that says so may never have come here.
+        """
         for intent in intents:
             booking = self._records.holdings.bookings.get(intent.guest)
             if booking is None:
                 continue
-            if intent.ended or (intent.refused_deed >= booking.deed and not booking.kept):
+            draft = Draft(self._records.holdings, self._clock.now(), self._dice)
+            kept = booking.kept or intent.left
+            if intent.ended or (intent.refused_deed >= booking.deed and not kept):
                 _log.warning("a lease had outlived its guest", guest=booking.guest, host=booking.host)
-                draft = Draft(self._records.holdings, self._clock.now(), self._dice)
                 end(draft, booking)
-                self._records.stage(draft.changes, "ended")
+            elif kept != booking.kept:
+                draft.put(replace(booking, kept=kept))
+            if draft.changes:
+                self._records.stage(draft.changes, "ended" if intent.ended or not kept else "kept")
 
     def _end_what_is_over(self) -> None:
         holdings = self._records.holdings

@@ -115,7 +115,7 @@ class NetworkWorker:
         except FreeholdError as error:
             _log.info("the registrar can't be asked about leases now", error=error.message)
             return
-        self._reconciler.end_ended(intents)
+        self._reconciler.heed(intents)
         await self._records.durable()
 
     def _draft(self) -> Draft:

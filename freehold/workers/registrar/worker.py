@@ -298,6 +298,7 @@ class RegistrarWorker:
             refused_deed=admission.refused_deed,
             has_run=admission.stage is Stage.ACTIVE,
             failed=admission.stage is Stage.FAILED,
+            left=bool(admission.left),
         )
 
     async def _lost(self, asked: Lost) -> Done:

@@ -10,6 +10,7 @@ from freehold.runtime.tasks import offload_inline
 from freehold.store.database import Store, keep_private, put
 from freehold.vocabulary.codec import encode
 from freehold.vocabulary.network import FixedAddress, Port
+from freehold.vocabulary.request import Intent
 from freehold.workers.network.holdings import Booking, Sight
 from freehold.workers.network.reconciler import Reconciler
 from freehold.workers.network.records import Records
@@ -36,6 +37,33 @@ async def test_a_lease_whose_end_was_passed_over_ends(tmp_path: Path) -> None:
     (port,) = store.scan(Port)
     assert (port.device, port.deed) == ("", 0)
     assert not store.scan_private("booking")
+    await store.close()
+
+
+async def test_what_an_evacuated_guest_has_is_kept_though_its_next_host_has_refused_it(tmp_path: Path) -> None:
+    """The build under the next deed never came here: the registrar knows that the guest has left."""
+    store, records, reconciler = await opened(tmp_path)
+    booking = Booking(guest="g", urn="u", deed=1, host="h", ports=("a",))
+    records.stage([replace(PORT, device="g", deed=1, device_owner="compute:nova"), booking], "test")
+    reconciler.heed([Intent(guest="g", refused_deed=2, left=True)])
+    records.stage([Sight(host="h", guest="g", ended=1)], "its copy there was let go of")
+    reconciler.look()
+    await records.durable()
+    assert [port.device for port in store.scan(Port)] == ["g"]
+    reconciler.heed([Intent(guest="g", ended=True)])
+    await records.durable()
+    assert [port.device for port in store.scan(Port)] == [""]
+    await store.close()
+
+
+async def test_a_lease_ends_when_the_registrar_knows_that_its_deed_is_refused(tmp_path: Path) -> None:
+    store, records, reconciler = await opened(tmp_path)
+    booking = Booking(guest="g", urn="u", deed=2, host="h", ports=("a",))
+    records.stage([replace(PORT, device="g", deed=2, device_owner="compute:nova"), booking], "test")
+    reconciler.heed([Intent(guest="g", refused_deed=1)])
+    assert [port.device for port in records.holdings.ports.values()] == ["g"]
+    reconciler.heed([Intent(guest="g", refused_deed=2)])
+    assert [port.device for port in records.holdings.ports.values()] == [""]
     await store.close()
 
 
