@@ -151,17 +151,22 @@ class Gathering:
         self._changes += changes
 
     def _release(self, guest: str) -> None:
-        """Routes what is held of a guest and is now known to be its owner's to tell, in order."""
+        """Routes what is held of a guest and is now known to be its owner's to tell, in order; lets go of what can't be
+        any more.
+        """
         fresh = self._held.pop(guest, [])
         known = dict(self._records.held_of(guest)) | dict(fresh)
         kept: list[tuple[str, Held]] = []
         for key, held in sorted((key, held) for key, held in known.items() if key not in self._released):
-            if is_given(held.owner, held.event, self._admission(held.event)):
+            admission = self._admission(held.event)
+            given = is_given(held.owner, held.event, admission)
+            if given or not is_early(held.owner, held.event, admission):
                 self._changes += self._records.release(key)
                 self._released.add(key)
-                self._route(held.event)
             elif key in dict(fresh):
                 kept.append((key, held))
+            if given:
+                self._route(held.event)
         if kept:
             self._held[guest] = kept
 

@@ -54,3 +54,18 @@ async def test_an_old_copy_of_a_guest_holds_up_nothing_of_the_guest(bench: Bench
     await bench.run("g", S.RUNNING)
     await bench.idle()
     assert bench.receivers[URL].types() == ["guest.active"]
+
+
+async def test_what_was_held_and_turns_out_to_be_of_an_old_copy_is_let_go_of(bench: Bench) -> None:
+    """It was read before the ledger, which had given the guest to another host meanwhile."""
+    await bench.hook(types=("freehold.guest.*",))
+    await bench.run("g", S.STOPPED)
+    await bench.idle()
+    assert len(bench.store.scan_private("held")) == 1
+    await bench.admit("g", host="another host")
+    await bench.idle()
+    assert bench.store.scan_private("held") == []
+    await bench.admit("g")
+    await bench.run("g", S.RUNNING)
+    await bench.idle()
+    assert bench.receivers[URL].types() == ["guest.active"]
