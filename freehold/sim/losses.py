@@ -55,11 +55,12 @@ class Operator:
     async def _see_to(self, host: "HostSite", for_s: float, amount: float) -> None:
         assert host.store is not None
         fence = {"fence": {"evidence": "it was switched off by hand"}}
-        await self._until(200, "PUT", f"{HOSTS}/{host.store.id}/fence", fence)
-        self.world.tell(host.name, "is fenced")
+        fenced = await self._until(200, "PUT", f"{HOSTS}/{host.store.id}/fence", fence)
+        known = fenced.status == 200
+        self.world.tell(host.name, "is fenced" if known else "isn't known any more, and had no guests")
         comes_back = amount < FOR_GOOD
         share = amount / FOR_GOOD
-        if not comes_back or share < EVACUATED:
+        if known and (not comes_back or share < EVACUATED):
             await self._evacuate(host)
             if share * 10 % 1 < WAITED_FOR:
                 await self._gone(host)
@@ -69,7 +70,8 @@ class Operator:
             self.world.tell(host.name, "is switched on again")
             host.start()
             await asyncio.sleep(for_s * (share * 100 % 1))
-            await self._let_in(host)
+            if known:
+                await self._let_in(host)
         else:
             host.dead = True
         self.busy.discard(host.name)
@@ -106,7 +108,9 @@ class Operator:
             await asyncio.sleep(PAUSE_S)
 
     async def _until(self, status: int, method: str, path: str, body: Any = None) -> Reply:
-        """Asks one API after the other until it is so."""
+        """Asks one API after the other until it is so, or nothing is known of the host, which had no guests then: no
+        API has heard it since its view was deleted.
+        """
         tries = 0
         while True:
             api = self.world.apis[tries % len(self.world.apis)]
@@ -116,7 +120,8 @@ class Operator:
             except Unanswered:
                 await asyncio.sleep(PAUSE_S)
                 continue
-            if reply.status == status or (method == "DELETE" and b"isn't fenced" in reply.body):
+            unknown = method == "PUT" and reply.status == 404
+            if reply.status == status or unknown or (method == "DELETE" and b"isn't fenced" in reply.body):
                 return reply
             self.world.tell("operator", f"{method} {path[:30]} by {api.name}: {reply.status}")
             if reply.status == 500:
