@@ -2,16 +2,19 @@
 
     python -m benchmarks.centre FOLDER SERVER CLUSTER...
 
-report      of which cluster each reader reads, and where it stands; the longest that queues were since `forget`
+behind FILE of how many hosts some reader has read less than is in the file, or another history. There it says of each
+            host's store: cluster, epoch, sequence and digest
+report      how much was asked, the longest that queues were since `forget`, and the like
 forget      lets the lengths of queues begin anew
 """
 
 import asyncio
 import gc
+import json
 import sys
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import uvloop
 
@@ -22,6 +25,7 @@ from freehold.bus.nats import NatsBus
 from freehold.config import Settings
 from freehold.runtime import log
 from freehold.views.follower import Follower
+from freehold.vocabulary.envelope import Position
 
 ROLES: Final = ("registrar", "image", "scheduler", "api")
 SAMPLE_S: Final = 0.02
@@ -58,14 +62,19 @@ class Watch:
         self._peaks = dict.fromkeys(self._peaks, 0)
         return {}
 
+    async def behind(self, file: str) -> Answer:
+        """See the module."""
+        stands = await asyncio.to_thread(_written, file)
+        found: set[str] = set()
+        for reader in self._followers:
+            read = reader.stands()
+            of_it = (store for store, (cluster, *_) in stands.items() if reader._cluster in ("*", cluster))
+            found |= {store for store in of_it if _is_behind(read.get(store), stands[store])}
+        return {"behind": len(found)}
+
     async def report(self) -> Answer:
         """See the module."""
         return {
-            "readers": [
-                {store: [at.epoch, at.seq, at.digest.hex()] for store, at in one.stands().items()}
-                for one in self._followers
-            ],
-            "clusters": [one._cluster for one in self._followers],
             "resyncs": sum(one.resyncs for one in self._followers),
             "asked": sum(one.questions for one in self._followers),
             "peaks": self._peaks,
@@ -73,6 +82,18 @@ class Watch:
             "lost": sum(bus.losses.count for bus in self._buses),
             "connections": sum(bus.connections for bus in self._buses),
         }
+
+
+def _is_behind(read: Position | None, written: list[Any]) -> bool:
+    _, epoch, seq, digest = written
+    if read is None or read.epoch != epoch or read.seq < seq:
+        return True
+    return bool(read.seq == seq and read.digest.hex() != digest)
+
+
+def _written(file: str) -> dict[str, list[Any]]:
+    stands: dict[str, list[Any]] = json.loads(Path(file).read_bytes())
+    return stands
 
 
 async def _run(folder: Path, server: str, clusters: list[str]) -> None:
@@ -91,7 +112,7 @@ async def _run(folder: Path, server: str, clusters: list[str]) -> None:
     sampling = asyncio.create_task(watch.run())
     await obey(
         {"url": running.url, "password": running.new_password.reveal()},
-        {"report": watch.report, "forget": watch.forget},
+        {"behind": watch.behind, "report": watch.report, "forget": watch.forget},
     )
     sampling.cancel()
     for one in (*networks, running):

@@ -5,7 +5,8 @@ of their own.
 
 load N      from now on N guests' power changes a second, those of a host together: each is an event
 rest        no more of them
-report      where each host's log stands, how its guest is, and what its reader has read
+connected   how many hosts have a connection
+report      where each host's log stands, and how its guests are
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from benchmarks.children import Answer, obey
 from freehold.bus.interface import CARRIED_BYTES_MAX
 from freehold.bus.nats import NatsBus, NatsPlace
 from freehold.bus.passports import Identity
-from freehold.bus.signed import SignedBus
+from freehold.bus.signed import SignedBus, Verified
 from freehold.drivers.fabric.simulated import SimulatedFabric
 from freehold.drivers.hypervisor.simulated import SimulatedHypervisor
 from freehold.drivers.imagefetch.simulated import SimulatedImageCache
@@ -63,6 +64,8 @@ class Fleet:
         self._stack.callback(self._offload.close)
         self._tasks = Tasks("fleet")
         self._load: asyncio.Task[None] | None = None
+        self._verified = Verified()
+        """What one process has checked, for all hosts that it plays."""
         self.hosts: list[One] = []
         self._changes = 0
 
@@ -75,7 +78,7 @@ class Fleet:
         bus = NatsBus(NatsPlace(self._servers, f"host-{number}"), clock.clock, chance, CARRIED_BYTES_MAX)
         bus.open()
         self._stack.push_async_callback(bus.close)
-        signed = SignedBus(bus, identity, kept.authority, clock.clock, chance)
+        signed = SignedBus(bus, identity, kept.authority, clock.clock, chance, verified=self._verified)
         means = Means(signed, clock, chance, self._offload)
         path = state / "hosts" / "0.db"
         store = await Store.open(path, role="host", cluster=cluster, clock=clock, chance=chance, offload=self._offload)
@@ -102,15 +105,17 @@ class Fleet:
             self._load.cancel()
         return {}
 
+    async def connected(self) -> Answer:
+        """See the module."""
+        return {"connected": sum(one.bus.is_connected for one in self.hosts)}
+
     async def report(self) -> Answer:
         """See the module."""
         return {
             "changes": self._changes,
             "stands": {one.store.id: _stands(one.store) for one in self.hosts},
             "power": {guest: power for one in self.hosts for guest, power in one.hypervisor.powers().items()},
-            "readers": [_seen(one) for one in self.hosts],
             "resyncs": sum(one.worker.follower.resyncs for one in self.hosts),
-            "connected": sum(one.bus.is_connected for one in self.hosts),
             "connections": sum(one.bus.connections for one in self.hosts),
             "unsent": sum(one.bus.unsent for one in self.hosts),
             "lost": sum(one.bus.losses.count for one in self.hosts),
@@ -147,15 +152,11 @@ def _stands(store: Store) -> list[Any]:
     return [position.epoch, position.seq, position.digest.hex()]
 
 
-def _seen(one: One) -> dict[str, list[Any]]:
-    return {store: [at.epoch, at.seq, at.digest.hex()] for store, at in one.worker.follower.stands().items()}
-
-
 async def _run(folder: Path, server: str, first: int, count: int, clusters: list[str]) -> None:
     fleet = Fleet(folder, (server,))
     for number in range(first, first + count):
         await fleet.open(number, clusters[number % len(clusters)])
-    await obey({}, {"load": fleet.load, "rest": fleet.rest, "report": fleet.report})
+    await obey({}, {"load": fleet.load, "rest": fleet.rest, "connected": fleet.connected, "report": fleet.report})
     await fleet.close()
 
 

@@ -42,10 +42,8 @@ SESSIONS_MAX: Final = 8
 MACHINES_MAX: Final = 200_000
 PASSPORTS_MAX: Final = 200_000
 VERIFIED_MAX: Final = 512
-VERIFIED_BYTES_MAX: Final = 16 * 1024
-"""Of publications whose signature was checked, so many of at most this length are remembered: several readers in one
-process hear the same.
-"""
+VERIFIED_BYTES_MAX: Final = 8 * 1024 * 1024
+"""Of publications whose signature was checked, so many, and so much, are remembered."""
 
 _log = logger("bus")
 
@@ -54,8 +52,49 @@ class Refused(Exception):
     """A message isn't taken. Its text is the reason, as it is counted."""
 
 
+class Verified:
+    """What was found to be signed by whom it says, under one authority: several readers in one process hear the same,
+    and its signature is checked once.
+    """
+
+    def __init__(self) -> None:
+        self.passports: OrderedDict[bytes, Passport] = OrderedDict()
+        self._heard: OrderedDict[bytes, tuple[bytes, Sealed]] = OrderedDict()
+        """By what was heard: the subject that its signature holds for, and what it says."""
+        self._bytes = 0
+
+    def passport(self, by: bytes, authority: bytes) -> Passport:
+        """Raises Refused for one that the authority hasn't sealed."""
+        known = self.passports.get(by)
+        if known is not None:
+            return known
+        passport = opened_passport(by, authority)
+        if passport is None:
+            raise Refused("unknown")
+        self.passports[by] = passport
+        if len(self.passports) > PASSPORTS_MAX:
+            self.passports.popitem(last=False)
+        return passport
+
+    def get(self, raw: bytes, about: bytes) -> Sealed | None:
+        """What a publication says, if its signature was checked."""
+        known = self._heard.get(raw)
+        return known[1] if known is not None and known[0] == about else None
+
+    def keep(self, raw: bytes, about: bytes, sealed: Sealed) -> None:
+        """Its signature was checked."""
+        if raw in self._heard or len(raw) > VERIFIED_BYTES_MAX:
+            return
+        self._heard[raw] = about, sealed
+        self._bytes += len(raw)
+        while self._bytes > VERIFIED_BYTES_MAX or len(self._heard) > VERIFIED_MAX:
+            self._bytes -= len(self._heard.popitem(last=False)[0])
+
+
 class SignedBus:
-    """See the module and freehold.bus.interface.Bus. `is_barred` says of a machine whether it was shut out."""
+    """See the module and freehold.bus.interface.Bus. `is_barred` says of a machine whether it was shut out; `verified`
+    is shared by those of one process.
+    """
 
     def __init__(
         self,
@@ -65,13 +104,12 @@ class SignedBus:
         clock: Clock,
         chance: Chance,
         is_barred: Callable[[str], bool] = lambda machine: False,
+        verified: Verified | None = None,
     ) -> None:
         self._bus, self._identity, self._authority, self._clock = bus, identity, authority, clock
         self._is_barred = is_barred
         self._session, self._number = chance.bytes(SESSION_BYTES), 0
-        self._passports: OrderedDict[bytes, Passport] = OrderedDict()
-        self._verified: OrderedDict[bytes, tuple[bytes, Sealed]] = OrderedDict()
-        """By what was heard: the subject that its signature holds for, and what it says."""
+        self._verified = verified or Verified()
         self.refused: Counter[str] = Counter()
 
     def identify(self, identity: Identity) -> None:
@@ -175,12 +213,9 @@ class SignedBus:
         subject: str,
         heard: "Heard | None",
     ) -> bytes:
-        verified = self._verified.get(raw) if heard is not None else None
-        if verified is not None and verified[0] == about:
-            sealed = verified[1]
-        else:
-            verified, sealed = None, _read(raw)
-        passport, now_ms = self._passport(sealed.by), self._clock.unix_ms()
+        verified = self._verified.get(raw, about) if heard is not None else None
+        sealed = _read(raw) if verified is None else verified
+        passport, now_ms = self._verified.passport(sealed.by, self._authority), self._clock.unix_ms()
         if passport.expires_ms <= now_ms:
             raise Refused("expired")
         if self._is_barred(passport.machine):
@@ -193,25 +228,11 @@ class SignedBus:
             signed = (about, sealed.by, sealed.session, _bytes(sealed.number), _bytes(sealed.time_ms), sealed.body)
             if not is_signed(passport.key, sealed.signature, purpose, *signed):
                 raise Refused("forged")
-            if heard is not None and len(raw) <= VERIFIED_BYTES_MAX:
-                self._verified[raw] = about, sealed
-                if len(self._verified) > VERIFIED_MAX:
-                    self._verified.popitem(last=False)
+            if heard is not None:
+                self._verified.keep(raw, about, sealed)
         if heard is not None and not heard.is_new(passport.machine, sealed.session, sealed.number):
             raise Refused("replayed")
         return sealed.body
-
-    def _passport(self, by: bytes) -> Passport:
-        known = self._passports.get(by)
-        if known is not None:
-            return known
-        passport = opened_passport(by, self._authority)
-        if passport is None:
-            raise Refused("unknown")
-        self._passports[by] = passport
-        if len(self._passports) > PASSPORTS_MAX:
-            self._passports.popitem(last=False)
-        return passport
 
 
 class Heard:

@@ -12,7 +12,7 @@ from freehold.bus import signed
 from freehold.bus.interface import CARRIED_BYTES_MAX
 from freehold.bus.local import LocalBus
 from freehold.bus.passports import Identity, sealed_passport
-from freehold.bus.signed import Heard, SignedBus
+from freehold.bus.signed import Heard, SignedBus, Verified
 from freehold.runtime.chance import SeededChance
 from freehold.runtime.keys import SigningKey, is_signed
 from freehold.vocabulary.codec import decode, encode
@@ -147,6 +147,22 @@ async def test_what_several_readers_of_a_process_hear_is_checked_once(
     await around.broker.publish("freehold.event.c.host.another", raw)
     await turns()
     assert around.heard == heard == [b"it runs"]
+
+
+def test_what_was_checked_is_remembered_only_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signed, "VERIFIED_MAX", 3)
+    monkeypatch.setattr(signed, "VERIFIED_BYTES_MAX", 10)
+    verified = Verified()
+    sealed = Sealed(by=b"", session=b"", number=1, time_ms=1, body=b"", signature=b"")
+    said = [b"1", b"22", b"3", b"4"]
+    for raw in said:
+        verified.keep(raw, b"subject", sealed)
+    assert [verified.get(raw, b"subject") is sealed for raw in said] == [False, True, True, True]
+    assert verified.get(b"22", b"another") is None
+    verified.keep(b"5" * 9, b"subject", sealed)
+    verified.keep(b"6" * 11, b"subject", sealed)
+    said += [b"5" * 9, b"6" * 11]
+    assert [verified.get(raw, b"subject") is sealed for raw in said] == [False, False, False, True, True, False]
 
 
 async def test_nobody_vouches_for_himself(around: Around) -> None:
