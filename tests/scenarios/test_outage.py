@@ -13,5 +13,5 @@ async def test_what_was_written_while_the_bus_was_away_is_read_and_nothing_else(
     assert found["messages lost to full queues"] == 0
     assert found["guests that the API shows otherwise than they are"] == 0
     queues = found["longest queues of the centre"]
-    assert 0 < queues["asked at once"] <= ASKED_MAX
+    assert queues["asked at once"] <= ASKED_MAX
     assert queues["backlog"] <= BACKLOG_MAX and queues["outbound bytes"] <= OUTBOUND_BYTES_MAX
