@@ -10,6 +10,7 @@ report      where each host's log stands, and how its guests are
 """
 
 import asyncio
+import gc
 import sys
 import time
 from contextlib import AsyncExitStack
@@ -156,6 +157,8 @@ async def _run(folder: Path, server: str, first: int, count: int, clusters: list
     fleet = Fleet(folder, (server,))
     for number in range(first, first + count):
         await fleet.open(number, clusters[number % len(clusters)])
+    gc.collect()
+    gc.freeze()  # one process has the objects of hundreds of machines, which none of them would look through
     await obey({}, {"load": fleet.load, "rest": fleet.rest, "connected": fleet.connected, "report": fleet.report})
     await fleet.close()
 

@@ -187,11 +187,13 @@ class Delete(Command, frozen=True, kw_only=True):
     """Removes a guest and everything made for it. `deed`: the highest the registrar has given for it.
 
     A host that has no such guest writes a refusal up to that deed, so that a late build is refused. `unless_run`: a
-    build is withdrawn, and nobody has deleted the guest; one that has run by then stays.
+    build is withdrawn, and nobody has deleted the guest; one that has run by then stays. `left`: the guest had left
+    this host, which was fenced; what it has of it without a record may be an old copy.
     """
 
     deed: int
     unless_run: bool = False
+    left: bool = False
 
 
 class ConsoleLog(Message, frozen=True, kw_only=True):

@@ -59,12 +59,20 @@ Outcome = Claimed | Refused | Known | Dropped
 
 
 def claim(
-    host: Host, held: Guest | None, refusal: Refusal | None, build: Build, now: int, power: Power = Power.ABSENT
+    host: Host,
+    held: Guest | None,
+    refusal: Refusal | None,
+    build: Build,
+    now: int,
+    power: Power = Power.ABSENT,
+    *,
+    left: bool = False,
 ) -> Outcome:
     """What `host` does with `build`, of which it holds `held` or has refused `refusal`.
 
     `power`: of what there is of the guest on the machine. Where there is something and no record, the disk was put
-    back to an old copy: the record is restored, and nothing of the guest is made anew or taken apart.
+    back to an old copy: the record is restored, and nothing of the guest is made anew or taken apart. `left`: the guest
+    had left this host, and what is here is from before that.
     """
     deed = build.deed
     if deed is None:
@@ -75,7 +83,9 @@ def claim(
     if refusal is not None and (refusal.deleted or deed.number <= refusal.deed):
         return Dropped(f"refused under deed {refusal.deed}")
     if held is not None and held.state is GuestState.QUARANTINED and deed.number > held.deed:
-        return Refused(_refusal(build, deed, _kept_apart(host, held), now))
+        return Refused(_refusal(build, deed, _kept_apart(host, held.id), now))
+    if held is None and left and power is not Power.ABSENT and not build.restore:
+        return Refused(_refusal(build, deed, _kept_apart(host, build.guest), now))
     if held is not None:
         return _again(held, deed, build)
     if build.restore or power is not Power.ABSENT:
@@ -87,9 +97,9 @@ def claim(
     return _claimed(host, build, deed, image, now)
 
 
-def _kept_apart(host: Host, held: Guest) -> Conflict:
+def _kept_apart(host: Host, guest: str) -> Conflict:
     return Conflict(
-        f"Host {host.name} keeps an old copy of guest {held.id}, and builds nothing over it. Its operator can let go "
+        f"Host {host.name} keeps an old copy of guest {guest}, and builds nothing over it. Its operator can let go "
         "of that copy: `freehold host discard`."
     )
 
@@ -228,5 +238,5 @@ def refusal_of_kept(asked: DeleteAsked, host: Host, held: Guest, now: int) -> Re
     command = asked.command
     if not command.unless_run or held.state is not GuestState.QUARANTINED or command.deed <= held.deed:
         return None
-    fault, urn = _kept_apart(host, held).fault(), command.urn
+    fault, urn = _kept_apart(host, held.id).fault(), command.urn
     return Refusal(guest=held.id, project=held.project, deed=command.deed, urn=urn, fault=fault, time=now)

@@ -84,12 +84,12 @@ class Clearance:
         if shard not in self._asking:
             await self._get_of(shard)
 
-    async def stands(self, build: Build) -> bool:
-        """Whether the registrar wants a build that came for a guest unheard of here, and has recorded its deed: whoever
-        sent it can't make one up. If this disk was put back to an old copy, the build may be a late one of a guest that
-        was deleted, and of which nothing is known here any more.
+    async def wanted(self, build: Build) -> Intent | None:
+        """What the registrar knows of a guest unheard of here for which a build came, if it wants the build and has
+        recorded its deed: whoever sent it can't make one up. If this disk was put back to an old copy, the build may be
+        a late one of a guest that was deleted, and of which nothing is known here any more.
 
-        False as well if it can't be asked: the build comes again.
+        None as well if it can't be asked: the build comes again.
         """
         question = Intents(host=self._records.store.id, guests=(build.guest,))
         shard = self._means.shards.of(build.project)
@@ -97,7 +97,7 @@ class Clearance:
             answer = await talk.ask(self._means.bus, self._ledger(shard), question, IntentList)
         except FreeholdError as error:
             _log.info("build not taken yet", guest=build.guest, urn=build.urn, error=error.message)
-            return False
+            return None
         (intent,) = answer.intents
         number = 0 if build.deed is None else build.deed.number
         deleting = bool(intent.delete_urn) and not build.restore  # what was lost is restored, and then deleted
@@ -105,7 +105,7 @@ class Clearance:
         wanted = given and not (intent.failed or deleting)
         if not wanted:
             _log.info("build dropped: the registrar doesn't want it any more", guest=build.guest, urn=build.urn)
-        return wanted
+        return intent if wanted else None
 
     async def _get_of(self, shard: int) -> None:
         self._asking.add(shard)

@@ -203,13 +203,14 @@ class HostWorker:
             # Only who knows what is here knows what room there is. The build comes again.
             _log.info("build not taken yet", guest=build.guest, urn=build.urn)
             return
-        power = Power.ABSENT
+        power, left = Power.ABSENT, False
         if is_uuid(build.guest) and self._is_unheard_of(build.guest):
-            if not await self._clearance.stands(build):
+            intent = await self._clearance.wanted(build)
+            if intent is None:
                 return
-            power = await self._hypervisor.power(build.guest)
+            power, left = await self._hypervisor.power(build.guest), intent.left
         held, refusal = self._records.guest(build.guest), self._records.refusal(build.guest)
-        match claim(self._records.host(), held, refusal, build, self._means.clock.now(), power):
+        match claim(self._records.host(), held, refusal, build, self._means.clock.now(), power, left=left):
             case Claimed(guest=guest, secret=secret, action=action):
                 self._records.keep_claim(guest, secret, action)
                 self._actors.gate(guest.project).lost.pop(guest.id, None)
@@ -265,8 +266,9 @@ class HostWorker:
         if held is None:
             if self._actors.is_lost(command.guest):
                 raise Unavailable(f"The record of guest {command.guest} is being restored. Try again.")
-            # What is here without a record goes first: the refusal says that nothing is left.
-            await self._hypervisor.remove(command.guest)
+            if not (command.unless_run and command.left):
+                # What is here without a record goes first: the refusal says that nothing is left.
+                await self._hypervisor.remove(command.guest)
             held = self._records.guest(command.guest)
         if held is None:
             refusal = refusal_of_unknown(asked, self._records.refusal(command.guest), self._means.clock.now())

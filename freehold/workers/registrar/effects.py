@@ -172,6 +172,7 @@ async def carry_delete(means: Means, admission: Admission) -> None:
         project=admission.project,
         deed=admission.deed.number,
         unless_run=not admission.delete_urn,
+        left=admission.deed.host in admission.left,
     )
     subject = subjects.ask_host(admission.deed.host, means.beyond(admission.deed.cluster))
     await talk.ask(means.bus, subject, delete, Done, ASK_HOST_DEADLINE_S)

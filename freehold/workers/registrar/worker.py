@@ -161,7 +161,7 @@ class RegistrarWorker:
         match question:
             case Intents(host=host, guests=guests):
                 fenced = bool(host) and self._fences.stands(host) is not None
-                return IntentList(intents=tuple(self._intent(guest) for guest in guests), fenced=fenced)
+                return IntentList(intents=tuple(self._intent(guest, host) for guest in guests), fenced=fenced)
             case DeedsOf(host=host, after=after):
                 self._retiring.check(host)
                 self._fences.check(host)
@@ -287,7 +287,7 @@ class RegistrarWorker:
         await self._store.durable()
         return self.desk.done(self._store.position(), urn if after is None else after.delete_urn)
 
-    def _intent(self, guest: str) -> Intent:
+    def _intent(self, guest: str, host: str) -> Intent:
         admission = self.records.admission(guest)
         if admission is None:
             return Intent(guest=guest, ended=self.records.has_ended(guest))
@@ -298,7 +298,7 @@ class RegistrarWorker:
             refused_deed=admission.refused_deed,
             has_run=admission.stage is Stage.ACTIVE,
             failed=admission.stage is Stage.FAILED,
-            left=bool(admission.left),
+            left=host in admission.left if host else bool(admission.left),
         )
 
     async def _lost(self, asked: Lost) -> Done:
