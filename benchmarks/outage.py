@@ -223,10 +223,12 @@ async def measure(bench: Bench, rate: int, before_s: float, down_s: float) -> di
     await bench.server.start()
     back_s = time.monotonic()
     async with asyncio.timeout(PATIENCE_S):
-        while await bench.connected() < bench.hosts:
+        while (connected := await bench.connected()) < bench.hosts:
+            say(f"{connected} hosts are connected again")
             await asyncio.sleep(LOOK_S)
         connected_s = time.monotonic() - back_s
-        while await bench.behind(written):
+        while behind := await bench.behind(written):
+            say(f"{behind} hosts aren't read up to there")
             await asyncio.sleep(LOOK_S)
         healed_s = time.monotonic() - back_s
     healed = await bench.reported()

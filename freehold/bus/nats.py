@@ -29,7 +29,10 @@ from freehold.runtime.tasks import Tasks
 from freehold.vocabulary.errors import Broken, NoAnswer
 
 CONNECT_S: Final = 2
-"""How long one server may take to take a connection."""
+CONNECT_S_MAX: Final = 16
+"""How long one server may take to take a connection: at first, and when that has failed again and again. One that all
+come back to at once is slow, and who gives up and begins anew makes it slower.
+"""
 PING_S: Final = 5
 PINGS_UNANSWERED_MAX: Final = 2
 """A server that is silent for longer than `PING_S` times this is left."""
@@ -186,7 +189,7 @@ class NatsBus:
         while True:
             connection = _Connection()
             try:
-                await self._connect(connection)
+                await self._connect(connection, min(CONNECT_S * 2 ** min(tries, 8), CONNECT_S_MAX))
             except (OSError, NatsError, TimeoutError) as error:
                 tries += 1
                 self.turned_away += _TURNED_AWAY in _said(error).lower()
@@ -203,7 +206,7 @@ class NatsBus:
             longest_s = min(PAUSE_S * 2 ** min(tries, 8), self._place.pause_s_max)
             await self._clock.sleep(self._chance.uniform(0.0, longest_s))
 
-    async def _connect(self, connection: _Connection) -> None:
+    async def _connect(self, connection: _Connection, within_s: int) -> None:
         async def ended() -> None:
             connection.ended.set()
 
@@ -217,7 +220,7 @@ class NatsBus:
             tls=self._place.tls,
             inbox_prefix=self._place.inbox,
             allow_reconnect=False,
-            connect_timeout=CONNECT_S,
+            connect_timeout=within_s,
             max_reconnect_attempts=1,
             reconnect_time_wait=0,
             ping_interval=PING_S,
@@ -230,7 +233,7 @@ class NatsBus:
         self._connection = connection
         for heard in list(self._heard):
             await self._attach(connection, heard)
-        await connection.client.flush(CONNECT_S)
+        await connection.client.flush(within_s)
         self.connections += 1
         self._up.set()
         _log.info("connected to the bus", server=self.server)

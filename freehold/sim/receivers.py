@@ -156,7 +156,7 @@ class Receivers:
         if body["source"] != f"/freehold/projects/{told.project}":
             checkers.violated(f"a receiver of project {told.project} was told of {body['source']}")
         wanted = self._wanted.get(event)
-        is_old = wanted is not None and wanted.site in self._put_back
+        is_old = bool(self._put_back) if wanted is None else wanted.site in self._put_back
         if told.answered.get(event) == self._incarnation() and not is_old:
             checkers.violated(f"event {event} had been answered for, and came again: {body['type']}")
         if body["type"] == MISSED:
