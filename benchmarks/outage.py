@@ -37,7 +37,7 @@ BEFORE_S: Final = 10.0
 """How long there is load before the bus goes away."""
 PATIENCE_S: Final = 60.0
 """How long it is waited for readers."""
-LOOK_S: Final = 0.2
+LOOK_S: Final = 0.5
 BUILD_LOOK_S: Final = 5.0
 BUILT_S: Final = 300.0
 GUESTS_AT_ONCE: Final = 50
@@ -224,7 +224,8 @@ async def measure(bench: Bench, rate: int, before_s: float, down_s: float) -> di
     back_s = time.monotonic()
     async with asyncio.timeout(PATIENCE_S):
         while (connected := await bench.connected()) < bench.hosts:
-            say(f"{connected} hosts are connected again")
+            centre = (await bench.centre.tell("connected"))["connected"]
+            say(f"{connected} hosts are connected again, and {centre} of the centre's buses")
             await asyncio.sleep(LOOK_S)
         connected_s = time.monotonic() - back_s
         while behind := await bench.behind(written):

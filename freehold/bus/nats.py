@@ -36,8 +36,8 @@ come back to at once is slow, and who gives up and begins anew makes it slower.
 PING_S: Final = 5
 PINGS_UNANSWERED_MAX: Final = 2
 """A server that is silent for longer than `PING_S` times this is left."""
-IN_FLIGHT_S: Final = 1.0
-"""What was said so shortly before a connection ended may have gone with it."""
+IN_FLIGHT_S: Final = 5.0
+"""What was said so shortly before a connection ended may have gone with it, in the buffers of server or readers."""
 PAUSE_S: Final = 0.25
 PAUSE_S_MAX: Final = 4.0
 PAUSE_OF_FEW_S_MAX: Final = 0.5

@@ -1,8 +1,9 @@
 """Plays every kill point, and pairs of two: `python -m freehold.sim.kills`. Exits 1 if anything is violated.
 
 One kill: at every step of create, stop, start, reboot and delete, before it, in its middle and after it, of every
-process in turn. Two kills: at every pair of moments of create and delete, each of the process whose step it is; and
-those where the second is another's, once it has happened that the step is done.
+process in turn; where others are told of it, of the notifier at each of its own. Two kills: at every pair of moments of
+create and delete, each of the process whose step it is; and those where the second is another's, once it has happened
+that the step is done.
 """
 
 import argparse
@@ -12,12 +13,13 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, repeat
 from random import Random
 from typing import Final, TypeVar
 
 from freehold.sim.killpoints import Kill, Point, Steps, others, own
-from freehold.sim.life import BUILD_AND_DELETE, SCALE, WHOLE_LIFE, script
+from freehold.sim.life import BUILD_AND_DELETE, SCALE, TOLD, WHOLE_LIFE, script
+from freehold.sim.plan import Scale
 from freehold.sim.reached import left_out
 from freehold.sim.run import play_in
 
@@ -40,10 +42,10 @@ class Played:
     cpu_s: float
 
 
-def play_kills(kills: tuple[Kill, ...], actions: tuple[str, ...]) -> Played:
+def play_kills(kills: tuple[Kill, ...], actions: tuple[str, ...], scale: Scale = SCALE) -> Played:
     """Plays the life of a guest with these kills. One that didn't come is a violation: nothing was shown."""
     steps = Steps(kills)
-    outcome = play_in(1, SCALE, lambda world: script(world, steps, actions))
+    outcome = play_in(1, scale, lambda world: script(world, steps, actions))
     violation = outcome.violation
     if not violation and steps.killed < len(kills):
         violation = f"only {steps.killed} of the kills came"
@@ -56,6 +58,14 @@ def every_single(pool: ProcessPoolExecutor, share: float) -> Iterator[Played]:
     yield plain
     kills = [*own(plain.points), *_share(others(plain.points), share, "others")]
     yield from _all(pool, ((kill,) for kill in kills), WHOLE_LIFE)
+
+
+def every_telling(pool: ProcessPoolExecutor) -> Iterator[Played]:
+    """Every point of the notifier's in a whole life that it tells others of."""
+    plain = play_kills((), WHOLE_LIFE, TOLD)
+    yield plain
+    kills = own(tuple(point for point in plain.points if point.site == "notifier"))
+    yield from _all(pool, ((kill,) for kill in kills), WHOLE_LIFE, TOLD)
 
 
 def every_first(pool: ProcessPoolExecutor) -> Iterator[Played]:
@@ -82,9 +92,11 @@ def _share(those: Iterable[T], share: float, name: str) -> list[T]:
     return [one for one in those if random.random() < share]
 
 
-def _all(pool: ProcessPoolExecutor, kills: Iterable[tuple[Kill, ...]], actions: tuple[str, ...]) -> Iterator[Played]:
+def _all(
+    pool: ProcessPoolExecutor, kills: Iterable[tuple[Kill, ...]], actions: tuple[str, ...], scale: Scale = SCALE
+) -> Iterator[Played]:
     listed = list(kills)
-    return pool.map(play_kills, listed, [actions] * len(listed), chunksize=CHUNK)
+    return pool.map(play_kills, listed, repeat(actions), repeat(scale), chunksize=CHUNK)
 
 
 def main() -> int:
@@ -97,9 +109,10 @@ def main() -> int:
     given = parser.parse_args()
     with ProcessPoolExecutor(given.processes) as pool:
         firsts = list(every_first(pool))
-        bad = _tell_left_out([play_kills((), WHOLE_LIFE), *firsts])
+        telling = list(every_telling(pool))
+        bad = _tell_left_out([play_kills((), WHOLE_LIFE), *firsts, *telling])
         if not given.reached:
-            bad += _tell_all(pool, firsts, given.share)
+            bad += _tell_all(pool, firsts, telling, given.share)
     return 1 if bad else 0
 
 
@@ -112,10 +125,11 @@ def _tell_left_out(played: list[Played]) -> int:
     return len(lines)
 
 
-def _tell_all(pool: ProcessPoolExecutor, firsts: list[Played], share: float) -> int:
+def _tell_all(pool: ProcessPoolExecutor, firsts: list[Played], telling: list[Played], share: float) -> int:
     """Plays all and prints the totals; the number of violations."""
     totals = [
         tell("one kill in a whole life", every_single(pool, share)),
+        tell("one kill of the notifier in a whole life", telling),
         tell("one kill in create and delete", firsts),
         tell("two kills in create and delete", every_pair(pool, firsts, share)),
         tell("two kills, the second of another process", every_mixed_pair(pool, firsts, share)),

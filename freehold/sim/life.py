@@ -1,6 +1,7 @@
 """The life of a guest, as a script for kill points: asked for by a client that asks again until it is so."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from freehold.sim.calls import Caller, Reply, Unanswered
@@ -12,6 +13,8 @@ from freehold.sim.world import CALLERS_PLACE, World
 
 SCALE: Final = Scale(hosts=2, schedulers=1, apis=1, projects=1, notifies=False)
 """One of each role, so that whoever is killed leaves nobody to stand in for it; and a host beside the guest's."""
+TOLD: Final = replace(SCALE, notifies=True)
+"""The same with a notifier, and receivers that are told of the guest."""
 WHOLE_LIFE: Final = ("stop", "start", "reboot soft", "reboot hard", "delete")
 BUILD_AND_DELETE: Final = ("delete",)
 """What follows on the create, with which every script begins."""

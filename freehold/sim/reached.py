@@ -72,12 +72,8 @@ ELSEWHERE: Final = {
     "freehold.workers.image.effects:take": "images",
     "freehold.workers.image.effects:discard": "images",
     "freehold.workers.image.records:door_key": "the first start",
-    # The notifier isn't in the script: nothing of a guest hangs on it. In the seeds' storms, which kill it at commits.
-    "freehold.workers.notifier.records:stage": "telling others",
-    "freehold.workers.notifier.gathering:_stage": "telling others",
-    "freehold.workers.notifier.worker:_judge": "telling others",
-    "freehold.workers.notifier.worker:_take_up": "telling others",
-    "freehold.workers.notifier.reconciler:look": "telling others",
+    "freehold.workers.notifier.worker:_take_up": "what waits for nobody: each start",
+    "freehold.workers.notifier.reconciler:look": "leases that are over, and what was held or kept for a day",
     "freehold.workers.notifier.questions:_staged": "webhooks and feeds: one commit each, before its answer",
     "freehold.workers.notifier.leasing:_ask_once": "leases: one commit each, after the subscriber's answer",
 }

@@ -45,9 +45,9 @@ from freehold.vocabulary.units import clock_time
 from freehold.vocabulary.word import Word
 
 HEARTBEAT_PERIOD_S: Final = 5.0
-GREETINGS_MAX: Final = 2
-"""Heartbeats within `GREETINGS_PERIOD_S`, however many readers say hello: each reaches all of them."""
-GREETINGS_PERIOD_S: Final = 1.0
+GREETINGS_MAX: Final = 4
+GREETINGS_PERIOD_S: Final = 4.0
+"""So many heartbeats in this time, however many readers say hello: each reaches all of them."""
 AGAIN_ENTRIES_MAX: Final = FRAME_ENTRIES_MAX
 AGAIN_BYTES_MAX: Final = 128 * 1024
 """What is told again after a time without a connection, at most: ten thousand owners may do it at once."""

@@ -32,7 +32,7 @@ from freehold.vocabulary.envelope import (
 )
 from freehold.vocabulary.errors import NoAnswer, Unavailable
 from freehold.vocabulary.word import Word
-from freehold.workers.base import GREETINGS_PERIOD_S, Desk, Means
+from freehold.workers.base import Desk, Means
 from tests.owners import Folded, HandClock, a_guest, kept, means_of, project, store_at, turns, until
 
 
@@ -350,8 +350,7 @@ class EndedBus(LocalBus):
 async def test_what_was_missed_while_there_was_no_connection_is_asked_for_when_there_is(tmp_path: Path) -> None:
     """By the owner, or by the reader, whoever had none. No heartbeat is due."""
     bus = EndedBus()
-    clock = HandClock()
-    means, sink = means_of(bus, clock), Folded()
+    means, sink = means_of(bus), Folded()
     store = await store_at(tmp_path / "s.db", means)
     desk, follower = Desk(means, store, "box"), Follower(bus, ["registrar"], sink)
     await desk.open()
@@ -364,7 +363,6 @@ async def test_what_was_missed_while_there_was_no_connection_is_asked_for_when_t
             await store.commit([put(f"p{number}", project("a"))], "t")
             await turns()
         connected_again.wake(1.0)
-        clock.move(GREETINGS_PERIOD_S)
         await until(lambda: sink.rows[store.id] == kept(store))
     await follower.close()
     await desk.close()
