@@ -30,8 +30,8 @@ from freehold.vocabulary.errors import Broken, NoAnswer
 
 CONNECT_S: Final = 2
 CONNECT_S_MAX: Final = 16
-"""How long one server may take to take a connection: at first, and when that has failed again and again. One that all
-come back to at once is slow, and who gives up and begins anew makes it slower.
+"""How long a server may take to take a connection: at first, and when that has failed often. One that all come back to
+is slow, and who begins anew makes it slower.
 """
 PING_S: Final = 5
 PINGS_UNANSWERED_MAX: Final = 2
@@ -243,9 +243,8 @@ class NatsBus:
             waker.wake(lost_s)
 
     def _note_loss(self, connection: _Connection) -> None:
-        if self._lost_since_s is None:
-            before_s = PING_S * (PINGS_UNANSWERED_MAX + 1) if connection.silent else IN_FLIGHT_S
-            self._lost_since_s = self._clock.monotonic_s() - before_s
+        before_s = PING_S * (PINGS_UNANSWERED_MAX + 1) if connection.silent else IN_FLIGHT_S
+        self._lost_since_s = self._lost_since_s or self._clock.monotonic_s() - before_s
 
     def _hear_error(self, error: str) -> None:
         if "permissions violation" not in error.lower():

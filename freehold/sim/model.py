@@ -75,10 +75,7 @@ def _registrar(state: State, rules: Rules, g: int, ledger: Ledger) -> Moves:
 
 
 def _ledger_put_back(state: State, g: int, ledger: Ledger) -> State:
-    for h, host in enumerate(state.hosts):
-        state = with_cell(state, g, h, host.cells[g]._replace(barred=False))
-    before = Ledger(Stage.OPEN, asked=ledger.asked, tomb=ledger.tomb)
-    return with_ledger(state, g, before)
+    return with_ledger(unbarred(state, g), g, Ledger(Stage.OPEN, asked=ledger.asked, tomb=ledger.tomb))
 
 
 def _delete_asked(state: State, ledger: Ledger) -> Ledger:
@@ -115,12 +112,11 @@ def _may_move(state: State, rules: Rules, g: int, h: int, ledger: Ledger) -> boo
 
 
 def _deed(state: State, g: int, h: int, ledger: Ledger, number: int) -> tuple[Step, State]:
-    leaves = is_fenced(state, ledger)
-    state = unbarred(state, g) if leaves else state
+    left = ledger.left or is_fenced(state, ledger)
+    state = unbarred(state, g) if is_fenced(state, ledger) else state
     cell = state.hosts[h].cells[g]
     state = with_cell(state, g, h, cell._replace(builds=cell.builds | 1 << number))
-    after = ledger._replace(stage=Stage.OPEN, deed=number, host=h, refused=False, lost=False, shown=False)
-    after = after._replace(left=ledger.left or leaves)
+    after = ledger._replace(stage=Stage.OPEN, deed=number, host=h, refused=False, lost=False, shown=False, left=left)
     return Step("record", g, h, number), with_ledger(state, g, after)
 
 

@@ -1,17 +1,16 @@
 """A store: rows, their log, and group commit.
 
 Decisions are made on the event loop: read, decide, `stage`, without awaiting in between. Staged changes are seen by
-later reads at
-once and become durable together with whatever else was staged while the disk was busy. Whoever speaks about a change
-waits for `durable` first. A commit that fails breaks the store for good: later decisions stood on what was lost, so
-its worker ends and is started anew from what the disk has.
+later reads at once and become durable together with whatever else was staged while the disk was busy. Whoever speaks
+about a change waits for `durable` first. A commit that fails breaks the store for good: later decisions stood on what
+was lost, so its worker ends and is started anew from what the disk has.
 """
 
 import asyncio
 import sqlite3
 from bisect import insort
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar, cast
@@ -40,6 +39,9 @@ LOG_TAIL_ENTRIES: Final = 100_000
 
 COMPACT_ENTRIES: Final = 10_000
 """Log entries looked at by one step of compaction, so that a commit waits behind one step at most."""
+
+KNOWN_MAX: Final = 100_000
+"""Records of which it is remembered that all in them is known here."""
 
 RECORD_BYTES_MAX: Final = 512 * 1024
 """The largest record: one that doesn't fit into a message could be told to nobody."""
@@ -74,6 +76,8 @@ class Store:
         self._durable = self._staged_head = files.head
         self.epoch = files.head.epoch
         self._overlay: dict[tuple[bool, str, str], tuple[int, bytes | None]] = {}
+        self._known: set[tuple[str, str]] = set()
+        """Kind and key of records that have nothing in them that isn't known here."""
         self._queue: deque[Staged] = deque()
         self._tickets = 0
         self._done_ticket = 0
@@ -92,15 +96,13 @@ class Store:
         """Opens the store at `path`, making it if there is none. Raises Broken if it is damaged, Conflict if somebody
         has it open.
         """
-
         try:
             files = await offload(lambda: open_files(path, new_id(chance), new_id(chance)))
         except sqlite3.DatabaseError as error:
             raise Broken(f"the store {path} can't be opened: {error}. Restore it from its backup.") from error
         return Store(Owner(store=files.store, role=role, cluster=cluster, shard=shard), files, clock, offload)
 
-    # --- reading
-    # -------------------------------------------------------------------------------------------------------------
+    # --- reading ------------------------------------------------------------------------------------------------------
 
     def read(self, kind: str, key: str) -> Word | None:
         """The record under `key`, with staged changes; None if there is none."""
@@ -152,8 +154,7 @@ class Store:
                     found[key] = value
         return [(key, found[key]) for key in keys if key in found]
 
-    # --- writing
-    # -------------------------------------------------------------------------------------------------------------
+    # --- writing ------------------------------------------------------------------------------------------------------
 
     def stage(self, changes: Iterable[Change], cause: str) -> Position:
         """Takes changes as one transaction, and gives the position at which they will be durable.
@@ -181,10 +182,16 @@ class Store:
     def _kept(self, change: Change) -> Change:
         """A change that leaves in a record what a newer version has written there and this one doesn't know."""
         shape = None if change.private or change.value is None else KINDS.get(change.kind)
-        stands = None if shape is None else self._value(False, change.kind, change.key)
-        if shape is None or stands is None or change.value is None:
+        place = change.kind, change.key
+        if shape is None or change.value is None or place in self._known:
             return change
-        return change._replace(value=unknown.kept(change.value, stands, shape))
+        stands = self._value(False, *place)
+        if stands is None:
+            return change
+        kept = unknown.kept(change.value, stands, shape)
+        if kept is change.value and len(self._known) < KNOWN_MAX:
+            self._known.add(place)
+        return change._replace(value=kept)
 
     def _entries(self, changes: list[Change], cause: str) -> list[Entry]:
         """The log entries of `changes`, chained to what was staged before."""
@@ -229,9 +236,7 @@ class Store:
                     await self._offload(partial(writing.write, self._writer, group))
                 self._landed(group)
         except Exception as error:  # noqa: BLE001 - whatever it was, who waits for the disk must hear that it failed
-            self._break(
-                f"the store of the {self.owner.role} can't be written: {error}. Mend the disk and start it again."
-            )
+            self._break(f"the store of the {self.owner.role} can't be written: {error}. Mend the disk and start again.")
         finally:
             self._committing = None
 
@@ -265,8 +270,7 @@ class Store:
         self._news.set()
         self._news = asyncio.Event()
 
-    # --- telling
-    # -------------------------------------------------------------------------------------------------------------
+    # --- telling ------------------------------------------------------------------------------------------------------
 
     def position(self) -> Position:
         """Where the durable log stands."""
@@ -328,13 +332,16 @@ class Store:
         while self._committing is not None:
             await asyncio.wait([self._committing])
         async with self._writing:
-            try:
-                await self._offload(partial(writing.write_epoch, self._writer, epoch))
-            except sqlite3.Error as error:
-                raise StoreFailed(f"the new epoch couldn't be written: {error}.") from error
+            await self._written(partial(writing.write_epoch, self._writer, epoch), "the new epoch couldn't be written")
             self.epoch = epoch
             self._durable = replace(self._durable, epoch=epoch)
             self._staged_head = replace(self._staged_head, epoch=epoch)
+
+    async def _written(self, work: Callable[[], None], failed: str) -> None:
+        try:
+            await self._offload(work)
+        except sqlite3.Error as error:
+            raise StoreFailed(f"{failed}: {error}.") from error
 
     def _continues(self, position: Position) -> bool:
         if position.seq == 0:
@@ -377,10 +384,8 @@ class Store:
         before = partial(writing.move_horizon, self._writer, horizon)
         for step in [before, *steps, partial(writing.forget_private, self._writer, tail)]:
             async with self._writing:
-                try:
-                    await self._offload(step)
-                except sqlite3.Error as error:
-                    raise StoreFailed(f"the log of the {self.owner.role} can't be shortened: {error}.") from error
+                await self._written(step, f"the log of the {self.owner.role} can't be shortened")
+            self.history.horizon_moved()
 
     async def close(self) -> None:
         """Makes what is staged durable and closes the file."""

@@ -36,10 +36,17 @@ class History:
 
     def __init__(self, reader: sqlite3.Connection) -> None:
         self._reader = reader
+        self._horizon: Moment | None = None
 
     def horizon(self) -> Moment:
         """The oldest moment whose state is known."""
-        return read_horizon(self._reader)
+        if self._horizon is None:
+            self._horizon = read_horizon(self._reader)
+        return self._horizon
+
+    def horizon_moved(self) -> None:
+        """To be called when it was moved, before anything is dropped."""
+        self._horizon = None
 
     def last_time(self) -> int:
         """The clock time of the last entry; 0 if there is none."""
