@@ -17,7 +17,7 @@ from freehold.store.database import put
 from freehold.store.writing import Change
 from freehold.vocabulary.envelope import Done, Owner
 from freehold.vocabulary.errors import Conflict, Fault, FreeholdError, NoAnswer, NotFound
-from freehold.vocabulary.fence import Evacuate, Fence, FenceHost, FenceStands, UnfenceHost, fence_key
+from freehold.vocabulary.fence import Evacuate, Fence, FenceHost, FenceStands, UnfenceHost
 from freehold.vocabulary.host import Fenced
 from freehold.vocabulary.request import Admission, Build, Request, Stage
 from freehold.vocabulary.units import clock_time, unix_ms
@@ -68,7 +68,7 @@ class Fencing:
 
     def _keep(self, asked: FenceHost) -> None:
         """In one go with the ends of guests that were to be deleted there: nothing of them runs any more."""
-        now, key = self._means.clock.now(), fence_key(asked.host, self._shard)
+        now = self._means.clock.now()
         fence = Fence(
             host=asked.host,
             shard=self._shard,
@@ -79,7 +79,7 @@ class Fencing:
             term=asked.term,
             forced=asked.force,
         )
-        self._records.store.stage([put(key, fence)], asked.urn)
+        self._records.store.stage([self._records.put_fence(fence)], asked.urn)
         for admission in self._records.deeded(asked.host):
             if admission.delete_urn:
                 self._records.moved(admission, None, asked.urn, now)
@@ -105,7 +105,7 @@ class Fencing:
         """In one go with the ends of evacuations that haven't got a deed: none is given from now on."""
         now = self._means.clock.now()
         lifted = replace(fence, lifted=now, lifted_by=asked.user)
-        changes: list[Change] = [put(fence_key(asked.host, self._shard), lifted)]
+        changes = [self._records.put_fence(lifted)]
         self._records.store.stage([*changes, *self._records.told_of_ends(asked.host, now)], asked.urn)
         for admission in self._records.deeded(asked.host):
             if admission.moving:

@@ -36,6 +36,8 @@ class Records:
         self.store = store
         self._usage: dict[str, Counter[Resource]] = {}
         self._members: dict[str, dict[str, None]] = {}
+        self._fences = {fence.host: fence for fence in store.scan(Fence)}
+        """The newest of each host: it is looked at for every word of a host's."""
         for admission in store.scan(Admission):
             self._count(admission, 1)
 
@@ -87,7 +89,12 @@ class Records:
 
     def last_fence(self, host: str) -> Fence | None:
         """The newest fence of a host, which may have been lifted."""
-        return self.store.read_as(Fence, fence_key(host, self.store.owner.shard))
+        return self._fences.get(host)
+
+    def put_fence(self, fence: Fence) -> Change:
+        """A host's fence is so from now on. Whoever calls this stages it at once: it counts already."""
+        self._fences[fence.host] = fence
+        return put(fence_key(fence.host, self.store.owner.shard), fence)
 
     def deeded(self, host: str) -> list[Admission]:
         """The admissions of guests that a host may have, or may yet build."""
