@@ -1,9 +1,8 @@
 """The promises about deeds as a small machine whose states can all be visited: what may happen next in each.
 
-It says of create, delete, convey, fence, crash and old copies of a disk what the rules of the registrar and of the
-hosts say, and leaves out everything else. What was once sent to a host is kept as a set that may be delivered at any
-time, any number of times, in any order, or never: so loss, doubling, delay and reordering need no steps of their own.
-A registrar that hears of a host is a step that takes the host's record as it is then. Readers are in `telling`.
+It says of create, delete, convey, fence, crash and old copies of a disk what registrar and hosts do, and leaves out all
+else. What was once sent to a host may be delivered at any time, any number of times, in any order, or never: loss,
+doubling, delay and reordering need no steps. A registrar hears of a host's record as it is then. Readers: `telling`.
 """
 
 from collections.abc import Iterator
@@ -190,7 +189,9 @@ def _build(state: State, rules: Rules, g: int, h: int, number: int) -> Moves:
     elif cell.held is Held.NOTHING:
         claimed = cell._replace(held=Held.BUILDING, deed=number, lost=False)
         yield Step("claim", g, h, number), with_cell(state, g, h, claimed)
-    if cell.held is Held.NOTHING and (not there or rules.fault is Fault.REFUSED_UNREMOVED):
+    apart = cell.held is Held.QUARANTINED and number > cell.deed  # nothing is built over an old copy
+    free = not there or state.guests[g].left or rules.fault is Fault.REFUSED_UNREMOVED
+    if apart or (cell.held is Held.NOTHING and free):
         refused = cell._replace(refused=number, deleted=False, lost=False)
         yield Step("refuse", g, h, number), with_cell(state, g, h, refused)
     elif number > cell.deed and (cell.held in LIVE or cell.held is Held.CONVEYED):
@@ -282,8 +283,7 @@ def _stopped(state: State, rules: Rules, g: int, h: int, cell: Cell) -> Moves:
 
 
 def _ended(state: State, g: int, h: int, cell: Cell) -> tuple[Step, State]:
-    deleted = cell.held is Held.DELETING
-    number = max(cell.deed, cell.end)
+    deleted, number = cell.held is Held.DELETING, max(cell.deed, cell.end, cell.refused)
     after = cell._replace(held=Held.NOTHING, deed=0, end=0, refused=number, deleted=deleted)
     state = with_cell(state, g, h, after)
     if deleted:

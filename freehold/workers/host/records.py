@@ -160,6 +160,9 @@ class Records:
     def _end(self, guest: Guest, decision: Decision) -> list[Change]:
         if decision.refusal is None:
             raise Conflict(f"Guest {guest.id} can't end without a refusal.")
+        known, refusal = self.refusal(guest.id), decision.refusal
+        if known is not None and known.deed > refusal.deed:  # of a build that was kept away from an old copy
+            refusal = replace(refusal, deed=known.deed)
         self._guests.pop(guest.id, None)
         for wiring in guest.ports:
             if self._by_port.get(wiring.port) == guest.id:
@@ -168,7 +171,7 @@ class Records:
         return [
             *(drop("action", _action_key(action)) for action in actions),
             drop("guest", guest.id),
-            put(guest.id, decision.refusal),
+            put(guest.id, refusal),
             keep_private(BUILD_SECRET, guest.id, None),
             self._host_change(self.host()),
         ]

@@ -280,6 +280,22 @@ async def test_a_guest_that_another_host_has_goes_when_it_was_deleted(bench: Ben
     assert bench.refusal().deleted
 
 
+async def test_what_was_refused_stays_refused_when_the_old_copy_goes_that_was_in_its_way(bench: Bench) -> None:
+    await bench.running()
+    await bench.kill()
+    elsewhere = Deed(guest=GUEST, project=PROJECT, number=2, host="another", cluster="c", urn="u")
+    bench.intents[GUEST] = Intent(guest=GUEST, deed=elsewhere)
+    await bench.open()
+    await bench.until(lambda: bench.state() is S.QUARANTINED)
+    await bench.send(bench.build(deed=3))
+    await bench.until(lambda: bench.store.read_as(Refusal, GUEST) is not None)
+    assert (bench.refusal().deed, bench.refusal().deleted) == (3, False)
+    bench.intents[GUEST] = Intent(guest=GUEST, ended=True)
+    await bench.clock.advance(60)
+    assert bench.state() is None
+    assert (bench.refusal().deed, bench.refusal().deleted) == (3, True)
+
+
 async def test_nothing_is_wired_before_the_registrar_was_asked(bench: Bench) -> None:
     bench.hold("plug")
     await bench.send(bench.build())
