@@ -94,7 +94,8 @@ class Operator:
         reply = await self._until(202, "POST", f"{HOSTS}/{host.store.id}/evacuation", body)
         for guest in reply.json["evacuation"]["guests"]:
             if guest["request"]:
-                self.asked[guest["request"]] = (guest["id"], host.store.id)
+                # What is on its way already goes on with the request that it has, and may stay if the host is let in.
+                self.asked.setdefault(guest["request"], (guest["id"], host.store.id))
                 self.world.tell(host.name, f"guest {guest['id'][:8]} is to leave it")
 
     async def _gone(self, host: "HostSite") -> None:

@@ -133,7 +133,7 @@ BUGS: Final = (
     Bug(
         "a delete leaves no refusal",
         f"{_HOST}.records",
-        "            put(guest.id, decision.refusal),\n",
+        "            put(guest.id, refusal),\n",
         "",
     ),
     Bug(
