@@ -1,6 +1,7 @@
 """Words and errors over the bus: what is sent is checked when it arrives, what was raised there is raised here."""
 
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -9,6 +10,7 @@ from freehold.bus.interface import Bus, Subscription
 from freehold.runtime.log import logger
 from freehold.vocabulary import unknown
 from freehold.vocabulary.codec import decode, decoder, encode
+from freehold.vocabulary.envelope import Frame, Heartbeat
 from freehold.vocabulary.errors import Broken, Busy, Fault, Forbidden, FreeholdError, raised_from
 from freehold.vocabulary.word import Word
 
@@ -131,9 +133,16 @@ async def say(bus: Bus, subject: str, word: Word) -> None:
     await bus.publish(subject, unknown.as_sent(word))
 
 
+HEARD_MAX: Final = 128
+_HEARD_BY_MANY: Final[dict[Any, Callable[[bytes], Any]]] = {
+    shape: lru_cache(HEARD_MAX)(decoder(shape)) for shape in (Frame, Heartbeat)
+}
+"""What several readers in one process hear one after another is decoded once."""
+
+
 def _reader(shape: type[A]) -> Callable[[bytes], A]:
     """Reads a publication. One that will be passed on keeps what a newer version has put into it."""
-    read = decoder(shape)
+    read: Callable[[bytes], A] = _HEARD_BY_MANY.get(shape) or decoder(shape)
     if not unknown.is_carried(shape):
         return read
     return lambda body: unknown.carrying(read(body), body)

@@ -14,7 +14,7 @@ import numpy as np
 from freehold.runtime.clock import HybridClock
 from freehold.views.fences import Fences
 from freehold.views.placements import Placements
-from freehold.vocabulary.codec import decode
+from freehold.vocabulary.codec import decode, decode_told
 from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position, Row
 from freehold.vocabulary.fence import Fence
 from freehold.vocabulary.guest import Guest, Refusal
@@ -147,17 +147,17 @@ class Fleet:
     def _learn(self, owner: Owner, news: Iterable[tuple[str, str, bytes | None]]) -> None:
         for kind, key, value in news:
             if kind == "host" and value is not None:
-                self._put(owner.store, decode(value, Host))
+                self._put(owner.store, decode_told(value, Host))
             elif kind == "guest" and value is not None:
-                self._heard_of(decode(value, Guest).id, owner.store)
+                self._heard_of(decode_told(value, Guest).id, owner.store)
             elif kind == "refusal" and value is not None:
-                self._heard_of(decode(value, Refusal).guest, owner.store)
+                self._heard_of(decode_told(value, Refusal).guest, owner.store)
             elif kind == "retirement" and value is not None:
                 self._retire(key)
             elif kind == "fence":
                 self._fences.learn(owner.store, key, None if value is None else decode(value, Fence))
             elif kind == "admission":
-                self._placements.learn(key, None if value is None else decode(value, Admission), owner.store)
+                self._placements.learn(key, None if value is None else decode_told(value, Admission), owner.store)
 
     def _retire(self, store: str) -> None:
         """It is no host of this cloud any more, whatever it says from now on."""

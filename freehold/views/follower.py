@@ -20,7 +20,7 @@ from freehold.bus.interface import Bus, Subscription
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks
 from freehold.views import believed
-from freehold.vocabulary.codec import KINDS, decode_kind
+from freehold.vocabulary.codec import KINDS, decode_told
 from freehold.vocabulary.digest import chained
 from freehold.vocabulary.envelope import (
     Complete,
@@ -310,7 +310,7 @@ def _read(owner: Owner, told: Entry | Row) -> Word | None:
     """The record; None if this version can't read it."""
     assert told.value is not None
     try:
-        return decode_kind(told.kind, told.value)
+        return decode_told(told.value, KINDS[told.kind])
     except ValueError as error:
         _log.error("a record can't be read", store=owner.store, kind=told.kind, key=told.key, error=str(error))
         return None

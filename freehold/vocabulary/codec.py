@@ -1,6 +1,7 @@
 """Words to bytes and back, and the table of kinds of records."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -30,6 +31,9 @@ from freehold.vocabulary.tenant import (
 from freehold.vocabulary.word import Word
 
 W = TypeVar("W")
+
+TOLD_MAX: Final = 512
+"""Records that were told lately and are remembered as they were decoded."""
 
 KINDS: Final[dict[str, type[Word]]] = {
     "machine": Machine,
@@ -118,6 +122,15 @@ def decoder(shape: type[W]) -> Callable[[bytes], W]:
     """`decode` for one shape: for who reads many of a union, which is slow to look up."""
     read = _decoders[shape] = msgspec.msgpack.Decoder(shape, dec_hook=_hook_in).decode
     return read
+
+
+def decode_told(data: bytes, shape: type[W]) -> W:
+    """`decode`, for what several readers in one process are told one after another: it is decoded once."""
+    read: W = _decode_recent(data, shape)
+    return read
+
+
+_decode_recent: Final[Callable[[bytes, Any], Any]] = lru_cache(maxsize=TOLD_MAX)(decode)
 
 
 def decode_kind(kind: str, data: bytes) -> Word:

@@ -7,7 +7,7 @@ from typing import Final
 
 from freehold.runtime.clock import HybridClock
 from freehold.runtime.log import logger
-from freehold.vocabulary.codec import decode
+from freehold.vocabulary.codec import decode_told
 from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position, Row
 from freehold.vocabulary.guest import Guest, Refusal
 from freehold.vocabulary.host import Host
@@ -80,14 +80,14 @@ class HostSink:
 def _hear(draft: Draft, host: str, kind: str, key: str, value: bytes | None) -> None:
     try:
         if kind == "host":
-            hear_host(draft, host, None if value is None or key != host else decode(value, Host))
+            hear_host(draft, host, None if value is None or key != host else decode_told(value, Host))
         elif kind == "guest":
-            guest = None if value is None else decode(value, Guest)
+            guest = None if value is None else decode_told(value, Guest)
             hear_guest(draft, host, key, guest)
             if guest is not None:
                 adopt(draft, host, guest)
         else:
-            hear_refusal(draft, host, key, None if value is None else decode(value, Refusal))
+            hear_refusal(draft, host, key, None if value is None else decode_told(value, Refusal))
     except ValueError as error:
         # One record that can't be read must not stop the cluster: it is left aside, and nothing ends by it.
         _log.error("a host's record can't be read", host=host, kind=kind, key=key, error=str(error))

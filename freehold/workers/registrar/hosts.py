@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from freehold.runtime.clock import HybridClock
 from freehold.runtime.log import logger
 from freehold.store.database import keep_private
-from freehold.vocabulary.codec import decode, encode
+from freehold.vocabulary.codec import decode_told, encode
 from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position, Row
 from freehold.vocabulary.guest import Guest, Refusal
 from freehold.vocabulary.shards import ONE_SHARD, Shards
@@ -51,9 +51,9 @@ class HostSink:
         moved = False
         for kind, value in news:
             if value is not None and kind == "guest":
-                moved |= self._guest_seen(decode(value, Guest), owner.store)
+                moved |= self._guest_seen(decode_told(value, Guest), owner.store)
             elif value is not None and kind == "refusal":
-                moved |= self._refusal_seen(decode(value, Refusal), owner.store)
+                moved |= self._refusal_seen(decode_told(value, Refusal), owner.store)
         if moved:
             self._records.store.stage([keep_private("position", owner.store, encode(position))], "news")
 
