@@ -134,15 +134,23 @@ async def say(bus: Bus, subject: str, word: Word) -> None:
 
 
 HEARD_MAX: Final = 128
-_HEARD_BY_MANY: Final[dict[Any, Callable[[bytes], Any]]] = {
-    shape: lru_cache(HEARD_MAX)(decoder(shape)) for shape in (Frame, Heartbeat)
-}
-"""What several readers in one process hear one after another is decoded once."""
+HEARD_BYTES_MAX: Final = 128 * 1024
+"""What several readers in one process hear one after another is decoded once: so much of it is remembered, nothing that
+is longer than that.
+"""
+_HEARD_BY_MANY: Final = (Frame, Heartbeat)
+
+
+@lru_cache(maxsize=None)
+def _recent(shape: Any) -> Callable[[bytes], Any]:
+    read = decoder(shape)
+    remembered = lru_cache(maxsize=HEARD_MAX)(read)
+    return lambda body: remembered(body) if len(body) <= HEARD_BYTES_MAX else read(body)
 
 
 def _reader(shape: type[A]) -> Callable[[bytes], A]:
     """Reads a publication. One that will be passed on keeps what a newer version has put into it."""
-    read: Callable[[bytes], A] = _HEARD_BY_MANY.get(shape) or decoder(shape)
+    read: Callable[[bytes], A] = _recent(shape) if shape in _HEARD_BY_MANY else decoder(shape)
     if not unknown.is_carried(shape):
         return read
     return lambda body: unknown.carrying(read(body), body)

@@ -1,6 +1,7 @@
 """Ed25519: keys that sign, and the check of what was signed. ChaCha20-Poly1305: what only one other may read."""
 
 import re
+from functools import lru_cache
 from typing import Self
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -10,6 +11,8 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from freehold.runtime.chance import Chance
 
 KEY_BYTES = 32
+KEYS_MAX = 4096
+"""Public keys that are remembered as they were read."""
 _PLAIN = re.compile(rb"[A-Za-z0-9._-]+")
 _ONCE = bytes(12)
 
@@ -54,10 +57,15 @@ def is_signed(key: bytes, signature: bytes, purpose: bytes, *parts: bytes) -> bo
     none.
     """
     try:
-        Ed25519PublicKey.from_public_bytes(key).verify(signature, _joined(purpose, parts))
+        _public_key(key).verify(signature, _joined(purpose, parts))
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+@lru_cache(maxsize=KEYS_MAX)
+def _public_key(key: bytes) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(key)
 
 
 def closed(key: bytes, text: bytes) -> bytes:

@@ -33,7 +33,8 @@ from freehold.vocabulary.word import Word
 W = TypeVar("W")
 
 TOLD_MAX: Final = 512
-"""Records that were told lately and are remembered as they were decoded."""
+TOLD_BYTES_MAX: Final = 32 * 1024
+"""Records that were told lately and are remembered as they were decoded: so many, none longer than that."""
 
 KINDS: Final[dict[str, type[Word]]] = {
     "machine": Machine,
@@ -126,7 +127,7 @@ def decoder(shape: type[W]) -> Callable[[bytes], W]:
 
 def decode_told(data: bytes, shape: type[W]) -> W:
     """`decode`, for what several readers in one process are told one after another: it is decoded once."""
-    read: W = _decode_recent(data, shape)
+    read: W = _decode_recent(data, shape) if len(data) <= TOLD_BYTES_MAX else decode(data, shape)
     return read
 
 
