@@ -39,7 +39,7 @@ PATIENCE_S: Final = 60.0
 """How long it is waited for readers."""
 LOOK_S: Final = 0.5
 BUILD_LOOK_S: Final = 5.0
-BUILT_S: Final = 300.0
+BUILT_S: Final = 900.0
 GUESTS_AT_ONCE: Final = 50
 CIDR: Final = "10.64.0.0/16"
 HOUR_MS: Final = 3_600_000
