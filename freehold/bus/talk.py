@@ -1,7 +1,7 @@
 """Words and errors over the bus: what is sent is checked when it arrives, what was raised there is raised here."""
 
 from collections.abc import Awaitable, Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -18,6 +18,13 @@ A = TypeVar("A")
 
 AT_ONCE_MAX: Final = 4096
 """Questions in progress at one answerer, where its owner doesn't set fewer."""
+
+HEARD_MAX: Final = 128
+HEARD_BYTES_MAX: Final = 128 * 1024
+"""What several readers in one process hear one after another is decoded once: so much of it is remembered, nothing that
+is longer than that.
+"""
+_HEARD_BY_MANY: Final = (Frame, Heartbeat)
 
 _log = logger("talk")
 
@@ -133,15 +140,7 @@ async def say(bus: Bus, subject: str, word: Word) -> None:
     await bus.publish(subject, unknown.as_sent(word))
 
 
-HEARD_MAX: Final = 128
-HEARD_BYTES_MAX: Final = 128 * 1024
-"""What several readers in one process hear one after another is decoded once: so much of it is remembered, nothing that
-is longer than that.
-"""
-_HEARD_BY_MANY: Final = (Frame, Heartbeat)
-
-
-@lru_cache(maxsize=None)
+@cache
 def _recent(shape: Any) -> Callable[[bytes], Any]:
     read = decoder(shape)
     remembered = lru_cache(maxsize=HEARD_MAX)(read)
@@ -150,7 +149,7 @@ def _recent(shape: Any) -> Callable[[bytes], Any]:
 
 def _reader(shape: type[A]) -> Callable[[bytes], A]:
     """Reads a publication. One that will be passed on keeps what a newer version has put into it."""
-    read: Callable[[bytes], A] = _recent(shape) if shape in _HEARD_BY_MANY else decoder(shape)
+    read: Callable[[bytes], A] = _recent(shape) if shape in _HEARD_BY_MANY else decoder(shape)  # type: ignore[arg-type]
     if not unknown.is_carried(shape):
         return read
     return lambda body: unknown.carrying(read(body), body)
