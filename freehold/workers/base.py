@@ -48,6 +48,8 @@ HEARTBEAT_PERIOD_S: Final = 5.0
 GREETINGS_MAX: Final = 4
 GREETINGS_PERIOD_S: Final = 4.0
 """So many heartbeats in this time, however many readers say hello: each reaches all of them."""
+AGAIN_PAUSE_S: Final = (1.0, 2.5)
+"""How long an owner that is connected again waits for its readers, who come back at the same time."""
 AGAIN_ENTRIES_MAX: Final = FRAME_ENTRIES_MAX
 AGAIN_BYTES_MAX: Final = 128 * 1024
 """What is told again after a time without a connection, at most: ten thousand owners may do it at once."""
@@ -94,8 +96,11 @@ class Desk:
         self._compacted_at = 0
         self._greeted_s: deque[float] = deque(maxlen=GREETINGS_MAX)
         self._greeting = False
-        self._again_s = 0.0
+        self._lost_s = 0.0
         """For how long nobody may have heard what was told."""
+        self._pauses = False
+        """It is connected again, and waits for its readers before it says anything."""
+        self._telling = asyncio.Lock()
         self._subscriptions: list[Subscription] = []
 
     async def open(self) -> None:
@@ -233,19 +238,21 @@ class Desk:
         seen = 0
         while True:
             seen = await self._store.news(seen)
-            while self._told.seq < self._store.position().seq:
-                await self.watchdog.turn("tell", self._tell_next())
+            async with self._telling:
+                while self._told.seq < self._store.position().seq and not self._pauses:
+                    await self.watchdog.turn("tell", self._tell_next())
 
     async def _tell_next(self) -> None:
         entries = _bounded_entries(self._store.since(self._told, FRAME_ENTRIES_MAX)).entries
         if not entries:
             self._told = self._store.position()
             return
-        owner = self._store.owner
-        await talk.say(
-            self._means.bus, subjects.events(owner), Frame(owner=owner, epoch=self._store.epoch, entries=entries)
-        )
-        self._told = Position(epoch=self._store.epoch, seq=entries[-1].seq, digest=entries[-1].digest)
+        await self._say_frame(entries)
+
+    async def _say_frame(self, entries: tuple[Entry, ...]) -> None:
+        owner, epoch = self._store.owner, self._store.epoch
+        await talk.say(self._means.bus, subjects.events(owner), Frame(owner=owner, epoch=epoch, entries=entries))
+        self._told = Position(epoch=epoch, seq=entries[-1].seq, digest=entries[-1].digest)
 
     async def _beat(self) -> None:
         while True:
@@ -266,8 +273,13 @@ class Desk:
         self._beat_again()
 
     def _connected_again(self, lost_s: float) -> None:
-        self._again_s = max(self._again_s, lost_s)
-        self._beat_again()
+        """For `lost_s` seconds nobody may have heard what was told; 0: there was no connection before."""
+        self._lost_s = max(self._lost_s, lost_s)
+        if not lost_s:
+            self._beat_again()
+        elif not self._pauses:
+            self._pauses = True
+            self.tasks.start("tell again", self._tell_again())
 
     def _beat_again(self) -> None:
         """Beats beside the usual times: soon, and once for all who have come."""
@@ -282,27 +294,26 @@ class Desk:
             if rest_s > 0:
                 await clock.sleep(rest_s)
         self._greeted_s.append(clock.monotonic_s())
-        again_s, self._again_s, self._greeting = self._again_s, 0.0, False
-        if again_s > 0.0:
-            await self._tell_again(again_s)
+        self._greeting = False
         await self._say_heartbeat()
 
-    async def _tell_again(self, seconds: float) -> None:
-        """Tells once more what was told in the last seconds, if one frame holds it: there was no connection, and each
-        reader would have to ask. Those who missed more than that do. Who was away himself asks, too, as many at once as
-        he can take: if all owners told him again at once, he would be cut off for being slow, and come back, and so on.
+    async def _tell_again(self) -> None:
+        """Tells once more what was told without a connection, if one frame holds it: each reader would have to ask.
+        Before that nothing is told, which would show readers the gap.
         """
-        store = self._store
-        since = self._means.clock.now() - clock_time(round(seconds * 1000))
-        entries = store.history.newest(since, store.position().seq, AGAIN_ENTRIES_MAX)
-        if entries and sum(_size(entry) for entry in entries) <= AGAIN_BYTES_MAX:
-            await talk.say(
-                self._means.bus,
-                subjects.events(store.owner),
-                Frame(owner=store.owner, epoch=store.epoch, entries=entries),
-            )
+        clock, store = self._means.clock, self._store
+        await clock.clock.sleep(self._means.chance.uniform(*AGAIN_PAUSE_S))
+        async with self._telling:
+            since = clock.now() - clock_time(round((self._lost_s + AGAIN_PAUSE_S[1]) * 1000))
+            self._lost_s, self._pauses = 0.0, False
+            entries = store.history.newest(since, store.position().seq, AGAIN_ENTRIES_MAX)
+            if entries and sum(_size(entry) for entry in entries) <= AGAIN_BYTES_MAX:
+                await self._say_frame(entries)
+        await self._say_heartbeat()
 
     async def _say_heartbeat(self) -> None:
+        if self._pauses:
+            return
         store, now_s = self._store, self._means.clock.clock.monotonic_s()
         coverage, standing = store.coverage, Standing(store.position(), store.commits)
         beat = Heartbeat(

@@ -32,7 +32,7 @@ from freehold.vocabulary.envelope import (
 )
 from freehold.vocabulary.errors import NoAnswer, Unavailable
 from freehold.vocabulary.word import Word
-from freehold.workers.base import Desk, Means
+from freehold.workers.base import AGAIN_PAUSE_S, Desk, Means
 from tests.owners import Folded, HandClock, a_guest, kept, means_of, project, store_at, turns, until
 
 
@@ -315,7 +315,8 @@ async def test_a_sink_that_breaks_ends_the_follower_loudly(around: Around) -> No
 
 async def test_an_owner_that_had_no_connection_needs_not_be_asked(tmp_path: Path) -> None:
     bus = EndedBus()
-    means, sink = means_of(bus), Folded()
+    clock = HandClock()
+    means, sink = means_of(bus, clock), Folded()
     store = await store_at(tmp_path / "s.db", means)
     desk, follower = Desk(means, store, "box"), Follower(bus, ["registrar"], sink)
     await desk.open()
@@ -329,6 +330,8 @@ async def test_an_owner_that_had_no_connection_needs_not_be_asked(tmp_path: Path
         deaf.setattr(LocalBus, "ask", _unanswered)
         for waker in list(bus.wakers):
             waker.wake(7.5)
+        await turns()
+        clock.move(AGAIN_PAUSE_S[1])
         await until(lambda: sink.rows[store.id] == kept(store))
     assert follower.questions == 1  # the first time
     await follower.close()
@@ -350,7 +353,8 @@ class EndedBus(LocalBus):
 async def test_what_was_missed_while_there_was_no_connection_is_asked_for_when_there_is(tmp_path: Path) -> None:
     """By the owner, or by the reader, whoever had none. No heartbeat is due."""
     bus = EndedBus()
-    means, sink = means_of(bus), Folded()
+    clock = HandClock()
+    means, sink = means_of(bus, clock), Folded()
     store = await store_at(tmp_path / "s.db", means)
     desk, follower = Desk(means, store, "box"), Follower(bus, ["registrar"], sink)
     await desk.open()
@@ -363,6 +367,8 @@ async def test_what_was_missed_while_there_was_no_connection_is_asked_for_when_t
             await store.commit([put(f"p{number}", project("a"))], "t")
             await turns()
         connected_again.wake(1.0)
+        await turns()
+        clock.move(AGAIN_PAUSE_S[1])
         await until(lambda: sink.rows[store.id] == kept(store))
     await follower.close()
     await desk.close()

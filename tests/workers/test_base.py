@@ -219,6 +219,8 @@ async def connected_again(spoken: Spoken, lost_s: float) -> None:
     beats = len(spoken.beats)
     for waker in list(spoken.wakers):
         waker.wake(lost_s)
+    await turns()
+    spoken.clock.move(base.AGAIN_PAUSE_S[1])
     await until(lambda: len(spoken.beats) > beats)
 
 
@@ -233,6 +235,23 @@ async def test_what_was_told_without_a_connection_is_told_again_when_there_is_on
     assert spoken.told == [2, 3, 4]
     await connected_again(spoken, 0.0)
     assert spoken.told == [2, 3, 4]
+
+
+async def test_until_its_readers_are_back_an_owner_shows_them_no_gap(spoken: Spoken) -> None:
+    await spoken.store.commit([put("a", project("a"))], "t")
+    await until(lambda: spoken.told == [1])
+    beats = len(spoken.beats)
+    for waker in list(spoken.wakers):
+        waker.wake(5.0)
+    await spoken.store.commit([put("b", project("b"))], "t")
+    await talk.say(spoken.means.bus, subjects.hello(spoken.store.owner.role), Hello())
+    await turns()
+    assert (spoken.told, len(spoken.beats)) == ([1], beats)
+    spoken.clock.move(base.AGAIN_PAUSE_S[1])
+    await until(lambda: len(spoken.beats) > beats)
+    assert spoken.told == [1, 1, 2]
+    await spoken.store.commit([put("c", project("c"))], "t")
+    await until(lambda: spoken.told == [1, 1, 2, 3])
 
 
 async def test_what_is_more_than_a_frame_is_asked_for(spoken: Spoken) -> None:
