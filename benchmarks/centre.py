@@ -31,6 +31,8 @@ from freehold.vocabulary.envelope import Position
 
 ROLES: Final = ("registrar", "image", "scheduler", "api")
 SAMPLE_S: Final = 0.05
+SHOWN_MAX: Final = 3
+"""Hosts of which it is said which readers lack something."""
 
 
 class Watch:
@@ -71,12 +73,14 @@ class Watch:
     async def behind(self, file: str) -> Answer:
         """See the module."""
         stands = await asyncio.to_thread(_written, file)
-        found: set[str] = set()
+        found: dict[str, list[str]] = {}
         for reader in self._followers:
             read = reader.stands()
             of_it = (store for store, (cluster, *_) in stands.items() if reader._cluster in ("*", cluster))
-            found |= {store for store in of_it if _is_behind(read.get(store), stands[store])}
-        return {"behind": len(found)}
+            for store in of_it:
+                if _is_behind(read.get(store), stands[store]):
+                    found.setdefault(store, []).append(_lacks(reader, store))
+        return {"behind": len(found), "some": dict(list(found.items())[:SHOWN_MAX])}
 
     async def report(self) -> Answer:
         """See the module."""
@@ -88,6 +92,12 @@ class Watch:
             "lost": sum(bus.losses.count for bus in self._buses),
             "connections": sum(bus.connections for bus in self._buses),
         }
+
+
+def _lacks(reader: Follower, store: str) -> str:
+    """How a reader stands to an owner of which it lacks something."""
+    asks = "asks it" if store in reader._held else "will ask it" if store in reader._due else "doesn't ask it"
+    return f"{reader.tasks._room} of {reader._cluster} {asks}"
 
 
 def _is_behind(read: Position | None, written: list[Any]) -> bool:

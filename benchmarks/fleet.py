@@ -6,6 +6,7 @@ of their own.
 load N      from now on N guests' power changes a second, those of a host together: each is an event
 rest        no more of them
 connected   how many hosts have a connection
+look STORE  how a host speaks
 report      where each host's log stands, and how its guests are
 """
 
@@ -110,6 +111,19 @@ class Fleet:
         """See the module."""
         return {"connected": sum(one.bus.is_connected for one in self.hosts)}
 
+    async def look(self, store: str) -> Answer:
+        """See the module. Empty if it isn't here."""
+        for one in self.hosts:
+            if one.store.id == store:
+                desk = one.worker._desk
+                said = {"connected": one.bus.is_connected, "connections": one.bus.connections, "pauses": desk._pauses}
+                return said | {
+                    "told": desk._told.seq,
+                    "written": one.store.position().seq,
+                    "failed": str(desk.tasks.failed),
+                }
+        return {}
+
     async def report(self) -> Answer:
         """See the module."""
         return {
@@ -159,7 +173,16 @@ async def _run(folder: Path, server: str, first: int, count: int, clusters: list
         await fleet.open(number, clusters[number % len(clusters)])
     gc.collect()
     gc.freeze()  # one process has the objects of hundreds of machines, which none of them would look through
-    await obey({}, {"load": fleet.load, "rest": fleet.rest, "connected": fleet.connected, "report": fleet.report})
+    await obey(
+        {},
+        {
+            "load": fleet.load,
+            "rest": fleet.rest,
+            "connected": fleet.connected,
+            "look": fleet.look,
+            "report": fleet.report,
+        },
+    )
     await fleet.close()
 
 

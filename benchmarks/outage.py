@@ -18,7 +18,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.centre import ROLES
+from benchmarks.centre import ROLES, SHOWN_MAX
 from benchmarks.children import Answer, Child
 from freehold.bus.passports import sealed_passport
 from freehold.cli.client import Client
@@ -175,6 +175,12 @@ class Bench:
         behind: int = (await self.centre.tell("behind", file))["behind"]
         return behind
 
+    async def explain(self, file: str) -> None:
+        """Says of the last hosts that aren't read why that may be."""
+        for store, readers in (await self.centre.tell("behind", file))["some"].items():
+            told = [one for one in await self.fleets_say("look", store) if one]
+            say(f"  {store}: {', '.join(readers)}; {told}")
+
     async def all_read(self, deadline_s: float) -> float:
         """Seconds until every reader has what each host has written by now. Raises TimeoutError."""
         began_s, written = time.monotonic(), self.write_down((await self.reported())["stands"])
@@ -230,6 +236,8 @@ async def measure(bench: Bench, rate: int, before_s: float, down_s: float) -> di
         connected_s = time.monotonic() - back_s
         while behind := await bench.behind(written):
             say(f"{behind} hosts aren't read up to there")
+            if behind <= SHOWN_MAX:
+                await bench.explain(written)
             await asyncio.sleep(LOOK_S)
         healed_s = time.monotonic() - back_s
     healed = await bench.reported()
