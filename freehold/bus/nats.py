@@ -6,12 +6,11 @@ readers find the gap. A question waits for the connection, until its own deadlin
 """
 
 import asyncio
-import base64
-import re
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -22,6 +21,7 @@ from nats.errors import NoRespondersError, StaleConnectionError
 from freehold.bus.ears import Ear, Losses, Mouth, Waker, bounded
 from freehold.bus.interface import BODY_BYTES_MAX, Answerer, Listener
 from freehold.bus.passports import Identity
+from freehold.bus.tickets import shown
 from freehold.runtime.chance import Chance
 from freehold.runtime.clock import Clock
 from freehold.runtime.log import logger
@@ -33,6 +33,8 @@ CONNECT_S_MAX: Final = 16
 """How long a server may take to take a connection: at first, and when that has failed often. One that all come back to
 is slow, and who begins anew makes it slower.
 """
+LOOK_S: Final = 2
+"""How long a connection that has ended may be taken for one."""
 PING_S: Final = 5
 PINGS_UNANSWERED_MAX: Final = 2
 """A server that is silent for longer than `PING_S` times this is left."""
@@ -46,7 +48,6 @@ OUTBOUND_BYTES_MAX: Final = 16 * 1024 * 1024
 """What waits for a server that takes it too slowly; past that publications are lost, and nobody waits."""
 QUESTION_S_MAX: Final = 3600.0
 """Longer than any deadline: deadlines are kept here, not in the library."""
-_NONCE: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _TURNED_AWAY: Final = "authorization violation"
 BROKEN_HEADER: Final = "Freehold-Broken"
 """On an answer: the answerer failed, and there is no body."""
@@ -158,6 +159,7 @@ class NatsBus:
         self._lost_since_s: float | None = None
         """Since when there is no connection, or one that may not have carried what was said."""
         self._up = asyncio.Event()
+        self._closed = False
 
     def open(self) -> None:
         """Begins to connect. What is subscribed before is heard from the first connection on."""
@@ -186,7 +188,7 @@ class NatsBus:
 
     async def _stay_connected(self) -> None:
         tries = 0
-        while True:
+        while not self._closed:  # the library may swallow that this is broken off
             connection = _Connection()
             try:
                 await self._connect(connection, min(CONNECT_S * 2 ** min(tries, 8), CONNECT_S_MAX))
@@ -199,12 +201,19 @@ class NatsBus:
                 await connection.client.close()
             else:
                 tries = 0
-                await connection.ended.wait()
+                await self._until_ended(connection)
                 self._left(connection)
                 self._note_loss(connection)
                 _log.warning("the connection to the bus has ended; making it again", servers=self._place.servers)
             longest_s = min(PAUSE_S * 2 ** min(tries, 8), self._place.pause_s_max)
             await self._clock.sleep(self._chance.uniform(0.0, longest_s))
+
+    async def _until_ended(self, connection: _Connection) -> None:
+        """The library doesn't say so if something was left to be sent, and couldn't be: it is looked at, too."""
+        while not connection.ended.is_set() and connection.client.is_connected:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await connection.ended.wait()
 
     async def _connect(self, connection: _Connection, within_s: int) -> None:
         async def ended() -> None:
@@ -228,7 +237,7 @@ class NatsBus:
             pending_size=OUTBOUND_BYTES_MAX,
             closed_cb=ended,
             error_cb=failed,
-            **_shown(self._identity),
+            **shown(self._identity),
         )
         self._connection = connection
         for heard in list(self._heard):
@@ -369,6 +378,7 @@ class NatsBus:
 
     async def close(self) -> None:
         """See Bus."""
+        self._closed = True
         connection, heard = self._connection, list(self._heard)
         self._heard.clear()
         for one in heard:
@@ -379,21 +389,6 @@ class NatsBus:
             await connection.client.close()
         self._up.set()  # who waits for a connection is told that there won't be one
         await self.tasks.close()
-
-
-def _shown(identity: Identity | None) -> dict[str, Any]:
-    """How a server's question who this is is answered. The server chooses what is to be signed: it gets no signature
-    over anything that could be of use to it.
-    """
-    if identity is None or not identity.ticket:
-        return {}
-
-    def signature(nonce: str) -> bytes:
-        if not _NONCE.fullmatch(nonce):
-            raise NatsError("the server asks for a signature over what is no nonce")
-        return base64.b64encode(identity.key.sign_plain(nonce.encode()))
-
-    return {"user_jwt_cb": identity.ticket.encode, "signature_cb": signature}
 
 
 def _said(error: BaseException) -> str:

@@ -11,16 +11,22 @@ They keep a server in order, and what is heard is checked all the same (`signed`
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b, sha256
 from typing import Any, Final
 
+from nats.errors import Error as NatsError
+
 from freehold.bus.allowed import HEARS, SPEAKS, linked, patterns
+from freehold.bus.passports import Identity
 from freehold.runtime.keys import KEY_BYTES, SigningKey
 from freehold.vocabulary.machine import Passport, Roll
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.shards import ONE_SHARD, Shards
+
+_NONCE: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 ANSWER_S: Final = 120
 """How long after a question its answer may be given: longer than any deadline."""
@@ -161,3 +167,18 @@ def _named(kind: int, key: bytes) -> str:
 
 def _checked_text(raw: bytes) -> str:
     return base64.b32encode(raw + binascii.crc_hqx(raw, 0).to_bytes(2, "little")).decode().rstrip("=")
+
+
+def shown(identity: Identity | None) -> dict[str, Any]:
+    """How a server's question who this is is answered. The server chooses what is to be signed: it gets no signature
+    over anything that could be of use to it.
+    """
+    if identity is None or not identity.ticket:
+        return {}
+
+    def signature(nonce: str) -> bytes:
+        if not _NONCE.fullmatch(nonce):
+            raise NatsError("the server asks for a signature over what is no nonce")
+        return base64.b64encode(identity.key.sign_plain(nonce.encode()))
+
+    return {"user_jwt_cb": identity.ticket.encode, "signature_cb": signature}

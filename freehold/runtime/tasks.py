@@ -62,6 +62,8 @@ class Tasks:
     def _ended(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.pop(task, None)
         if task.cancelled():
+            if not task.cancelling():
+                _log.error("a task ended as what it waited for was cancelled", task=task.get_name())
             return
         error = task.exception()
         if error is not None:

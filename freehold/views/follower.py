@@ -216,7 +216,9 @@ class Follower:
         except FreeholdError as error:
             _log.info("an owner can't be asked now", store=owner.store, role=owner.role, error=error.message)
             self._held[owner.store].clear()
-        for news in self._held.pop(owner.store):
+        finally:
+            held = self._held.pop(owner.store)  # however this ends: what is held would be held for ever
+        for news in held:
             self._hear(news)
 
     async def _next_part(self, owner: Owner) -> bool:

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -138,6 +139,29 @@ async def test_a_bus_that_was_never_connected_can_be_closed() -> None:
         await asyncio.sleep(0)
     with pytest.raises(NoAnswer, match="closed"):
         await asyncio.wait_for(asking, 5)
+
+
+async def test_a_connection_that_ends_while_something_is_to_be_sent_is_left_all_the_same(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library breaks off its own farewell then, and tells nobody that the connection has ended."""
+    monkeypatch.setattr(nats, "LOOK_S", 0.05)
+
+    def refuses(_data: object) -> None:
+        raise ConnectionResetError("the other end is gone")
+
+    async with bus_at(server.url) as bus:
+        await bus.connected()
+        assert bus._connection is not None
+        client: Any = bus._connection.client
+        monkeypatch.setattr(client._transport, "writelines", refuses)
+        client._pending, client._pending_data_size = [b"PUB a 1\r\nx\r\n"], 12
+        await server.kill()
+        await until(lambda: not bus.is_connected)
+        await server.start()
+        await bus.answer("q", echo, group="g")
+        assert await bus.ask("q", b"1", 10) == b"1"
+        assert bus.connections == 2
 
 
 async def test_pauses_between_tries_grow_to_a_bound_and_are_drawn() -> None:
