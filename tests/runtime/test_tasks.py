@@ -5,6 +5,7 @@ import threading
 from functools import partial
 
 import pytest
+from structlog.testing import capture_logs
 
 from freehold.runtime.tasks import Tasks, ThreadOffload, offload_inline, periodically
 from tests.owners import turns
@@ -204,3 +205,21 @@ async def test_periodic_work_is_done_first_and_then_waits() -> None:
     with pytest.raises(asyncio.CancelledError):
         await periodically(sleep, 7.0, work)
     assert order == ["work", 7.0] * 3
+
+
+@pytest.mark.parametrize(("by_somebody_else", "said"), [(True, ["room.waits"]), (False, [])])
+async def test_a_task_that_ends_as_what_it_waited_for_was_cancelled_is_named(
+    by_somebody_else: bool, said: list[str]
+) -> None:
+    tasks, waited_for = Tasks("room"), asyncio.get_running_loop().create_future()
+
+    async def wait() -> None:
+        await waited_for
+
+    with capture_logs() as logs:
+        task = tasks.start("waits", wait())
+        await asyncio.sleep(0)
+        (waited_for if by_somebody_else else task).cancel()
+        await asyncio.wait([task])
+        await asyncio.sleep(0)
+    assert [entry["task"] for entry in logs] == said

@@ -487,3 +487,18 @@ async def test_when_faults_stop_the_view_is_the_fold_of_the_owner(
     for store in stores:
         await store.close()
     await bus.close()
+
+
+async def test_an_owner_whose_question_was_broken_off_is_read_when_it_is_next_heard(around: Around) -> None:
+    """By something that the question waited for, and not by the reader's end."""
+    with pytest.MonkeyPatch.context() as broken:
+        broken.setattr(LocalBus, "ask", _broken_off)
+        await around.put("a")
+        await around.beat()
+        await turns()
+    await around.beat()
+    await until(lambda: around.sink.rows.get(around.store.id) == kept(around.store))
+
+
+async def _broken_off(_bus: LocalBus, _subject: str, _body: bytes, _deadline_s: float) -> bytes:
+    raise asyncio.CancelledError
