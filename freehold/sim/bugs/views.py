@@ -21,8 +21,8 @@ BUGS: Final = (
     Bug(
         "what comes while an owner is asked is forgotten for good",
         "freehold.views.follower",
-        "        for news in self._held.pop(owner.store):",
-        "        for news in self._held[owner.store]:",
+        "            held = self._held.pop(owner.store)  # however",
+        "            held = self._held[owner.store]  # however",
     ),
     Bug(
         "absence in a complete state means nothing",
