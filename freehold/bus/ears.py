@@ -35,6 +35,10 @@ class Ear:
         self._losses = losses
         self.lost = 0
         """Messages that it was too slow for."""
+        self._come, self._gone = 0, 0
+        """How many messages came, and how many of them were delivered or lost."""
+        self._waiting: deque[tuple[int, asyncio.Event]] = deque()
+        """Who waits until so many are gone."""
         self._wake = asyncio.Event()
         self._closed = False
         self._task = tasks.start(f"ear {pattern}", self._run())
@@ -44,22 +48,42 @@ class Ear:
         if len(self._backlog) == BACKLOG_MAX:
             self._lose_oldest()
         self._backlog.append((subject, body))
+        self._come += 1
         self._wake.set()
 
     def _lose_oldest(self) -> None:
         """Readers find the gap by the sequence of what comes next; who sent is never held up."""
         self._backlog.popleft()
+        self._count_gone()
         self._losses.count += 1
         self.lost += 1
         if self.lost.bit_count() == 1:  # the first, then ever more rarely: a flood mustn't become one of log lines
             _log.warning("a listener is too slow; its oldest messages are lost", pattern=self.pattern, lost=self.lost)
 
     async def _run(self) -> None:
-        while not self._closed:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._backlog and not self._closed:
-                await self._deliver(*self._backlog.popleft())
+        try:
+            while not self._closed:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._backlog and not self._closed:
+                    await self._deliver(*self._backlog.popleft())
+                    self._count_gone()
+        finally:
+            self._closed = True
+            for _, waiting in self._waiting:
+                waiting.set()
+
+    def _count_gone(self) -> None:
+        self._gone += 1
+        while self._waiting and self._waiting[0][0] <= self._gone:
+            self._waiting.popleft()[1].set()
+
+    async def caught_up(self) -> None:
+        """See Hearing."""
+        if self._gone < self._come and not self._closed:
+            reached = asyncio.Event()
+            self._waiting.append((self._come, reached))
+            await reached.wait()
 
     async def _deliver(self, subject: str, body: bytes) -> None:
         try:

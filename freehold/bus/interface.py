@@ -35,6 +35,13 @@ class Subscription(Protocol):
         """Hears no more; what it has begun is finished."""
 
 
+class Hearing(Subscription, Protocol):
+    """A subscription to publications."""
+
+    async def caught_up(self) -> None:
+        """Waits until all that has come by now was delivered, or lost. Others of the same bus may be ahead of it."""
+
+
 class Bus(Protocol):
     """See the module."""
 
@@ -44,7 +51,7 @@ class Bus(Protocol):
     async def ask(self, subject: str, body: bytes, deadline_s: float) -> bytes:
         """Asks and waits for one answer. Raises NoAnswer at the deadline, or at once if nobody answers this subject."""
 
-    async def subscribe(self, subject: str, listener: Listener, group: str = "") -> Subscription:
+    async def subscribe(self, subject: str, listener: Listener, group: str = "") -> Hearing:
         """Hears publications. Calls to one listener follow one another."""
 
     async def answer(self, subject: str, answerer: Answerer, group: str) -> Subscription:

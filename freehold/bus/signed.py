@@ -19,7 +19,7 @@ from typing import Final
 
 from freehold.bus.allowed import may_answer, may_speak
 from freehold.bus.ears import bounded
-from freehold.bus.interface import Answerer, Bus, Listener, Subscription
+from freehold.bus.interface import Answerer, Bus, Hearing, Listener, Subscription
 from freehold.bus.passports import Identity, opened_passport
 from freehold.runtime.chance import Chance
 from freehold.runtime.clock import Clock
@@ -150,7 +150,7 @@ class SignedBus:
 
     # --- hearing -----------------------------------------------------------------------------------------------------
 
-    async def subscribe(self, subject: str, listener: Listener, group: str = "") -> Subscription:
+    async def subscribe(self, subject: str, listener: Listener, group: str = "") -> Hearing:
         """See Bus. What was heard before is dropped for each subscription by itself."""
         heard = Heard()
 

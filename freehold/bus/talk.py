@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from freehold.bus.interface import Bus, Subscription
+from freehold.bus.interface import Bus, Hearing, Subscription
 from freehold.runtime.log import logger
 from freehold.vocabulary import unknown
 from freehold.vocabulary.codec import decode, decoder, encode
@@ -108,7 +108,7 @@ async def hear(
     handler: Callable[[A], Awaitable[None]],
     group: str = "",
     subject_of: Callable[[A], str] | None = None,
-) -> Subscription:
+) -> Hearing:
     """Hears publications of one shape. One that can't be read, or that breaks the handler, is logged and dropped:
     senders send again. So is one that didn't come where `subject_of` says: it speaks in another's name.
     """

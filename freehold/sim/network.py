@@ -50,6 +50,8 @@ class _Ear:
     backlog: deque[tuple[str, bytes]] = field(default_factory=lambda: deque(maxlen=BACKLOG_MAX))
     busy: bool = False
     closed: bool = False
+    waiting: list[asyncio.Event] = field(default_factory=list)
+    """Who waits until the backlog is empty."""
 
     def hear(self, subject: str, body: bytes) -> None:
         if self.closed:
@@ -67,10 +69,24 @@ class _Ear:
             except Exception as error:  # noqa: BLE001 - told to the world, which judges it
                 self.endpoint.network.broken(f"a listener of {self.endpoint.process.name} on {subject}", error)
         self.busy = False
+        self._wake()
+
+    def _wake(self) -> None:
+        waiting, self.waiting = self.waiting, []
+        for one in waiting:
+            one.set()
+
+    async def caught_up(self) -> None:
+        """See Hearing."""
+        if self.busy and not self.closed:
+            drained = asyncio.Event()
+            self.waiting.append(drained)
+            await drained.wait()
 
     async def close(self) -> None:
         """See Subscription."""
         self.closed = True
+        self._wake()
         self.endpoint.network.forget(self)
 
 

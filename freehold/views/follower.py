@@ -3,12 +3,14 @@
 For each owner a sink keeps the position (epoch, sequence, digest) it stands at.
     next in sequence                            apply
     already seen                                drop
-    a gap, or a heartbeat that is ahead         ask the owner for everything since
+    a gap, or a heartbeat that is ahead         ask the owner for everything since, unless what
+                                                has come by now fills it
     other epoch, past the horizon, or a digest  take its complete state and replace its part
     that doesn't fit
-An owner that doesn't answer is asked again when it is next heard, never in a loop of its own. What comes while an owner
-is being asked is held and taken after the answer. A record that can't be read here is left out, and said so: one bad
-record doesn't end its readers. So is one that its owner may not tell of (`believed`); that is counted.
+A heartbeat may overtake what was told before it, for the two are heard side by side. An owner that doesn't answer is
+asked again when it is next heard, never in a loop of its own. What comes while an owner is being asked is held and
+taken after the answer. A record that can't be read here is left out, and said so: one bad record doesn't end its
+readers. So is one that its owner may not tell of (`believed`); that is counted.
 """
 
 from collections import Counter, OrderedDict, deque
@@ -17,7 +19,7 @@ from functools import lru_cache
 from typing import Final, Protocol
 
 from freehold.bus import subjects, talk
-from freehold.bus.interface import Bus, Subscription
+from freehold.bus.interface import Bus, Hearing, Subscription
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks
 from freehold.views import believed
@@ -87,12 +89,14 @@ class Follower:
         self._heeds = heeds
         self.tasks = Tasks(f"{room}.follower")
         self._positions: dict[str, Position] = {}
-        self._due: OrderedDict[str, Owner] = OrderedDict()
-        """Who is to be asked when it is his turn. What comes of them until then is in what they will answer."""
+        self._due: OrderedDict[str, Frame | Heartbeat | Owner] = OrderedDict()
+        """Who is to be asked when it is his turn, by store, with the newest that shows it."""
         self._asking = 0
         self._held: dict[str, deque[Frame | Heartbeat]] = {}
         """What came of owners that are being asked, in order."""
         self._subscriptions: list[Subscription] = []
+        self._frames: list[Hearing] = []
+        """Those of them that hear what is told."""
         self.questions = 0
         """How often an owner was asked for what was missed."""
         self.resyncs = 0
@@ -113,16 +117,16 @@ class Follower:
         self._positions = dict(self._sink.positions())
         for role in self._roles:
             frames, beats = subjects.events_of(role, self._cluster), subjects.heartbeats_of(role, self._cluster)
-            self._subscriptions += [
-                await talk.hear(self._bus, frames, Frame, self._on_frame, subject_of=_told_at),
-                await talk.hear(self._bus, beats, Heartbeat, self._on_heartbeat, subject_of=_beaten_at),
-            ]
+            self._frames.append(await talk.hear(self._bus, frames, Frame, self._on_frame, subject_of=_told_at))
+            self._subscriptions.append(
+                await talk.hear(self._bus, beats, Heartbeat, self._on_heartbeat, subject_of=_beaten_at)
+            )
         self._subscriptions.append(self._bus.on_connect(self._greet_again))
         await self._greet()
 
     async def close(self) -> None:
         """Hears no more."""
-        for subscription in self._subscriptions:
+        for subscription in self._frames + self._subscriptions:
             await subscription.close()
         await self.tasks.close()
 
@@ -142,46 +146,47 @@ class Follower:
         self._hear(heartbeat)
 
     def _hear(self, news: Frame | Heartbeat) -> None:
-        held = self._held.get(news.owner.store)
-        if news.owner.store in self._due or not self._heeds(news.owner.store):
+        if not self._heeds(news.owner.store):
             return
+        held = self._held.get(news.owner.store)
         if held is not None:
             held.append(news)
-        elif isinstance(news, Frame):
-            self._compare_frame(news)
-        else:
-            self._compare_heartbeat(news)
+        elif not self._leads_on(news):
+            self._ask_for(news)
 
-    def _compare_frame(self, frame: Frame) -> None:
-        stands = self._positions.get(frame.owner.store)
-        if stands is None or stands.epoch != frame.epoch or not frame.entries or frame.entries[0].seq > stands.seq + 1:
-            self.catch_up(frame.owner)
-        else:
-            self._take(frame.owner, stands, frame.entries)
+    def _leads_on(self, news: Frame | Heartbeat) -> bool:
+        """Takes what leads on from what was read. False if it doesn't: its owner is to be asked."""
+        stands = self._positions.get(news.owner.store)
+        if stands is None:
+            return False
+        return self._is_next(stands, news) if isinstance(news, Frame) else self._is_there(stands, news)
 
-    def _compare_heartbeat(self, heartbeat: Heartbeat) -> None:
-        stands, told = self._positions.get(heartbeat.owner.store), heartbeat.position
-        if stands is None or stands.epoch != told.epoch or stands.seq != told.seq:
+    def _is_next(self, stands: Position, frame: Frame) -> bool:
+        if stands.epoch != frame.epoch or not frame.entries or frame.entries[0].seq > stands.seq + 1:
+            return False
+        return self._take(frame.owner, stands, frame.entries)
+
+    def _is_there(self, stands: Position, heartbeat: Heartbeat) -> bool:
+        told = heartbeat.position
+        if stands.epoch != told.epoch or stands.seq != told.seq:
             # One that is behind is late, or its owner was put back to an old copy: the question tells it that.
-            self.catch_up(heartbeat.owner)
-        elif stands.digest != told.digest:
+            return False
+        if stands.digest != told.digest:
             _log.error("an owner's history differs from what was read of it", store=heartbeat.owner.store, seq=told.seq)
-            self.catch_up(heartbeat.owner)
+        return stands.digest == told.digest
 
-    def _take(self, owner: Owner, stands: Position, entries: Sequence[Entry]) -> None:
-        """Applies those of `entries` that are next, or asks if their digests don't continue what was read."""
+    def _take(self, owner: Owner, stands: Position, entries: Sequence[Entry]) -> bool:
+        """Applies those of `entries` that are next. False if their digests don't continue what was read."""
         if any(entry.seq == stands.seq and entry.digest != stands.digest for entry in entries):
             _log.error("an owner has written another history than was read of it", store=owner.store, seq=stands.seq)
-            self.catch_up(owner)
-            return
+            return False
         fresh = [entry for entry in entries if entry.seq > stands.seq]
-        if not fresh:
-            return
         if not _chains(stands, fresh):
             _log.error("an owner's entries don't continue what was read of it", store=owner.store, seq=fresh[0].seq)
-            self.catch_up(owner)
-            return
-        self._apply(owner, stands, fresh)
+            return False
+        if fresh:
+            self._apply(owner, stands, fresh)
+        return True
 
     def _apply(self, owner: Owner, stands: Position, entries: Sequence[Entry]) -> None:
         self._check_heeded(owner)
@@ -193,9 +198,17 @@ class Follower:
         """Asks an owner for what it has written since, unless it is being asked: after those who are due before it, for
         of ten thousand that come back at once only so many are asked at once as can answer in time.
         """
-        if owner.store in self._held or owner.store in self._due:
-            return
-        self._due[owner.store] = owner
+        if owner.store not in self._held:
+            self._due[owner.store] = owner
+            self._ask_due()
+
+    def _ask_for(self, news: Frame | Heartbeat) -> None:
+        """Asks its owner, unless what has come by now shows that nothing is missing."""
+        if not isinstance(self._due.get(news.owner.store), Owner):
+            self._due[news.owner.store] = news
+            self._ask_due()
+
+    def _ask_due(self) -> None:
         if self._asking < ASKED_MAX:
             self._asking += 1
             self.tasks.start("catch up", self._catch_up_due())
@@ -203,9 +216,19 @@ class Follower:
     async def _catch_up_due(self) -> None:
         try:
             while self._due:
-                await self._catch_up_now(self._due.popitem(last=False)[1])
+                for frames in self._frames:
+                    await frames.caught_up()
+                if self._due:
+                    await self._catch_up_next()
         finally:
             self._asking -= 1
+
+    async def _catch_up_next(self) -> None:
+        store, news = self._due.popitem(last=False)
+        if isinstance(news, Owner):
+            await self._catch_up_now(news)
+        elif self._heeds(store) and not self._leads_on(news):
+            await self._catch_up_now(news.owner)
 
     async def _catch_up_now(self, owner: Owner) -> None:
         self._held[owner.store] = deque(maxlen=HELD_MAX)

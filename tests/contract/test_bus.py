@@ -149,6 +149,50 @@ async def test_calls_to_one_listener_follow_one_another(bus: Bus) -> None:
     assert most == 1
 
 
+async def test_it_can_be_waited_for_until_what_has_come_was_delivered(bus: Bus) -> None:
+    came: list[bytes] = []
+    beside: list[tuple[str, bytes]] = []
+    free = asyncio.Event()
+
+    async def listener(_subject: str, body: bytes) -> None:
+        came.append(body)
+        await free.wait()
+
+    hearing = await bus.subscribe("a.b", listener)
+    await bus.subscribe("a.b", into(beside))
+    await hearing.caught_up()  # with nothing
+    for body in (b"1", b"2", b"3"):
+        await bus.publish("a.b", body)
+    await until(lambda: len(beside) == 3)  # all have come
+    assert came == [b"1"]
+    waiting = asyncio.create_task(hearing.caught_up())
+    await turns()
+    assert not waiting.done()
+    free.set()
+    await waiting
+    assert came == [b"1", b"2", b"3"]
+
+
+async def test_who_waits_for_a_subscription_that_is_closed_waits_no_longer(bus: Bus) -> None:
+    began, free = asyncio.Event(), asyncio.Event()
+
+    async def listener(_subject: str, _body: bytes) -> None:
+        began.set()
+        await free.wait()
+
+    hearing = await bus.subscribe("a.b", listener)
+    for body in (b"1", b"2"):
+        await bus.publish("a.b", body)
+    await began.wait()
+    waiting = asyncio.create_task(hearing.caught_up())
+    closing = asyncio.create_task(hearing.close())
+    await turns()
+    free.set()
+    await closing
+    await waiting
+    await hearing.caught_up()
+
+
 async def test_a_listener_that_fails_or_hangs_harms_nobody_else(bus: Bus) -> None:
     heard: list[tuple[str, bytes]] = []
     failed = 0

@@ -16,7 +16,7 @@ from freehold.store.database import Store, drop, put
 from freehold.store.writing import Change
 from freehold.views import follower as following
 from freehold.views.believed import OTHER_ROLE
-from freehold.views.follower import Follower
+from freehold.views.follower import ASKED_MAX, Follower
 from freehold.vocabulary.codec import encode
 from freehold.vocabulary.envelope import (
     Complete,
@@ -157,6 +157,28 @@ async def test_the_lost_last_event_is_found_by_a_heartbeat(around: Around) -> No
     await around.put("lost")
     await around.beat()
     await around.same()
+
+
+async def test_a_heartbeat_that_overtakes_what_was_told_before_it_leads_to_no_question(around: Around) -> None:
+    frame = await around.put("a")
+    await around.beat()
+    await around.tell(frame)
+    await around.same()
+    assert not around.asked
+
+
+async def test_of_an_owner_that_is_to_be_asked_later_news_is_taken_meanwhile(around: Around) -> None:
+    """And then it needn't be asked."""
+    around.follower._asking = ASKED_MAX  # as many as may be are asked
+    told, lost = await around.put("a"), await around.put("b")
+    await around.beat()
+    await turns()
+    await around.tell(told, lost)
+    await around.same()
+    around.follower._asking = 0
+    await around.tell(await around.put("c"))
+    await around.same()
+    assert not around.asked
 
 
 async def test_a_long_gap_is_asked_for_in_parts(around: Around) -> None:

@@ -9,8 +9,8 @@ BUGS: Final = (
     Bug(
         "a heartbeat that says what is known wakes all the same",
         "freehold.views.follower",
-        "elif stands.digest != told.digest:",
-        "elif stands.seq == told.seq:",
+        "        return stands.digest == told.digest",
+        "        return False",
     ),
     Bug(
         "the lost last event isn't seen",
