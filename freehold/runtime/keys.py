@@ -1,18 +1,17 @@
 """Ed25519: keys that sign, and the check of what was signed. ChaCha20-Poly1305: what only one other may read."""
 
 import re
-from functools import lru_cache
 from typing import Self
 
-from cryptography.exceptions import InvalidSignature, InvalidTag
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from nacl.exceptions import BadSignatureError
+from nacl.signing import SigningKey as PrivateKey
+from nacl.signing import VerifyKey
 
 from freehold.runtime.chance import Chance
 
 KEY_BYTES = 32
-KEYS_MAX = 4096
-"""Public keys that are remembered as they were read."""
 _PLAIN = re.compile(rb"[A-Za-z0-9._-]+")
 _ONCE = bytes(12)
 
@@ -24,7 +23,7 @@ class SigningKey:
 
     def __init__(self, secret: bytes) -> None:
         """Raises ValueError unless `secret` has `KEY_BYTES`."""
-        self._key = Ed25519PrivateKey.from_private_bytes(secret)
+        self._key = PrivateKey(secret)
 
     @classmethod
     def made(cls, chance: Chance) -> Self:
@@ -37,11 +36,11 @@ class SigningKey:
     @property
     def public(self) -> bytes:
         """The public key, `KEY_BYTES` long."""
-        return self._key.public_key().public_bytes_raw()
+        return bytes(self._key.verify_key)
 
     def sign(self, purpose: bytes, *parts: bytes) -> bytes:
         """A signature over the parts, each with its length: no two lists of parts are signed alike."""
-        return self._key.sign(_joined(purpose, parts))
+        return self._key.sign(_joined(purpose, parts)).signature
 
     def sign_plain(self, text: bytes) -> bytes:
         """A signature over a text as it stands, for protocols that aren't ours. Raises ValueError for a text that could
@@ -49,7 +48,7 @@ class SigningKey:
         """
         if not _PLAIN.fullmatch(text):
             raise ValueError("only a text of letters, digits, dots, dashes and underscores is signed as it stands")
-        return self._key.sign(text)
+        return self._key.sign(text).signature
 
 
 def is_signed(key: bytes, signature: bytes, purpose: bytes, *parts: bytes) -> bool:
@@ -57,15 +56,10 @@ def is_signed(key: bytes, signature: bytes, purpose: bytes, *parts: bytes) -> bo
     none.
     """
     try:
-        _public_key(key).verify(signature, _joined(purpose, parts))
-    except (InvalidSignature, ValueError):
+        VerifyKey(key).verify(_joined(purpose, parts), signature)
+    except (BadSignatureError, ValueError):
         return False
     return True
-
-
-@lru_cache(maxsize=KEYS_MAX)
-def _public_key(key: bytes) -> Ed25519PublicKey:
-    return Ed25519PublicKey.from_public_bytes(key)
 
 
 def closed(key: bytes, text: bytes) -> bytes:

@@ -48,7 +48,7 @@ HEARTBEAT_PERIOD_S: Final = 5.0
 GREETINGS_MAX: Final = 4
 GREETINGS_PERIOD_S: Final = 4.0
 """So many heartbeats in this time, however many readers say hello: each reaches all of them."""
-AGAIN_PAUSE_S: Final = (1.0, 2.5)
+AGAIN_PAUSE_S: Final = (1.0, 2.0)
 """How long an owner that is connected again waits for its readers, who come back at the same time."""
 AGAIN_ENTRIES_MAX: Final = FRAME_ENTRIES_MAX
 AGAIN_BYTES_MAX: Final = 128 * 1024
@@ -96,8 +96,8 @@ class Desk:
         self._compacted_at = 0
         self._greeted_s: deque[float] = deque(maxlen=GREETINGS_MAX)
         self._greeting = False
-        self._lost_s = 0.0
-        """For how long nobody may have heard what was told."""
+        self._unheard_since: int | None = None
+        """Since when, by the clock of its log, nobody may have heard what was told."""
         self._pauses = False
         """It is connected again, and waits for its readers before it says anything."""
         self._telling = asyncio.Lock()
@@ -274,10 +274,12 @@ class Desk:
 
     def _connected_again(self, lost_s: float) -> None:
         """For `lost_s` seconds nobody may have heard what was told; 0: there was no connection before."""
-        self._lost_s = max(self._lost_s, lost_s)
         if not lost_s:
             self._beat_again()
-        elif not self._pauses:
+            return
+        since = self._means.clock.now() - clock_time(round(lost_s * 1000))
+        self._unheard_since = since if self._unheard_since is None else min(self._unheard_since, since)
+        if not self._pauses:
             self._pauses = True
             self.tasks.start("tell again", self._tell_again())
 
@@ -304,8 +306,9 @@ class Desk:
         clock, store = self._means.clock, self._store
         await clock.clock.sleep(self._means.chance.uniform(*AGAIN_PAUSE_S))
         async with self._telling:
-            since = clock.now() - clock_time(round((self._lost_s + AGAIN_PAUSE_S[1]) * 1000))
-            self._lost_s, self._pauses = 0.0, False
+            since = self._unheard_since
+            self._unheard_since, self._pauses = None, False
+            assert since is not None
             entries = store.history.newest(since, store.position().seq, AGAIN_ENTRIES_MAX)
             if entries and sum(_size(entry) for entry in entries) <= AGAIN_BYTES_MAX:
                 await self._say_frame(entries)

@@ -214,13 +214,13 @@ async def test_many_readers_that_come_at_once_are_greeted_together(spoken: Spoke
     assert len(spoken.beats) >= 2 + base.GREETINGS_MAX
 
 
-async def connected_again(spoken: Spoken, lost_s: float) -> None:
-    """The desk is told so, and has said what it says then."""
+async def connected_again(spoken: Spoken, lost_s: float, late_s: float = 0.0) -> None:
+    """The desk is told so, and has said what it says then; `late_s` after it would have."""
     beats = len(spoken.beats)
     for waker in list(spoken.wakers):
         waker.wake(lost_s)
     await turns()
-    spoken.clock.move(base.AGAIN_PAUSE_S[1])
+    spoken.clock.move(base.AGAIN_PAUSE_S[1] + late_s)
     await until(lambda: len(spoken.beats) > beats)
 
 
@@ -235,6 +235,14 @@ async def test_what_was_told_without_a_connection_is_told_again_when_there_is_on
     assert spoken.told == [2, 3, 4]
     await connected_again(spoken, 0.0)
     assert spoken.told == [2, 3, 4]
+
+
+async def test_who_is_late_to_tell_again_leaves_nothing_out(spoken: Spoken) -> None:
+    """A processor that all need when the bus is back has other things to do first."""
+    await spoken.store.commit([put("a", project("a"))], "t")
+    await until(lambda: spoken.told == [1])
+    await connected_again(spoken, 5.0, late_s=60.0)
+    assert spoken.told == [1, 1]
 
 
 async def test_until_its_readers_are_back_an_owner_shows_them_no_gap(spoken: Spoken) -> None:
