@@ -96,7 +96,8 @@ def unsettled(world: "World") -> str:
     restless = (_restless(host, admitted) for host in _living(world))
     leased = (f"a port is leased to guest {guest}, which is nowhere" for guest in _leased_to_nobody(world, stranded))
     strange = (_strange(world, host, admissions) for host in _living(world))
-    first = next(filter(None, (*unfinished, *restless, *strange, *leased)), "")
+    pursued = (f"a build of guest {key} is pursued" for store in _ledgers(world) for key in store.private("build"))
+    first = next(filter(None, (*unfinished, *pursued, *restless, *strange, *leased)), "")
     return first or _leased_wrongly(world) or _behind(world) or _astray(world) or _to_be_told(world)
 
 
