@@ -18,9 +18,10 @@ from typing import Final, Protocol
 
 from starlette.types import ASGIApp
 
-from freehold.api.admission import limits_of
+from freehold.api.admission import Admission, limits_of
 from freehold.api.cloud import Cloud
 from freehold.api.listen import Listener
+from freehold.api.metrics import metrics
 from freehold.api.server import application
 from freehold.bus.local import LocalBus
 from freehold.config import Settings
@@ -269,16 +270,16 @@ class Running:
     async def _open_apis(self) -> None:
         for number in range(self._settings.apis):
             port = self._settings.port + number if self._settings.port else 0
-            url = await self._open_api(_numbered("view", number), port)
+            url = await self._open_api(number, port)
             if number == 0:
                 self.url = url
             else:
                 self._say(f"api: also at {url}")
 
-    async def _open_api(self, view_folder: str, wanted_port: int) -> str:
+    async def _open_api(self, number: int, wanted_port: int) -> str:
         """Gives the URL that it answers at."""
         means, settings = self._means, self._settings
-        view = CloudView(means.bus, means.clock, settings.state / view_folder, boot_id())
+        view = CloudView(means.bus, means.clock, settings.state / _numbered("view", number), boot_id())
         self._stack.push_async_callback(view.close)
         await view.open(audited=True)
 
@@ -289,13 +290,26 @@ class Running:
             where = (url(port), settings.region, settings.default_zone or settings.cluster)
             rest = (means.shards, settings.unknown_after_s, limits_of(settings))
             cloud = Cloud(means.bus, view, means.clock, means.chance, *where, *rest, beyond=means.beyond)
-            return application(cloud)
+            server = application(cloud)
+            lanes.update(server.lanes)
+            return server
 
+        lanes: dict[str, Admission] = {}
         listener = Listener(app, settings.listen, wanted_port)
         port = await listener.open()
         self._stack.push_async_callback(listener.close)
         self._stack.callback(view.news.end)  # before the listener closes: who waits is answered
+        if settings.metrics_listen:
+            await self._open_metrics(number, metrics(view, lanes))
         return url(port)
+
+    async def _open_metrics(self, number: int, app: ASGIApp) -> None:
+        address, _, first = self._settings.metrics_listen.rpartition(":")
+        wanted_port = int(first) + number if int(first) else 0
+        listener = Listener(lambda _port: app, address.strip("[]"), wanted_port, setting="metrics_listen")
+        port = await listener.open()
+        self._stack.push_async_callback(listener.close)
+        self._say(f"metrics: http://{address}:{port}/metrics")
 
 
 def machine(settings: Settings, folder: Path, host: str, offload: Offload) -> tuple[Hypervisor, Fabric]:

@@ -137,6 +137,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Streams of events at once; past it 503."""
     api_streams_per_project_max: int = 1000
     """Of those, for one project: past it 429."""
+    metrics_listen: str = ""
+    """Where Prometheus may read how the cloud's owners and this API process are, at /metrics: ADDRESS:PORT; empty:
+    nowhere. Nobody is asked who they are. Further API processes have the ports that follow.
+    """
     notify_networks: tuple[str, ...] = ()
     """Networks inside which receivers of notifications may be: ``["10.1.0.0/16"]``; none: only outside."""
     log_level: str = "info"
@@ -165,6 +169,7 @@ def checked(settings: Settings) -> Settings:
         raise BadRequest(f"roles has {', '.join(sorted(unknown))}; there are {', '.join(EVERY_ROLE)}")
     if not 0 <= settings.port <= 65535 - settings.apis + 1:
         raise BadRequest(f"port is {settings.port}; it can be 0 to {65535 - settings.apis + 1}")
+    _check_addresses(settings, "metrics_listen")
     _check_bus(settings)
     _check_underlay(settings)
     for name, text in (("cluster", settings.cluster), ("default_zone", settings.default_zone or settings.cluster)):
@@ -270,9 +275,7 @@ def listed(text: str) -> tuple[str, ...]:
 
 
 def _check_broker(settings: Settings) -> None:
-    for name in ("broker_listen", "broker_link_listen", "broker_link_advertised", "broker_route_listen"):
-        if (address := getattr(settings, name)) and not _ADDRESS.fullmatch(address):
-            raise BadRequest(f"{name} is {address!r}; it can be ADDRESS:PORT")
+    _check_addresses(settings, "broker_listen", "broker_link_listen", "broker_link_advertised", "broker_route_listen")
     for route in listed(settings.broker_routes):
         if not _ADDRESS.fullmatch(route):
             raise BadRequest(f"broker_routes has {route!r}; it can be HOST:PORT, by commas")
@@ -287,6 +290,12 @@ def _check_broker(settings: Settings) -> None:
         raise BadRequest("bus has tls:// servers: the broker's server needs bus_certificate and bus_key")
     if any(server.startswith("tls://") for server in hub) and not settings.bus_ca:
         raise BadRequest("broker_hub has tls:// servers: set bus_ca to who vouches for them")
+
+
+def _check_addresses(settings: Settings, *names: str) -> None:
+    for name in names:
+        if (address := getattr(settings, name)) and not _ADDRESS.fullmatch(address):
+            raise BadRequest(f"{name} is {address!r}; it can be ADDRESS:PORT")
 
 
 def _check_counts(settings: Settings) -> None:

@@ -75,6 +75,28 @@ async def test_a_view_may_be_thrown_away_while_nothing_runs(tmp_path: Path) -> N
         assert (await asked.get("/compute/v2.1/flavors"))["flavors"]
 
 
+async def test_prometheus_may_read_how_far_backups_are_behind(tmp_path: Path) -> None:
+    said: list[str] = []
+    given = settings(tmp_path / "cloud", metrics_listen="127.0.0.1:0", backup=f"folder:{tmp_path / 'backup'}")
+    cloud = Running(given, said.append)
+    try:
+        await cloud.open()
+        [where] = [line.removeprefix("metrics: ") for line in said if line.startswith("metrics: ")]
+        async with aiohttp.ClientSession() as session, asyncio.timeout(60):
+            while "freehold_owner_backup_lag_seconds{" not in (text := await _text_of(session, where)):
+                await asyncio.sleep(0.05)
+    finally:
+        await cloud.close()
+    assert 'freehold_owner_heard{cluster="default",name="sim-0",role="host"' in text
+    assert "process_resident_memory_bytes" in text
+
+
+async def _text_of(session: aiohttp.ClientSession, where: str) -> str:
+    async with session.get(where) as answer:
+        assert answer.status == 200
+        return await answer.text()
+
+
 async def test_the_operator_gives_the_admin_a_new_password(tmp_path: Path) -> None:
     async with running(tmp_path) as cloud:
         old = cloud.new_password

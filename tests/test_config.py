@@ -158,6 +158,7 @@ def test_ways_out_are_read(tmp_path: Path) -> None:
     ("given", "named"),
     [
         ({"broker_listen": "4222"}, "broker_listen"),
+        ({"metrics_listen": "9180"}, "metrics_listen"),
         ({"broker_link_listen": "0.0.0.0"}, "broker_link_listen"),
         ({"broker_listen": 'a"b:1'}, "broker_listen"),
         ({"broker_link_advertised": "a b:1"}, "broker_link_advertised"),

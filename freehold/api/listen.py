@@ -25,12 +25,14 @@ class _Server(uvicorn.Server):
 
 
 class Listener:
-    """Serves what `app` makes, given the port, on an address and port; port 0 takes a free one."""
+    """Serves what `app` makes, given the port, on an address and port; port 0 takes a free one. `setting`: what says
+    which.
+    """
 
-    def __init__(self, app: Callable[[int], ASGIApp], host: str, port: int) -> None:
+    def __init__(self, app: Callable[[int], ASGIApp], host: str, port: int, setting: str = "port") -> None:
         self._app: ASGIApp | None = None
         self._known = asyncio.Event()
-        self._make, self._host, self._port = app, host, port
+        self._make, self._host, self._port, self._setting = app, host, port, setting
         config = uvicorn.Config(
             self._serve_one,
             host=host,
@@ -70,7 +72,7 @@ class Listener:
         except SystemExit as error:  # uvicorn's way to say that it couldn't bind
             where = f"{self._host}:{self._port}"
             raise Unavailable(
-                f"the API can't listen on {where}: it is in use, or not this machine's; choose another with --port"
+                f"the API can't listen on {where}: it is in use, or not this machine's; set another {self._setting}"
             ) from error
 
     async def close(self) -> None:

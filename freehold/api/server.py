@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from freehold.api import faults
 from freehold.api.admission import Admission, Slot
@@ -37,7 +37,7 @@ EVENTS: Final = "text/event-stream"
 _log = logger("api")
 
 
-def application(cloud: Cloud) -> ASGIApp:
+def application(cloud: Cloud) -> "Server":
     """The API of `cloud`, to be run by an ASGI server. The view must be open before and stay so."""
     return Server(cloud, (IDENTITY, COMPUTE, IMAGE, NETWORK, NATIVE))
 
@@ -108,6 +108,7 @@ class Server:
         self.transfers = Admission(cloud.limits.transfers, "transfers")
         self.waits = Admission(cloud.limits.waits, "waiting requests")
         self.streams = Admission(cloud.limits.streams, "streams of events")
+        self.lanes = {"calls": self.calls, "transfers": self.transfers, "waits": self.waits, "streams": self.streams}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI 3."""
