@@ -61,7 +61,8 @@ async def settle(world: "World", clients: list["Client"]) -> None:
         world.checkers.violated(f"it didn't settle within {SETTLED_S:g} s: {why}")
         return
     world.tell("world", "all has settled")
-    for check in (_views, _fleets, _orphans, _ledger, evacuated, _secrets, _logs, _told, _trace):
+    evacuated(world, _stranded(world))
+    for check in (_views, _fleets, _orphans, _ledger, _secrets, _logs, _told, _trace):
         check(world)
     await _promises(world, clients)
     await _quiet(world)
