@@ -69,6 +69,8 @@ class Checkers:
         """Sites and guests: copies that were ever kept aside. A store that is deleted then takes its record along."""
         self._rooms: dict[str, dict[str, Capacity]] = {}
         """What each guest of a host takes, by the host."""
+        self._wired: dict[tuple[str, str], frozenset[str]] = {}
+        """The ports of each guest of a host."""
         self._addresses: dict[tuple[str, str], str] = {}
         self._ports: dict[str, Port] = {}
 
@@ -279,8 +281,10 @@ class Checkers:
         self._check_kept(site, entry)
         if entry.value is None:
             self._world.tell(site.name, f"guest {entry.key[:8]} is gone")
+            self._check_nothing_left(site, entry.key)
             return
         guest = decode(entry.value, Guest)
+        self._wired[site.name, guest.id] = frozenset(wiring.port for wiring in guest.ports)
         self._world.tell(site.name, f"guest {entry.key[:8]} is {guest.state.value}")
         room[guest.id] = needed_by(guest.spec.flavor)
         if guest.state is GuestState.QUARANTINED:
@@ -293,6 +297,12 @@ class Checkers:
             self.violated(
                 f"{site.name} holds deed {guest.deed} of {guest.id}; the registrar gave {admission.deed.number}"
             )
+
+    def _check_nothing_left(self, site: "HostSite", guest: str) -> None:
+        """A host forgets a guest when nothing of it is on the machine any more."""
+        ports = self._wired.pop((site.name, guest), frozenset()) & site.ports.ports.keys()
+        if guest in site.guests or ports:
+            self.violated(f"{site.name} has forgotten guest {guest}, and has its {'ports' if ports else 'files'} still")
 
     def _check_kept(self, site: "HostSite", entry: Entry) -> None:
         """No guest admitted is lost: one that was shown to run is taken apart for nobody but who deletes it."""
