@@ -3,16 +3,11 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, cast
 
-import msgspec
-
-from freehold.bus.talk import Answer
 from freehold.drivers.hypervisor.simulated import SimulatedGuest
-from freehold.sim.process import Process
 from freehold.sim.witness import Witness
 from freehold.views.cloud import CloudView
 from freehold.vocabulary.codec import decode
-from freehold.vocabulary.deed import Deed
-from freehold.vocabulary.envelope import Entry, Frame, Owner, Position, Row
+from freehold.vocabulary.envelope import Entry, Owner, Position, Row
 from freehold.vocabulary.errors import NoAnswer, StoreFailed
 from freehold.vocabulary.guest import Guest, GuestState, Power, Refusal
 from freehold.vocabulary.host import Capacity, Host, needed_by
@@ -325,43 +320,6 @@ class Checkers:
         if admission is None or admission.stage is not Stage.ACTIVE or admission.deed is None or site.store is None:
             return False
         return (admission.deed.host, admission.deed.number) == (site.store.id, number)
-
-    # --- the bus ---------------------------------------------------------------------------------------------------
-
-    def published(self, process: Process, subject: str, body: bytes) -> None:
-        """An event is told only when durable. Secrets stay out of events."""
-        if not subject.startswith("freehold.event."):
-            return
-        self.checks += 1
-        frame = decode(body, Frame)
-        site = self._world.sites[process.name]
-        assert site.store is not None
-        stands = site.store.position()
-        if frame.epoch == stands.epoch and frame.entries[-1].seq > stands.seq:
-            self.violated(f"{process.name} told of entry {frame.entries[-1].seq} when {stands.seq} was durable")
-
-    def answered(self, process: Process, raw: bytes) -> None:
-        """What is answered to be done is durable: the owner says at which position. Sequences have no gaps."""
-        site = self._world.sites.get(process.name)
-        answer = decode(raw, Answer)
-        if site is None or site.store is None or not answer.body:
-            return
-        self.checks += 1
-        said = msgspec.msgpack.decode(answer.body)
-        stands = site.store.position()
-        if said.get("store") == site.store.id and isinstance(said.get("position"), dict):
-            position = msgspec.convert(said["position"], Position)
-            if position.epoch == stands.epoch and position.seq > stands.seq:
-                self.violated(f"{process.name} answered with entry {position.seq} when {stands.seq} was durable")
-        elif said.keys() >= {"guest", "number", "host"} and site.role == "registrar":
-            deed, kept = msgspec.convert(said, Deed), site.store.row("admission", said["guest"])
-            known = None if kept is None else decode(kept, Admission).deed
-            if known is None or (known.number <= deed.number and known != deed):
-                self.violated(f"{process.name} told of deed {deed.number} of {deed.guest} before it was durable")
-        elif entries := said.get("entries"):
-            numbers = [entry[0] for entry in entries]
-            if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
-                self.violated(f"{process.name} answered with entries {numbers}, as if none were missing")
 
     # --- views -----------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from freehold.sim.notifier_site import NotifierSite
 from freehold.sim.plan import QUOTA, Scale
 from freehold.sim.process import Process
 from freehold.sim.receivers import Receivers
+from freehold.sim.sayings import Sayings
 from freehold.sim.site import (
     PASSWORD,
     ApiSite,
@@ -88,8 +89,9 @@ class World:
         for site in all_sites:
             if site.store is not None:
                 self.checkers.watch_store(site)
-        self.network.watchers.append(self.checkers.published)
-        self.network.answer_watchers.append(self.checkers.answered)
+        sayings = Sayings(self)
+        self.network.watchers.append(sayings.published)
+        self.network.answer_watchers.append(sayings.answered)
 
     def seeded(self, name: str) -> int:
         """A seed of its own for something in this world."""
