@@ -1,5 +1,6 @@
 """What must always hold, looked at as it happens. Each check names the sentence of the design that it stands for."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, cast
 
@@ -50,6 +51,8 @@ class Checkers:
         self._admissions: dict[str, Admission] = {}
         self._quotas: dict[str, int] = {}
         self._counts_again_s: dict[str, float] = {}
+        self._put_back: Counter[str] = Counter()
+        """How often a site's store was put back to an old copy, or deleted."""
         self._given: dict[str, tuple[float, float]] = {}
         """When a request was on the registrar's disk first, and how many seconds it was given."""
         self._delete_asked_s: dict[str, float] = {}
@@ -144,6 +147,7 @@ class Checkers:
     def store_changed(self, site: "Site") -> None:
         """A store was put back to an old copy, or deleted: what is written next follows on that."""
         assert site.store is not None
+        self._put_back[site.name] += 1
         self._read[site.name] = site.store.position().seq if site.store.rows() else 0
         self._counts_again_s[site.name] = self._world.loop.time() + RECOUNT_S
         guests = [decode(value, Guest) for kind, _, value in site.store.rows() if kind == "guest"]
@@ -344,6 +348,28 @@ class Checkers:
             replace(owner, position, rows)
 
         view.apply, view.replace = applied, replaced  # type: ignore[method-assign]
+        self._watch_reads(name, view)
+
+    def _watch_reads(self, name: str, view: CloudView) -> None:
+        """What had been written when a read began is in it. Hosts may be left as old as they are."""
+        caught_up = view._caught_up
+
+        async def has_caught_up(store: str) -> None:
+            [site] = [one for one in self._world.sites.values() if one.store is not None and one.store.id == store]
+            if site.role == "host":
+                await caught_up(store)
+                return
+            assert site.store is not None
+            written, put_back = site.store.position(), self._put_back[site.name]
+            await caught_up(store)
+            read = view.positions()[store]
+            self.checks += 1
+            if put_back != self._put_back[site.name]:
+                return
+            if read.epoch == written.epoch and read.seq < written.seq:
+                self.violated(f"{name} read {site.name} up to {read.seq}, when {written.seq} had been written before")
+
+        view._caught_up = has_caught_up  # type: ignore[method-assign]
 
 
 def _names(port: Port) -> list[tuple[str, str]]:
