@@ -58,8 +58,9 @@ class HostSink:
             if (kind, sight.guest) not in told
         ]
         absent += [("host", host)] if ("host", host) not in told else []
-        # A crash before the position is kept has the whole state taken once more, to the same end.
-        for kind, key in (*told, *absent):
+        # First what is gone: a guest that was refused, and isn't any more, has its ports. A crash before the position
+        # is kept has the whole state taken once more, to the same end.
+        for kind, key in (*absent, *told):
             draft = self._draft()
             _hear(draft, host, kind, key, told.get((kind, key)))
             if draft.changes:

@@ -13,7 +13,7 @@ from freehold.store.database import Store
 from freehold.vocabulary.codec import encode, kind_of
 from freehold.vocabulary.envelope import Entry, Owner, Position, Row
 from freehold.vocabulary.guest import Guest, Refusal
-from freehold.vocabulary.network import Carriage, Network, Port
+from freehold.vocabulary.network import Carriage, Network, Port, PortWiring
 from freehold.workers.network.holdings import Booking
 from freehold.workers.network.hosts import HostSink
 from freehold.workers.network.records import Records
@@ -79,6 +79,27 @@ async def test_a_refusal_that_the_complete_state_lacks_is_forgotten(store: Store
     sink.apply(HOST, at(2), [entry(1, "a", refused("a", 1)), entry(2, "b", refused("b", 1))])
     sink.replace(HOST, at(5), [row("b", refused("b", 1))])
     assert [sight.guest for sight in records.holdings.sights.values()] == ["b"]
+
+
+async def test_a_guest_has_its_ports_again_when_its_refusal_is_forgotten(store: Store) -> None:
+    """The host's disk was put back to before it; what it is told of then comes in the same complete state."""
+    records, sink = with_bookings(store, "g")
+    sink.apply(HOST, at(1), [entry(1, "g", refused("g", 1))])
+    assert not records.holdings.bookings
+    wiring = PortWiring(
+        port="port-g",
+        network="n",
+        network_name="",
+        segment=1,
+        mtu=1450,
+        mac="g",
+        addresses=(),
+        cidr="10.0.0.0/24",
+        gateway=None,
+    )
+    guest = replace(shown("h1", "g", 1), project="p", ports=(wiring,))
+    sink.replace(HOST, Position(epoch="f", seq=1, digest=bytes(16)), [row("g", guest)])
+    assert records.holdings.bookings["g"].ports == ("port-g",)
 
 
 async def test_changes_and_the_position_they_came_from_land_together(store: Store) -> None:
