@@ -101,6 +101,8 @@ def enroll(
     machines.enroll(config, state, invitation, url)
 
 
+app.command("revoke")(machine.bar)
+
 app.command()(backup.restore)
 
 

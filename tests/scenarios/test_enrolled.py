@@ -68,7 +68,7 @@ async def test_the_broker_lets_in_who_was_let_in_and_cuts_off_who_is_shut_out(tm
         guest = await control.created("first", image, network)
         await control.becomes(guest, "ACTIVE")
 
-        await said(control, "machine", "bar", "h1")
+        await said(control, "revoke", "h1")
         began = time.monotonic()
         await until(lambda: logged(host, "the connection to the bus has ended"), 5, host.last_lines)
         await until(lambda: logged(host, "Authorization Violation"), 10, host.last_lines)
