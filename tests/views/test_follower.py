@@ -167,6 +167,34 @@ async def test_a_heartbeat_that_overtakes_what_was_told_before_it_leads_to_no_qu
     assert not around.asked
 
 
+async def test_what_has_come_is_waited_for_however_slowly_it_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hear = LocalBus.subscribe
+
+    async def slowly(self: LocalBus, subject: str, listener: Any, group: str = "") -> Any:
+        async def slow(heard: str, body: bytes) -> None:
+            if ".event." in heard:
+                await turns()
+            await listener(heard, body)
+
+        return await hear(self, subject, slow, group)
+
+    monkeypatch.setattr(LocalBus, "subscribe", slowly)
+    around = Around(tmp_path)
+    await around.open()
+    await around.put("first")
+    await around.beat()
+    await around.same()
+    around.asked.clear()
+    frame = await around.put("a")
+    await around.beat()
+    await around.tell(frame)
+    await around.same()
+    assert not around.asked
+    await around.close()
+
+
 async def test_of_an_owner_that_is_to_be_asked_later_news_is_taken_meanwhile(around: Around) -> None:
     """And then it needn't be asked."""
     around.follower._asking = ASKED_MAX  # as many as may be are asked
