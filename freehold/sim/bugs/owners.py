@@ -29,8 +29,8 @@ BUGS: Final = (
     Bug(
         "addresses are told before they are durable",
         f"{_NETWORK}.worker",
-        "        await self._records.durable()\n        await self._effects.carry_out",
-        "        await self._effects.carry_out",
+        "        await self._records.durable()\n        if isinstance(decision, Granted)",
+        "        if isinstance(decision, Granted)",
     ),
     # --- owning
     Bug(

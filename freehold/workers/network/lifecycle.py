@@ -137,6 +137,17 @@ def decide_build(draft: Draft, build: Build) -> Decision:
     return Granted(_with_ports(build, wired), deed.host)
 
 
+def still_stands(holdings: Holdings, granted: Granted) -> bool:
+    """Whether the ports are still the build's. They may have been given back since they were granted: the host has
+    refused its deed meanwhile.
+    """
+    deed, ports = granted.build.deed, tuple(wiring.port for wiring in granted.build.ports)
+    if deed is None or not ports:
+        return True
+    booking = holdings.bookings.get(granted.build.guest)
+    return booking is not None and (booking.deed, booking.host, booking.ports) == (deed.number, granted.host, ports)
+
+
 def _with_ports(build: Build, ports: tuple[PortWiring, ...]) -> Build:
     return replace(build, ports=ports)
 

@@ -16,7 +16,7 @@ from freehold.workers.base import Desk, Means
 from freehold.workers.network.draft import MTU_OVERLAY, Draft
 from freehold.workers.network.effects import Effects
 from freehold.workers.network.hosts import HostSink
-from freehold.workers.network.lifecycle import Decision, decide_build
+from freehold.workers.network.lifecycle import Decision, Dropped, Granted, Standing, decide_build, still_stands
 from freehold.workers.network.questions import decide_question
 from freehold.workers.network.reconciler import Reconciler
 from freehold.workers.network.records import Records
@@ -93,6 +93,8 @@ class NetworkWorker:
 
     async def _carry_out(self, build: Build, decision: Decision) -> None:
         await self._records.durable()
+        if isinstance(decision, Granted) and not still_stands(self._records.holdings, decision):
+            decision = Dropped(Standing.ENDED)
         await self._effects.carry_out(build, decision)
 
     async def _reconcile(self) -> None:

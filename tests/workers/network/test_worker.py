@@ -180,6 +180,27 @@ async def test_nothing_is_answered_or_sent_on_before_it_is_on_disk(house: House)
         await until(lambda: house.heard)
 
 
+async def test_a_build_whose_lease_ends_while_it_waits_for_the_disk_is_not_sent_on(house: House) -> None:
+    async with house.worker() as store, house.host() as host:
+        await house.listen(host.id)
+        await house.with_network()
+        disk = asyncio.Event()
+
+        async def slow(work: Callable[[], Any]) -> Any:
+            await disk.wait()
+            return await offload_inline(work)
+
+        store._offload = slow
+        await house.build(host.id, guest="g1")
+        await until(lambda: store.scan(Port))
+        await host.commit([put("g1", refused("g1", 1))], "delete")
+        await until(lambda: not store.scan(Port))
+        await house.build(host.id, guest="g2")
+        disk.set()
+        await until(lambda: house.heard)
+        assert [build.guest for build in house.heard] == ["g2"]
+
+
 async def test_a_build_reaches_its_host_however_often_it_is_sent(house: House) -> None:
     async with house.worker() as store:
         await house.listen("h1")
