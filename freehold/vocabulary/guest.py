@@ -142,6 +142,8 @@ class Refusal(Word, frozen=True, kw_only=True):
     urn: str
     fault: Fault
     deleted: bool = False
+    kept_copy: bool = False
+    """What the host has of the guest is from before it left, and is kept until its operator lets go of it."""
     time: int = 0
 
 
@@ -187,8 +189,9 @@ class Delete(Command, frozen=True, kw_only=True):
     """Removes a guest and everything made for it. `deed`: the highest the registrar has given for it.
 
     A host that has no such guest writes a refusal up to that deed, so that a late build is refused. `unless_run`: a
-    build is withdrawn, and nobody has deleted the guest; one that has run by then stays. `left`: the guest had left
-    this host, which was fenced; what it has of it without a record may be an old copy.
+    build is withdrawn, and nobody has deleted the guest: one that has run by then stays, and a later deed may name
+    this host again. `left`: the guest had left this host, which was fenced; what it has of it without a record may be
+    an old copy.
     """
 
     deed: int

@@ -21,10 +21,16 @@ BUGS: Final = (
         "elif intent.deed.number > guest.deed and guest.id == '':",
     ),
     Bug(
-        "a guest that has left runs on in what is kept of it",
-        f"{_HOST}.lifecycle",
-        "return None if guest.power in _OFF else Effect.ISOLATE",
-        "return None",
+        "what runs without a record of a guest that isn't its host's is left alone",
+        f"{_HOST}.clearance",
+        "                self._actors.stop_stranger(intent.guest)",
+        "                pass",
+    ),
+    Bug(
+        "a build that is withdrawn leaves a tombstone",
+        f"{_HOST}.claims",
+        "        deleted=known is not None and known.deleted,",
+        "        deleted=True,",
     ),
     Bug(
         "a fence that is lifted goes on for its readers",

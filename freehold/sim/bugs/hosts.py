@@ -41,9 +41,9 @@ BUGS: Final = (
     ),
     Bug(
         "a delete of an unknown guest isn't written",
-        f"{_HOST}.worker",
-        "None if refusal is None else self._records.keep_refusal(refusal))",
-        "None)",
+        f"{_HOST}.removals",
+        "return self._keep(refusal_of_unknown(command, known, self._clock.now()))",
+        "return None",
     ),
     # --- a host's loop and effects
     Bug(
@@ -102,7 +102,7 @@ BUGS: Final = (
     ),
     Bug(
         "what is refused isn't taken apart",
-        f"{_HOST}.lifecycle",
+        f"{_HOST}.moves",
         "    S.REFUSING: Effect.REMOVE,\n",
         "",
     ),

@@ -6,7 +6,7 @@ may take long, and leaves nothing behind.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from freehold.drivers.hypervisor.interface import Hypervisor
@@ -134,6 +134,10 @@ class Actors:
         """Removes files of a guest that was ended here, unless it has a record again."""
         self._begin(guest, self._remove_leftovers(guest))
 
+    def stop_stranger(self, guest: str) -> None:
+        """Stops what runs of a guest that isn't this host's, unless it has a record again."""
+        self._begin(guest, self._stop_stranger(guest))
+
     def _begin(self, guest: str, turn: Coroutine[Any, Any, None]) -> None:
         if guest in self._turns:
             turn.close()  # the turn that runs looks at the record again before it ends
@@ -181,9 +185,15 @@ class Actors:
         return work.result()
 
     async def _remove_leftovers(self, guest: str) -> None:
+        await self._unrecorded(guest, self._effects.remove_leftovers)
+
+    async def _stop_stranger(self, guest: str) -> None:
+        await self._unrecorded(guest, self._effects.stop_stranger)
+
+    async def _unrecorded(self, guest: str, effect: Callable[[str], Coroutine[Any, Any, None]]) -> None:
         try:
             if self._records.guest(guest) is None:
-                await self._effects.remove_leftovers(guest)
+                await effect(guest)
         finally:
             self._turns.discard(guest)
             self.wake(guest)

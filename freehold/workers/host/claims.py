@@ -7,14 +7,14 @@ from msgspec.structs import replace
 
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.errors import BadRequest, Broken, Conflict, FreeholdError, NoRoom, Unavailable
-from freehold.vocabulary.guest import Action, Guest, GuestState, Power, Refusal
+from freehold.vocabulary.guest import Action, Delete, Guest, GuestState, Power, Refusal
 from freehold.vocabulary.host import Host, needed_by
 from freehold.vocabulary.ids import is_uuid
 from freehold.vocabulary.image import ImageOffer
 from freehold.vocabulary.request import Build, is_forgotten
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.units import GIB
-from freehold.workers.host.messages import DELETED, NEEDS_IMAGE, BuildSecret, DeleteAsked, HigherDeedKnown
+from freehold.workers.host.messages import DELETED, NEEDS_IMAGE, WITHDRAWN, BuildSecret, HigherDeedKnown
 from freehold.workers.host.standing import refusal_sentence
 
 NO_KEY: Final = Secret("")
@@ -83,9 +83,9 @@ def claim(
     if refusal is not None and (refusal.deleted or deed.number <= refusal.deed):
         return Dropped(f"refused under deed {refusal.deed}")
     if held is not None and held.state is GuestState.QUARANTINED and deed.number > held.deed:
-        return Refused(_refusal(build, deed, _kept_apart(host, held.id), now))
+        return Refused(_kept(_refusal(build, deed, _kept_apart(host, held.id), now)))
     if held is None and left and power is not Power.ABSENT and not build.restore:
-        return Refused(_refusal(build, deed, _kept_apart(host, build.guest), now))
+        return Refused(_kept(_refusal(build, deed, _kept_apart(host, build.guest), now)))
     if held is not None:
         return _again(held, deed, build)
     if build.restore or power is not Power.ABSENT:
@@ -152,6 +152,10 @@ def _refusal(build: Build, deed: Deed, error: FreeholdError, now: int) -> Refusa
     )
 
 
+def _kept(refusal: Refusal) -> Refusal:
+    return replace(refusal, kept_copy=True)
+
+
 def _secret(build: Build) -> BuildSecret:
     key = build.image.key if build.image else None
     return BuildSecret(user_data=build.user_data, admin_password=build.admin_password, image_key=key)
@@ -212,12 +216,11 @@ def _restored(host: Host, build: Build, deed: Deed, power: Power, now: int) -> C
     return Claimed(guest, claimed.secret, action)
 
 
-def refusal_of_unknown(asked: DeleteAsked, known: Refusal | None, now: int) -> Refusal | None:
+def refusal_of_unknown(command: Delete, known: Refusal | None, now: int) -> Refusal | None:
     """What a host writes that is told to delete a guest it doesn't have, so that a late build is refused.
 
     None: it has written that already.
     """
-    command = asked.command
     if known is not None and known.deleted and known.deed >= command.deed:
         return None
     return Refusal(
@@ -231,12 +234,23 @@ def refusal_of_unknown(asked: DeleteAsked, known: Refusal | None, now: int) -> R
     )
 
 
-def refusal_of_kept(asked: DeleteAsked, host: Host, held: Guest, now: int) -> Refusal | None:
-    """What a host writes that is told to withdraw a build, and has an old copy of its guest: the copy is none of the
-    build's, and is left. None: there is no such copy.
+def refusal_of_withdrawn(
+    command: Delete, host: Host, known: Refusal | None, now: int, *, kept_copy: bool
+) -> Refusal | None:
+    """What a host writes that is told to withdraw a build, and has nothing of it. `kept_copy`: it has an old copy of
+    the guest, which is none of the build's, and is left.
+
+    None: it has written that already.
     """
-    command = asked.command
-    if not command.unless_run or held.state is not GuestState.QUARANTINED or command.deed <= held.deed:
+    if known is not None and known.deed >= command.deed:
         return None
-    fault, urn = _kept_apart(host, held.id).fault(), command.urn
-    return Refusal(guest=held.id, project=held.project, deed=command.deed, urn=urn, fault=fault, time=now)
+    return Refusal(
+        guest=command.guest,
+        project=command.project,
+        deed=command.deed,
+        urn=command.urn,
+        fault=_kept_apart(host, command.guest).fault() if kept_copy else WITHDRAWN,
+        deleted=known is not None and known.deleted,
+        kept_copy=kept_copy,
+        time=now,
+    )

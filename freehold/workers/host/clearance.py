@@ -50,7 +50,8 @@ class Clearance:
     ) -> None:
         self._means, self._records, self._actors = means, records, actors
         self._strange = strange
-        """Guests whose files are here without any record of theirs."""
+        """Guests of which something is here without any record of theirs."""
+        self._apart: set[str] = set()
         self._boot = ""
         self._notices = [0 for _ in means.shards.all()]
         """How often each shard has said that it fences this host."""
@@ -157,17 +158,36 @@ class Clearance:
             for first in range(0, len(quarantined), GUESTS_MAX):
                 self._heed(await self._asked(shard, quarantined[first : first + GUESTS_MAX]))
             strange = sorted(self._strange())
+            self._apart &= set(strange)
             for first in range(0, len(strange), GUESTS_MAX):
-                self._clear_away(await self._asked(shard, strange[first : first + GUESTS_MAX]))
+                self._see_to_strange(await self._asked(shard, strange[first : first + GUESTS_MAX]))
 
-    def _clear_away(self, answer: IntentList) -> None:
-        """Takes away files that no record names, of guests that the registrar knows to have ended: this disk went back,
-        or was lost, when they had been made.
+    def is_apart(self, guest: str) -> bool:
+        """Whether what is here without a record is of a guest that isn't this host's, by the registrar's word."""
+        return guest in self._apart and self._records.guest(guest) is None
+
+    def _see_to_strange(self, answer: IntentList) -> None:
+        """What is here without a record is from before this disk went back, or was lost. It is taken away if its guest
+        has ended, and stopped and kept if its guest isn't this host's: its addresses may be in use elsewhere. Of a
+        guest that the registrar doesn't know it is left alone, and so is what may yet be restored.
         """
         for intent in answer.intents:
             if intent.ended:
-                _log.error("files of a guest that was deleted are here without a record; removing", guest=intent.guest)
+                _log.error("what is here without a record is of a guest that was deleted; removing", guest=intent.guest)
                 self._actors.remove_leftovers(intent.guest)
+            elif self._is_elsewhere(intent):
+                self._apart.add(intent.guest)
+                _log.error(
+                    "what is here without a record is of a guest that isn't this host's; it is kept, and stopped if it "
+                    "runs. Let go of it with `freehold host discard`",
+                    guest=intent.guest,
+                )
+                self._actors.stop_stranger(intent.guest)
+
+    def _is_elsewhere(self, intent: Intent) -> bool:
+        if intent.deed is None:
+            return False
+        return intent.deed.host != self._records.store.id or intent.refused_deed >= intent.deed.number
 
     def _guests(self, shard: int) -> list[Guest]:
         return [guest for guest in self._records.guests() if self._means.shards.of(guest.project) == shard]

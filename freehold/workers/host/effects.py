@@ -14,7 +14,7 @@ from freehold.runtime.chance import Chance
 from freehold.runtime.clock import Clock
 from freehold.runtime.log import logger
 from freehold.vocabulary.errors import BadRequest, Broken, FreeholdError, Unavailable
-from freehold.vocabulary.guest import Guest
+from freehold.vocabulary.guest import Guest, Power
 from freehold.vocabulary.image import ImageOffer
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.units import GIB
@@ -66,6 +66,14 @@ class Effects:
             await self._hypervisor.remove(guest)
         except FreeholdError as error:
             _log.warning("leftovers not removed", guest=guest, error=error.message)
+
+    async def stop_stranger(self, guest: str) -> None:
+        """Stops a guest that has no record, and keeps what there is of it. What fails is logged, as above."""
+        try:
+            if await self._hypervisor.power(guest) is not Power.OFF:
+                await self._hypervisor.stop(guest)
+        except FreeholdError as error:
+            _log.warning("a guest without a record isn't stopped", guest=guest, error=error.message)
 
     def _job(self, guest: str) -> Job:
         job = self._jobs(guest)

@@ -116,6 +116,13 @@ class DeleteAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class WithdrawAsked:
+    """The registrar withdraws a build whose request has failed. One that has run stays."""
+
+    command: Delete
+
+
+@dataclass(frozen=True, slots=True)
 class DiscardAsked:
     """The operator lets go of a copy that is kept apart."""
 
@@ -131,6 +138,7 @@ Message = (
     | HigherDeedKnown
     | DeedRefused
     | HasRun
+    | WithdrawAsked
     | DiscardAsked
 )
 ACTION_OF: Final[dict[type[CommandAsked], str]] = {
@@ -168,6 +176,7 @@ class Came(StrEnum):
     REBOOT_HARD = "reboot_hard"
     RELABEL = "relabel"
     DELETE = "delete"
+    WITHDRAW = "withdraw"
     DISCARD = "discard"
 
 
@@ -193,6 +202,8 @@ def came_of(guest: Guest, message: Message) -> Came:
             return Came.DEED_VOID
         case HasRun():
             return Came.HAS_RUN
+        case WithdrawAsked():
+            return Came.WITHDRAW
         case DiscardAsked():
             return Came.DISCARD
         case _:
@@ -216,6 +227,7 @@ def _command_came(message: CommandAsked) -> Came:
 
 
 DELETED: Final = Fault(code="NotFound", message="The guest was deleted.")
+WITHDRAWN: Final = Fault(code="Conflict", message="The request had failed by then, and the build was withdrawn.")
 
 
 NEEDS_IMAGE: Final = frozenset({GuestState.FETCHING_IMAGE, GuestState.MAKING_DISK})

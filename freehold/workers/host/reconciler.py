@@ -2,7 +2,7 @@
 
 The usual way and the way after a failure are the same: a guest whose record asks for an effect gets it, whether the
 record was written a moment ago or by a process that was killed. Nothing is destroyed by inference: what has no record
-is reported, and taken away only where a refusal on this host's disk says that it was ended here.
+is reported, and taken away only where a refusal on this host's disk says that it was ended here, or the registrar does.
 """
 
 from collections.abc import Callable, Mapping
@@ -58,7 +58,7 @@ class Reconciler:
         """Whether every record that this host should have is here: then a port that none of them names is nobody's."""
         self._unowned: set[str] = set()
         self.strange: frozenset[str] = frozenset()
-        """Guests whose files are here without any record of theirs, as far as is known."""
+        """Guests of which something is here without any record of theirs, so that the registrar is asked about them."""
         self._unowned_ports: set[str] = set()
         self._image_used_s: dict[str, float] = {}
         self._tidied_s = clock.clock.monotonic_s()
@@ -79,23 +79,22 @@ class Reconciler:
             (guest.id, PowerSeen(powers.get(guest.id, Power.ABSENT), since=guest.updated)) for guest in guests
         ]
         unowned = {guest for guest in powers if self._records.guest(guest) is None}
-        self.strange = frozenset(
-            guest for guest in unowned & self._unowned if not self._is_known(guest, powers[guest], findings)
-        )
-        self._unowned = unowned
+        strange = {guest for guest in unowned & self._unowned if self._is_strange(guest, powers[guest])}
+        findings.leftovers += sorted((unowned & self._unowned) - strange)
+        self._unowned, self.strange = unowned, frozenset(strange)
         return powers
 
-    def _is_known(self, guest: str, power: Power, findings: Findings) -> bool:
-        """Whether more is known of a guest without a record than that its files are here."""
+    def _is_strange(self, guest: str, power: Power) -> bool:
+        """Whether nothing here says what becomes of a guest without a record. Else it was ended, and is removed."""
+        refusal = self._records.refusal(guest)
         if power in (Power.RUNNING, Power.PAUSED):
-            _log.error("a guest runs here that has no record; it is left alone, look at it", guest=guest)
+            _log.error("a guest runs here that has no record; the registrar is asked about it", guest=guest)
             return True
-        if self._records.refusal(guest) is None:
-            _log.error("a guest's files are here without a record; they are left alone, look at them", guest=guest)
-            return False
+        if refusal is None or refusal.kept_copy:
+            _log.error("a guest's files are here without a record; they are kept, look at them", guest=guest)
+            return True
         _log.error("files of a guest that was ended here are still there; removing them", guest=guest)
-        findings.leftovers.append(guest)
-        return True
+        return False
 
     async def _look_at_ports(self, powers: Mapping[str, Power]) -> None:
         plugged = await self._fabric.plugged()

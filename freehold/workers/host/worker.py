@@ -36,7 +36,7 @@ from freehold.vocabulary.request import Build
 from freehold.vocabulary.word import Word
 from freehold.workers.base import Desk, Means
 from freehold.workers.host.actors import Actors
-from freehold.workers.host.claims import Claimed, Dropped, Known, Refused, claim, refusal_of_kept, refusal_of_unknown
+from freehold.workers.host.claims import Claimed, Dropped, Known, Refused, claim
 from freehold.workers.host.clearance import Clearance
 from freehold.workers.host.deadlines import TimelyFabric, TimelyHypervisor
 from freehold.workers.host.effects import Effects
@@ -44,8 +44,6 @@ from freehold.workers.host.filters import Filters, PortView
 from freehold.workers.host.local_door import LocalDoor
 from freehold.workers.host.messages import (
     CommandAsked,
-    DeleteAsked,
-    DiscardAsked,
     Job,
     PowerSeen,
     RebootAsked,
@@ -57,6 +55,7 @@ from freehold.workers.host.metadata import MetadataService
 from freehold.workers.host.patience import within
 from freehold.workers.host.reconciler import PERIOD_S, Reconciler, kept_ports, runs_unrecorded
 from freehold.workers.host.records import Records
+from freehold.workers.host.removals import Removals
 from freehold.workers.host.standing import ordered
 
 CONSOLE_BYTES_MAX: Final = 100 * 1024
@@ -106,6 +105,7 @@ class HostWorker:
         self._reconciler = reconciler = Reconciler(records, hypervisor, fabric, images, clock, self._actors.knows_room)
         self._clearance = Clearance(self._means, self._records, self._actors, lambda: reconciler.strange)
         self.follower = Follower(means.bus, ["network"], view, room="host", cluster=store.owner.cluster)
+        self._removals = Removals(records, self._actors, self._clearance, hypervisor, clock)
         self._desk = Desk(means, store, name)
         self.tasks.watch(self._desk.tasks, self.follower.tasks)
         self.local = LocalDoor(name, records, self._actors, hypervisor, clock.clock, self._console, self._stand)
@@ -239,8 +239,10 @@ class HostWorker:
         match question:
             case ConsoleLog():
                 return await self._console(question)
+            case Delete(unless_run=True):
+                return await self._done(question.guest, await self._removals.withdraw(question))
             case Delete():
-                return await self._delete(question)
+                return await self._done(question.guest, await self._removals.delete(question))
             case Start() | Stop() | Reboot() | Relabel():
                 return await self._command(question)
             case Drain() | Undrain():
@@ -250,7 +252,7 @@ class HostWorker:
             case Fenced(shard=shard):
                 return self._fenced(shard)
             case Discard(guest=guest):
-                return await self._discard(self._owned(guest, "").id, question)
+                return await self._done(guest, await self._removals.discard(question))
 
     async def _command(self, command: Start | Stop | Reboot | Relabel) -> Done:
         if isinstance(command, Start | Reboot):
@@ -259,25 +261,6 @@ class HostWorker:
         if self._records.action(guest.id, command.urn) is not None:
             return await self._done(guest.id)  # asked again: it was taken the first time
         return await self._done(guest.id, self._actors.take(guest.id, _ASKED[type(command)](command), command.urn))
-
-    async def _delete(self, command: Delete) -> Done:
-        asked = DeleteAsked(command)
-        held = self._records.guest(command.guest)
-        if held is None:
-            if self._actors.is_lost(command.guest):
-                raise Unavailable(f"The record of guest {command.guest} is being restored. Try again.")
-            if not (command.unless_run and command.left):
-                # What is here without a record goes first: the refusal says that nothing is left.
-                await self._hypervisor.remove(command.guest)
-            held = self._records.guest(command.guest)
-        if held is None:
-            refusal = refusal_of_unknown(asked, self._records.refusal(command.guest), self._means.clock.now())
-            return await self._done(command.guest, None if refusal is None else self._records.keep_refusal(refusal))
-        self._owned(command.guest, command.project)
-        kept = refusal_of_kept(asked, self._records.host(), held, self._means.clock.now())
-        if kept is not None:
-            return await self._done(command.guest, self._records.keep_refusal(kept))
-        return await self._done(command.guest, self._actors.take(command.guest, asked, command.urn))
 
     async def _done(self, guest: str, position: Position | None = None) -> Done:
         await self._store.durable(position)
@@ -289,10 +272,6 @@ class HostWorker:
         if self._clearance.fenced(shard):
             self.tasks.start("clearance", self._clearance.get_again(shard))
         return self._desk.done(self._store.position(), self._store.id)
-
-    async def _discard(self, guest: str, order: Discard) -> Done:
-        _log.warning("a copy is let go of", guest=guest, user=order.user)
-        return await self._done(guest, self._actors.take(guest, DiscardAsked(), order.urn))
 
     async def _console(self, question: ConsoleLog) -> ConsoleOutput:
         guest = self._owned(question.guest, question.project)

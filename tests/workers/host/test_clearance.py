@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from freehold.vocabulary.deed import Deed
-from freehold.vocabulary.errors import Conflict, Unavailable
+from freehold.vocabulary.errors import Conflict, NotFound, Unavailable
 from freehold.vocabulary.guest import (
     GuestState,
     Power,
@@ -239,16 +239,67 @@ async def test_nothing_is_built_over_an_old_copy_without_a_record_of_a_guest_tha
     bench.lose_store()
     await bench.open()
     build = bench.build(deed=3)
+    assert build.deed is not None
     bench.intents[GUEST] = Intent(guest=GUEST, deed=build.deed, left=True)
     await bench.send(build)
     await bench.until(lambda: bench.store.read_as(Refusal, GUEST) is not None)
     assert bench.state() is None and bench.refusal().deed == 3 and "old copy" in bench.refusal().fault.message
     await bench.ask(replace(delete(deed=4), unless_run=True, left=True))
-    assert bench.refusal().deed == 4
+    assert (bench.refusal().deed, bench.refusal().deleted) == (4, False)
+    bench.intents[GUEST] = Intent(guest=GUEST, deed=replace(build.deed, number=4), refused_deed=4, left=True)
+    await bench.clock.advance(5 * PERIOD_S)
     held = bench.hypervisor.look(GUEST)
     assert held is not None and held.boots == 1
     await bench.ask(replace(delete(deed=4, urn="delete-2"), left=True))
     assert bench.hypervisor.look(GUEST) is None, "it was deleted"
+
+
+@pytest.mark.parametrize("here", [False, True], ids=["given to another host", "refused here"])
+async def test_what_runs_without_a_record_is_stopped_and_kept_if_its_guest_is_not_this_hosts(
+    bench: Bench, here: bool
+) -> None:
+    """It was launched here, and the disk was lost before anybody had heard of that."""
+    await bench.running()
+    build = bench.build()
+    assert build.deed is not None
+    await bench.kill()
+    bench.lose_store()
+    await bench.open()
+    bench.intents[GUEST] = Intent(guest=GUEST, deed=build.deed)
+    await bench.clock.advance(5 * PERIOD_S)
+    held = bench.hypervisor.look(GUEST)
+    assert held is not None and held.power is Power.RUNNING, "it may be on its way, and be restored"
+    with pytest.raises(NotFound):
+        await bench.ask(Discard(urn="d", host=bench.store.id, user="admin", guest=GUEST))
+    elsewhere = build.deed if here else replace(build.deed, number=2, host="another")
+    bench.intents[GUEST] = Intent(guest=GUEST, deed=elsewhere, refused_deed=1)
+    await bench.clock.advance(5 * PERIOD_S)
+    held = bench.hypervisor.look(GUEST)
+    assert held is not None and held.power is Power.OFF and held.disk_gib == 10
+    assert await bench.fabric.plugged() == frozenset(), "its addresses may be in use elsewhere"
+    await bench.ask(Discard(urn="d", host=bench.store.id, user="admin", guest=GUEST))
+    assert bench.hypervisor.look(GUEST) is None
+
+
+async def test_what_runs_without_a_record_goes_if_its_guest_was_deleted(bench: Bench) -> None:
+    await bench.running()
+    await bench.kill()
+    bench.lose_store()
+    bench.intents[GUEST] = Intent(guest=GUEST, ended=True)
+    await bench.open()
+    await bench.clock.advance(5 * PERIOD_S)
+    assert bench.hypervisor.look(GUEST) is None
+
+
+async def test_a_build_that_was_withdrawn_leaves_no_tombstone(bench: Bench) -> None:
+    """Its guest was to leave a dead host, which failed, and it is tried again: this host may be chosen once more."""
+    bench.intents[GUEST] = Intent(guest=GUEST, deed=bench.build(deed=3).deed)
+    await bench.ask(replace(delete(deed=2), unless_run=True))
+    assert (bench.refusal().deed, bench.refusal().deleted) == (2, False)
+    await bench.send(bench.build(deed=2))
+    assert bench.state() is None
+    await bench.send(bench.build(deed=3))
+    await bench.until(lambda: bench.state() is S.RUNNING)
 
 
 async def test_a_guest_given_to_another_host_is_stopped_and_its_disk_kept(bench: Bench) -> None:

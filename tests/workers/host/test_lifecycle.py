@@ -9,7 +9,7 @@ from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.errors import Broken, Conflict
 from freehold.vocabulary.guest import Guest, GuestState, Labels, Power, RebootKind, Relabel
 from freehold.vocabulary.units import clock_time
-from freehold.workers.host.lifecycle import EFFECTS, MOVES, End, decide, effect_of, next_of
+from freehold.workers.host.lifecycle import decide, effect_of, next_of
 from freehold.workers.host.messages import (
     COMMANDS,
     Came,
@@ -28,7 +28,9 @@ from freehold.workers.host.messages import (
     RelabelAsked,
     StartAsked,
     StopAsked,
+    WithdrawAsked,
 )
+from freehold.workers.host.moves import EFFECTS, MOVES, End
 from tests.workers.host.bench import GUEST, PROJECT, a_guest_record, delete, reboot, start, stop
 
 S = GuestState
@@ -77,6 +79,7 @@ reboot_soft      !! !! !! !! !! !! !! !! !! !! rs !! !! !! !!
 reboot_hard      !! !! !! !! !! !! rh !! !! !! rh rh rh rh !!
 relabel          fi md wi la sd st rs rh !! !! RU ST PA CR !!
 delete           de de de de de de de de de de de de de de de
+withdraw         re re re re .. .. .. .. .. re .. .. .. .. re
 discard          !! !! !! !! !! !! !! !! !! !! !! !! !! !! re
 """
 
@@ -222,15 +225,17 @@ def test_a_delete_that_overtakes_ends_what_was_going_on() -> None:
 
 @pytest.mark.parametrize("state", [state for state in S if state is not S.DELETING])
 def test_a_failed_request_takes_no_guest_with_it_that_has_run(state: GuestState) -> None:
-    withdrawn = DeleteAsked(replace(delete(), unless_run=True))
+    withdrawn = WithdrawAsked(replace(delete(), unless_run=True))
     assert decide(a_guest(state), withdrawn, NOW).ignored
 
 
 @pytest.mark.parametrize("state", [S.FETCHING_IMAGE, S.MAKING_DISK, S.WIRING, S.LAUNCHING, S.REFUSING])
 def test_a_failed_request_takes_what_was_built_for_it_with_it(state: GuestState) -> None:
-    withdrawn = DeleteAsked(replace(delete(), unless_run=True))
+    withdrawn = WithdrawAsked(replace(delete(), unless_run=True))
     after = decide(replace(a_guest(state), launched=None), withdrawn, NOW).guest
-    assert after is not None and after.state is S.DELETING
+    assert after is not None and after.state is S.REFUSING
+    refusal = decide(after, EffectDone(Effect.REMOVE), NOW).refusal
+    assert refusal is not None and (refusal.deed, refusal.deleted) == (after.delete_deed, False)
 
 
 def test_commands_are_the_only_conflicts() -> None:
