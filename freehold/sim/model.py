@@ -5,17 +5,13 @@ else. What was once sent to a host may be delivered at any time, any number of t
 doubling, delay and reordering need no steps. A registrar hears of a host's record as it is then. Readers: `telling`.
 """
 
-from collections.abc import Iterator
-
+from freehold.sim.model_hosts import Moves, deleting, machine
 from freehold.sim.states import (
     LAUNCHABLE,
     LIVE,
-    UNLIMITED,
     Cell,
     Fault,
     Held,
-    Host,
-    Kept,
     Ledger,
     Life,
     Rules,
@@ -26,11 +22,8 @@ from freehold.sim.states import (
     may_hold,
     unbarred,
     with_cell,
-    with_host,
     with_ledger,
 )
-
-Moves = Iterator[tuple[Step, State]]
 
 
 def moves(state: State, rules: Rules) -> Moves:
@@ -43,7 +36,7 @@ def moves(state: State, rules: Rules) -> Moves:
                 yield from _delivered(state, rules, g, h)
                 yield from _guest(state, rules, g, h)
     for h, host in enumerate(state.hosts):
-        yield from _machine(state, rules, h, host)
+        yield from machine(state, rules, h, host)
 
 
 # --- the registrar -----------------------------------------------------------------------------------------------
@@ -168,11 +161,13 @@ def _delivered(state: State, rules: Rules, g: int, h: int) -> Moves:
     for number in range(1, restores.bit_length()):
         if restores >> number & 1 and cell.held is Held.NOTHING and not _is_kept_away(rules, cell, number):
             yield _restored(state, g, h, cell._replace(restores=restores), number)
-    to_go = ledger.deleting or ledger.stage in (Stage.FAILED, Stage.GONE)
-    if ledger.stage is Stage.FAILED and not ledger.deleting and rules.fault is not Fault.WITHDRAWN_RUNNING:
-        to_go = cell.held in (Held.NOTHING, Held.BUILDING, Held.REFUSING)
-    if to_go and ledger.host == h and not cell.lost and not (cell.deleted and cell.refused >= ledger.deed):
-        yield from _delete(state, g, h, ledger.deed)
+    if ledger.host != h or cell.lost:
+        return
+    if ledger.deleting or ledger.stage is Stage.GONE:
+        if not (cell.deleted and cell.refused >= ledger.deed):
+            yield from _delete(state, g, h, ledger.deed)
+    elif ledger.stage is Stage.FAILED and cell.refused < ledger.deed:
+        yield from _withdraw(state, rules, g, h, ledger)
 
 
 def _is_kept_away(rules: Rules, cell: Cell, number: int) -> bool:
@@ -211,11 +206,20 @@ def _delete(state: State, g: int, h: int, number: int) -> Moves:
         after = cell._replace(on=False, disk=False, refused=max(cell.refused, number), deleted=True)
         yield Step("refuse as deleted", g, h, number), _entombed(with_cell(state, g, h, after), g, h, number)
     elif cell.held is not Held.DELETING:
-        yield Step("take the delete", g, h, number), with_cell(state, g, h, _deleting(cell, number))
+        yield Step("take the delete", g, h, number), with_cell(state, g, h, deleting(cell, number))
 
 
-def _deleting(cell: Cell, number: int) -> Cell:
-    return cell._replace(held=Held.DELETING, end=max(cell.deed, number))
+def _withdraw(state: State, rules: Rules, g: int, h: int, ledger: Ledger) -> Moves:
+    """What has run by then stays, and so does an old copy of a guest that had left."""
+    cell, number = state.hosts[h].cells[g], ledger.deed
+    taken = rules.fault is Fault.WITHDRAWN_RUNNING and cell.held in LIVE
+    if cell.held is Held.NOTHING:
+        after = cell._replace(on=cell.on and ledger.left, disk=cell.disk and ledger.left, refused=number)
+        yield Step("refuse", g, h, number), with_cell(state, g, h, after)
+    elif cell.held in (Held.BUILDING, Held.REFUSING) or taken:
+        after = cell._replace(held=Held.REFUSING, end=max(cell.deed, number))
+        if after != cell:
+            yield Step("take the withdrawal", g, h, number), with_cell(state, g, h, after)
 
 
 def _entombed(state: State, g: int, h: int, number: int) -> State:
@@ -244,14 +248,19 @@ def _guest(state: State, rules: Rules, g: int, h: int) -> Moves:
             yield Step("remove", g, h), with_cell(state, g, h, cell._replace(on=False, disk=False))
         else:
             yield _ended(state, g, h, cell)
-    elif held is Held.QUARANTINED and cell.on:
+    elif cell.on and (held is Held.QUARANTINED or (held is Held.NOTHING and cleared and _is_not_here(state, g, h))):
         yield Step("isolate", g, h), with_cell(state, g, h, cell._replace(on=False))
     elif held is Held.QUARANTINED and cleared and state.guests[g].stage is Stage.GONE:
-        yield Step("take the delete", g, h), with_cell(state, g, h, _deleting(cell, cell.deed))
+        yield Step("take the delete", g, h), with_cell(state, g, h, deleting(cell, cell.deed))
     elif held is Held.QUARANTINED and rules.fault is Fault.QUARANTINE_OPENED and cleared:
         yield Step("start", g, h, cell.deed), with_cell(state, g, h, cell._replace(held=Held.WIRING))
     if rules.fault is Fault.TOMBSTONE_DROPPED and cell.deleted:
         yield Step("forget the tombstone", g, h), with_cell(state, g, h, cell._replace(refused=0, deleted=False))
+
+
+def _is_not_here(state: State, g: int, h: int) -> bool:
+    ledger = state.guests[g]
+    return ledger.deed > 0 and ledger.stage is not Stage.GONE and (ledger.host != h or ledger.refused)
 
 
 def _launch(state: State, rules: Rules, g: int, h: int, cell: Cell) -> Moves:
@@ -301,100 +310,3 @@ def _convey(state: State, rules: Rules, g: int, h: int, cell: Cell) -> Moves:
             after = with_cell(state, g, h, cell._replace(held=Held.CONVEYED))
             after = with_cell(after, g, to, offered)._replace(conveys=state.conveys - 1)
             yield Step("convey", g, to, cell.deed + 1), after
-
-
-# --- a host's life -----------------------------------------------------------------------------------------------
-
-
-def _machine(state: State, rules: Rules, h: int, host: Host) -> Moves:
-    if host.life in (Life.DOWN, Life.FENCED):
-        started = Life.UP if host.life is Life.DOWN else Life.WAITING
-        yield Step("start the host", host=h), with_host(state, h, Host(started, _unsent(rules, host)))
-        if any(cell.on for cell in host.cells):
-            yield Step("lose power", host=h), with_host(state, h, _off(host, host.life))
-        if state.rollbacks and any(cell.copy for cell in host.cells):
-            yield Step("put the disk back", host=h), _put_back(state, h, host)
-    elif host.life is Life.UP:
-        yield Step("clear", host=h), _cleared(state, rules, h, host)
-    if host.life in (Life.UP, Life.CLEARED, Life.WAITING):
-        if state.kills:
-            cells = tuple(cell._replace(lost=False) for cell in host.cells)
-            killed = with_host(state, h, Host(Life.FENCED if host.life is Life.WAITING else Life.DOWN, cells))
-            yield Step("kill the worker", host=h), killed._replace(kills=max(UNLIMITED, state.kills - 1))
-        if state.rollbacks and not any(cell.copy for cell in host.cells):
-            copied = tuple(cell._replace(copy=(_kept(cell),)) for cell in host.cells)
-            yield Step("copy the disk", host=h), with_host(state, h, Host(host.life, copied))
-    if host.life is Life.FENCED:
-        yield Step("let the host back", host=h), with_host(state, h, Host(Life.DOWN, host.cells))
-    elif host.life is Life.WAITING:
-        told = _cleared(state, rules, h, host)
-        yield Step("tell the fenced host", host=h), with_host(told, h, Host(Life.WAITING, told.hosts[h].cells))
-        let_in = Life.CLEARED if rules.fault is Fault.LET_IN_UNTOLD else Life.UP
-        yield Step("let the host back", host=h), with_host(state, h, Host(let_in, _unsent(rules, host)))
-    elif state.fences:
-        fenced = with_host(state, h, _off(host, Life.FENCED))
-        yield Step("fence", host=h), fenced._replace(fences=state.fences - 1)
-
-
-def _unsent(rules: Rules, host: Host) -> tuple[Cell, ...]:
-    """It asks the registrar about each build that comes: what was sent before isn't taken."""
-    late = rules.fault is Fault.BUILD_OUTLIVES_START
-    return host.cells if late else tuple(cell._replace(builds=0, restores=0) for cell in host.cells)
-
-
-def _off(host: Host, life: Life) -> Host:
-    return Host(life, tuple(cell._replace(on=False, lost=False) for cell in host.cells))
-
-
-def _kept(cell: Cell) -> Kept:
-    return cell.held, cell.deed, cell.refused, cell.deleted, cell.end
-
-
-def _put_back(state: State, h: int, host: Host) -> State:
-    """What the disk had said since the copy is lost."""
-    for g, ledger in enumerate(state.guests):
-        if ledger.host == h:
-            state = with_ledger(state, g, ledger._replace(shown=False))
-    cells = tuple(_with_copy(cell) for cell in host.cells)
-    return with_host(state, h, Host(host.life, cells))._replace(rollbacks=state.rollbacks - 1)
-
-
-def _with_copy(cell: Cell) -> Cell:
-    if not cell.copy:
-        return cell
-    held, deed, refused, deleted, end = cell.copy[0]
-    return cell._replace(held=held, deed=deed, refused=refused, deleted=deleted, end=end, copy=())
-
-
-def _cleared(state: State, rules: Rules, h: int, host: Host) -> State:
-    """The registrar has told the host what was decided about what it holds, and which guests it should hold."""
-    for g, cell in enumerate(host.cells):
-        ledger = state.guests[g]
-        if cell.held is not Held.NOTHING:
-            state = with_cell(state, g, h, _told(rules, cell, ledger, h))
-        elif ledger.host == h and may_hold(ledger) and cell.refused < ledger.deed:
-            known = ledger.stage is Stage.ACTIVE
-            if known or (ledger.stage is Stage.OPEN and (cell.on or cell.disk)):
-                state = with_cell(state, g, h, cell._replace(lost=True))
-            state = with_ledger(state, g, ledger._replace(lost=known))
-    return with_host(state, h, Host(Life.CLEARED, state.hosts[h].cells))
-
-
-def _told(rules: Rules, cell: Cell, ledger: Ledger, h: int) -> Cell:
-    higher = ledger.deed > cell.deed
-    refused = ledger.refused and ledger.deed == cell.deed and rules.fault is not Fault.REFUSED_UNTOLD
-    if rules.fault is Fault.DEED_COMPARED_WRONG:
-        higher = ledger.deed < cell.deed
-    if ledger.deleting or ledger.stage is Stage.GONE:
-        if rules.fault is not Fault.ENDED_FORGOTTEN or ledger.stage is not Stage.GONE:
-            # of a guest that has ended, the registrar knows no deed any more
-            return _deleting(cell, ledger.deed if ledger.deleting and ledger.stage is not Stage.GONE else cell.deed)
-    elif higher and ledger.host == h and may_hold(ledger):
-        return cell._replace(deed=ledger.deed)
-    elif (higher or refused) and cell.held is Held.BUILDING:
-        return cell._replace(held=Held.REFUSING)
-    elif (higher or refused) and cell.held in LIVE:
-        return cell._replace(held=Held.QUARANTINED)
-    if cell.held is Held.RUNNING and not cell.on:
-        return cell._replace(held=Held.WIRING)
-    return cell

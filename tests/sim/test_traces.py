@@ -32,7 +32,7 @@ LEGAL: dict[str, list[TraceEvent]] = {
     "deleted before any host had it": [ADMITTED, DeleteAsked("g")],
     "deleted while its build is on its way": [ADMITTED, FIRST, *DELETED],
     "refused, built elsewhere": [ADMITTED, FIRST, CLAIMED, RefusedDurably("g", "a", 1), SECOND, CLAIMED_AGAIN, ON_B],
-    "failed, its host refuses it for good": [ADMITTED, FIRST, CLAIMED, Failed("g"), Tombstoned("g", "a", 1)],
+    "failed, its host refuses it for good": [ADMITTED, FIRST, CLAIMED, Failed("g"), RefusedDurably("g", "a", 1)],
     "runs again after its worker and its machine restarted": [
         *BUILT,
         HostRestarted("a"),
