@@ -8,6 +8,7 @@ from freehold.bus.interface import Bus
 from freehold.runtime.chance import Chance
 from freehold.runtime.clock import HybridClock
 from freehold.views.interface import View
+from freehold.views.questions import Questions
 from freehold.vocabulary.shards import ONE_SHARD, Shards
 
 
@@ -29,5 +30,10 @@ class Cloud:
     """How long a host may be silent before its guests are shown as UNKNOWN; None: they never are."""
     limits: Limits = field(default_factory=Limits)
     """How much an API process takes on at once."""
+    questions: Questions = field(init=False)
+    """To the owners, of what has happened."""
     beyond: Callable[[str], str] = lambda cluster: ""
     """A cluster, if it isn't the centre; else empty."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "questions", Questions(self.bus))

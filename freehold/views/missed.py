@@ -10,23 +10,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from freehold.bus import subjects, talk
-from freehold.bus.interface import Bus
 from freehold.views import feed
 from freehold.views.cursor import Cursor, Place, Unknown
-from freehold.views.interface import OwnerSeen
+from freehold.views.interface import SILENT_S, OwnerSeen
 from freehold.views.news import News, Newsroom
+from freehold.views.questions import Questions
 from freehold.vocabulary.codec import OWNED_BY, decode
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Happened, Happening, Happenings, Owner
-from freehold.vocabulary.errors import FreeholdError, NoAnswer
+from freehold.vocabulary.errors import FreeholdError, NoAnswer, Unavailable
 from freehold.vocabulary.request import Admission
 
 MISSED_MAX: Final = 20_000
 """Events that are read for one reader; who has missed more is given the complete state."""
 ASKED_AT_ONCE: Final = 16
-TRIES: Final = 3
-ASK_DEADLINE_S: Final = 2.0
 
 
 class Known(Protocol):
@@ -63,14 +60,16 @@ class Missed:
     question; `guest`: the only one it wants to know of, if it is named.
     """
 
-    def __init__(self, bus: Bus, known: Known, cursor: Cursor, ledger: str, guest: str = "") -> None:
-        self._bus, self._known, self._cursor, self._ledger = bus, known, cursor, ledger
-        self._guest = guest
+    def __init__(self, questions: Questions, known: Known, cursor: Cursor, ledger: str, guest: str = "") -> None:
+        self._questions, self._known, self._cursor = questions, known, cursor
+        self._ledger, self._guest = ledger, guest
         self._gate = asyncio.Semaphore(ASKED_AT_ONCE)
         self._count = 0
 
     async def read(self) -> list[News]:
-        """The steps from the reader's place to the view's. Raises Unknown where that can't be known any more."""
+        """The steps from the reader's place to the view's. Raises Unknown where that can't be known any more, and
+        Unavailable where it can't be known now.
+        """
         if self._ledger not in self._cursor.seen:
             raise Unknown("this is no id of an event of ours")
         ends = {store: self._end(store) for store in self._cursor.seen}
@@ -170,15 +169,15 @@ class Missed:
         return found
 
     async def _ask(self, owner: Owner, question: Happened) -> Happenings:
-        for left in range(TRIES - 1, -1, -1):
-            try:
-                return await talk.ask(self._bus, subjects.owner(owner), question, Happenings, ASK_DEADLINE_S)
-            except NoAnswer as error:
-                if not left:
-                    raise Unknown("an owner of what was told can't be asked now") from error
-            except FreeholdError as error:
-                raise Unknown("an owner of what was told couldn't say what that was") from error
-        raise AssertionError("the last try answers or raises")
+        try:
+            return await self._questions.ask(owner, question)
+        except NoAnswer as error:
+            seen = self._known.owner_seen(owner.store)
+            if seen is not None and seen.silent_s < SILENT_S:
+                raise Unavailable("An owner of what was told is there, and can't be asked now. Come back.") from error
+            raise Unknown("an owner of what was told can't be reached") from error
+        except FreeholdError as error:
+            raise Unknown("an owner of what was told couldn't say what that was") from error
 
 
 def _named(steps: list[tuple[int, News]], given: int, place: Place) -> None:

@@ -1,6 +1,7 @@
 """Readers of events while API processes are killed and started again: nothing is lost, nothing comes twice."""
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from freehold.api.cloud import Cloud
 from freehold.api.server import application
+from freehold.store.database import Store
 from freehold.views import feed
 from freehold.views.cloud import CloudView
 from freehold.vocabulary.codec import OWNED_BY, decode
@@ -71,11 +73,11 @@ class Persistent:
         await asyncio.gather(self.task, return_exceptions=True)
 
 
-def expected(cloud: Several, project: str, after: dict[str, int]) -> dict[str, tuple[str, int]]:
+def expected(stores: Iterable[Store], project: str, after: dict[str, int]) -> dict[str, tuple[str, int]]:
     """What the owners' own logs say happened in a project: the place of each event, by id."""
     admissions: dict[str, Admission] = {}
     found = {}
-    for store in sorted(cloud.stores.values(), key=lambda store: store.owner.role != "registrar"):
+    for store in sorted(stores, key=lambda store: store.owner.role != "registrar"):
         kinds = tuple(kind for kind in feed.KINDS_TOLD if OWNED_BY[kind] == store.owner.role)
         if not kinds:
             continue
@@ -170,7 +172,7 @@ async def read_through_kills(folder: Path, count: int, projects: int, guests: in
         for person in people:
             await eventually(lambda: all_is_told(cloud, person, readers, began), 120)  # noqa: B023
         for reader in readers:
-            check(reader, expected(cloud, reader.person.project, began))
+            in_order([key for key, _ in reader.told()], expected(cloud.stores.values(), reader.person.project, began))
         told = sum(len(reader.told()) for reader in readers)
         return {"readers": count, "kills": kills, "came_back": sum(r.tries - 1 for r in readers), "events": told}
 
@@ -180,14 +182,16 @@ async def all_have_begun(readers: list[Persistent]) -> bool:
 
 
 async def all_is_told(cloud: Several, person: Person, readers: list[Persistent], began: dict[str, int]) -> bool:
-    wanted = set(expected(cloud, person.project, began))
+    wanted = set(expected(cloud.stores.values(), person.project, began))
     return all(wanted <= {key for key, _ in reader.told()} for reader in readers if reader.person is person)
 
 
-def check(reader: Persistent, wanted: dict[str, tuple[str, int]]) -> None:
-    ids = [key for key, _ in reader.told()]
+def in_order(ids: list[str], wanted: dict[str, tuple[str, int]]) -> None:
+    """Holds the events that a reader was given against those that the owners' logs have."""
     assert len(ids) == len(set(ids)), "an event came twice"
-    assert set(ids) == set(wanted), [pair for pair in reader.told() if pair[0] not in wanted]
+    assert set(ids) == set(wanted), (
+        f"lost: {sorted(wanted.keys() - set(ids))}, nobody's: {sorted(set(ids) - wanted.keys())}"
+    )
     for store in {place[0] for place in wanted.values()}:
         order = [wanted[key][1] for key in ids if wanted[key][0] == store]
         assert order == sorted(order), "one log's events came in another order"

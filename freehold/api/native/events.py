@@ -175,7 +175,7 @@ class _Stream:
     async def _missed(self, last: str) -> list[News]:
         epochs = {seen.owner.store: seen.position.epoch for seen in self._view.owners() if seen.position.epoch}
         self._cursor = cursors.read(self._wanted.project, last, epochs)
-        missed = Missed(self._call.cloud.bus, self._view, self._cursor, self._ledger, self._wanted.guest)
+        missed = Missed(self._call.cloud.questions, self._view, self._cursor, self._ledger, self._wanted.guest)
         return await missed.read()
 
     def _present(self) -> Cursor:

@@ -7,16 +7,17 @@ import pytest
 from freehold.api.admission import Lane
 from freehold.api.native import events
 from freehold.api.server import Server
+from freehold.bus import subjects
 from freehold.drivers.hypervisor.simulated import SimulatedHypervisor
 from freehold.store.database import put
-from freehold.views import missed, news
+from freehold.views import missed, news, questions
 from freehold.vocabulary.envelope import Position
 from freehold.vocabulary.errors import NoRoom
 from freehold.vocabulary.guest import GuestState
 from tests.api.compute.conftest import V21, Compute
 from tests.api.native.test_requests import REQUESTS, create
 from tests.owners import a_guest
-from tests.reading import EVENTS, reading
+from tests.reading import EVENTS, Reader, reading
 
 
 async def test_a_project_is_told_what_happens_in_it(compute: Compute) -> None:
@@ -167,7 +168,7 @@ async def test_what_is_older_than_the_horizon_is_not_gone_on_from(compute: Compu
 async def test_an_owner_that_cannot_be_asked_is_not_waited_for(
     compute: Compute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(missed, "ASK_DEADLINE_S", 0.05)
+    monkeypatch.setattr(questions, "ASK_DEADLINE_S", 0.05)
     async with reading(compute.member) as reader:
         guest = await compute.running()
         await reader.seen("request.active")
@@ -176,8 +177,37 @@ async def test_an_owner_that_cannot_be_asked_is_not_waited_for(
     await compute.settled(guest, "SHUTOFF")
     await compute.cables[await compute.host_of(guest)].cut()
     async with reading(compute.member, last=last) as reader:
+        await reader.over()
+    assert reader.types == ["feed.cut"] and "Come back" in reader.events[0]["data"]["reason"], "it was heard just now"
+    assert reader.last == ""
+    monkeypatch.setattr(missed, "SILENT_S", 0.0)
+    async with reading(compute.member, last=last) as reader:
         await reader.seen("feed.complete")
     assert reader.types[0] == "feed.behind" and reader.events[1]["data"]["status"] == "SHUTOFF"
+
+
+async def test_readers_that_come_back_at_once_ask_an_owner_once(compute: Compute) -> None:
+    async with reading(compute.member) as reader:
+        last = reader.last
+    guest = await compute.running()
+    host = subjects.owner(compute.hosts[await compute.host_of(guest)].owner)
+    asked: list[str] = []
+    bus: Any = compute.api.cloud.bus
+    ask = bus.ask
+
+    async def noted(subject: str, body: bytes, deadline_s: float) -> bytes:
+        asked.append(subject)
+        return bytes(await ask(subject, body, deadline_s))
+
+    bus.ask = noted
+    readers = [Reader(compute.member.app) for _ in range(20)]
+    for one in readers:
+        one.open(EVENTS, compute.member.headers | {"last-event-id": last})
+    for one in readers:
+        await one.seen("guest.active")
+    assert asked.count(host) < 5
+    for one in readers:
+        await one.leave()
 
 
 async def test_an_owner_that_begins_anew_is_told_with_the_state(compute: Compute) -> None:
