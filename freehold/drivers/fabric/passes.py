@@ -1,6 +1,7 @@
 """Security group rules as nftables matches."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from ipaddress import IPv4Network
 from typing import Final
 
@@ -16,6 +17,8 @@ _PROTOCOLS: Final = {
 
 _WITH_PORTS: Final = frozenset({6, 17, 33, 132, 136})
 _ICMP: Final = 1
+GROUPS_KEPT: Final = 64
+"""Groups whose addresses are kept as they are written in a match."""
 _ANY: Final = frozenset({None, "any", "ip", "0"})
 
 
@@ -73,12 +76,18 @@ def _port_range(first: int, last: int) -> str:
     return f"{first}-{last}" if last > first else str(first)
 
 
+@lru_cache(GROUPS_KEPT)
+def _hosts(addresses: tuple[str, ...]) -> str:
+    """The elements of a set. A group's addresses are the same for each of its ports, and may be thousands."""
+    remote = sorted({str(IPv4Network(address)) for address in addresses if ":" not in address})
+    return ", ".join(address.removesuffix("/32") for address in remote)
+
+
 def _remote(one: Pass) -> list[str] | None:
     """The match of the other side; None if nobody is meant."""
     side = "saddr" if one.rule.direction is Direction.INGRESS else "daddr"
     if one.rule.remote_group is not None:
-        remote = sorted({str(IPv4Network(address)) for address in one.remote_addresses if ":" not in address})
-        hosts = ", ".join(address.removesuffix("/32") for address in remote)
+        hosts = _hosts(one.remote_addresses)
         return [f"ip {side} {{ {hosts} }}"] if hosts else None
     if one.rule.remote_cidr is None:
         return []
