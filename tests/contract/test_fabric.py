@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from freehold.drivers.fabric import names
 from freehold.drivers.fabric.beyond import Beyond, Underlay
-from freehold.drivers.fabric.interface import Elsewhere, Fabric, Filter, MetadataAnswer, Pass, Peers
+from freehold.drivers.fabric.interface import Elsewhere, Fabric, Filter, Members, MetadataAnswer, Peers
 from freehold.drivers.fabric.linux import LinuxFabric
 from freehold.drivers.fabric.overlay import EVERYBODY
 from freehold.drivers.fabric.simulated import SimulatedFabric
@@ -161,7 +161,7 @@ def rule(direction: Direction, group: str | None = None, cidr: str | None = None
     return Rule(id=str(uuid.uuid4()), direction=direction, remote_group=group, remote_cidr=cidr, protocol=protocol)
 
 
-OUT = Pass(rule=rule(Direction.EGRESS))
+OUT = rule(Direction.EGRESS)
 
 
 async def name_of_port(port: str, path: str) -> MetadataAnswer:
@@ -254,11 +254,11 @@ async def test_nothing_comes_in_until_a_filter_says_so_and_only_what_it_says(ben
     senders = (Filter(port=two.port, rules=(OUT,)), Filter(port=three.port, rules=(OUT,)))
     await bench.fabric.filter(senders)
     assert not await bench.reached(one, two)
-    icmp = Pass(rule=rule(Direction.INGRESS, cidr=f"{two.addresses[0]}/32", protocol="icmp"))
+    icmp = rule(Direction.INGRESS, cidr=f"{two.addresses[0]}/32", protocol="icmp")
     await bench.fabric.filter((Filter(port=one.port, rules=(OUT, icmp)),))
     assert await bench.reached(one, two)
     assert not await bench.reached(one, three)
-    tcp = Pass(rule=rule(Direction.INGRESS, protocol="tcp"))
+    tcp = rule(Direction.INGRESS, protocol="tcp")
     await bench.fabric.filter((Filter(port=one.port, rules=(OUT, tcp)),))
     assert not await bench.reached(one, two)
 
@@ -267,22 +267,46 @@ async def test_a_remote_group_means_its_members_and_an_empty_one_nobody(bench: B
     one, two, three = (wiring(network, number) for number in (5, 6, 7))
     for port in (one, two, three):
         await bench.fabric.plug(port, "a")
-    members = rule(Direction.INGRESS, group=str(uuid.uuid4()))
+    group = str(uuid.uuid4())
     out = tuple(Filter(port=port.port, rules=(OUT,)) for port in (two, three))
-    await bench.fabric.filter(
-        (*out, Filter(port=one.port, rules=(Pass(rule=members, remote_addresses=two.addresses),)))
-    )
+    let_in = Filter(port=one.port, rules=(rule(Direction.INGRESS, group=group),))
+    await bench.fabric.filter((*out, let_in))
+    assert not await bench.reached(one, two), "nobody has said who is in it"
+    await bench.fabric.filter((), (Members(group=group, addresses=two.addresses),))
     assert await bench.reached(one, two)
     assert not await bench.reached(one, three)
-    await bench.fabric.filter((Filter(port=one.port, rules=(Pass(rule=members),)),))
+    await bench.fabric.filter((), (Members(group=group, addresses=("fd00::1", *three.addresses)),))
+    assert await bench.reached(one, three)
     assert not await bench.reached(one, two)
+    await bench.fabric.filter((), (Members(group=group),))
+    assert not await bench.reached(one, three)
+
+
+async def test_a_group_is_known_to_ports_that_come_later_and_after_a_restart(bench: Bench, network: str) -> None:
+    one, two, group = wiring(network, 5), wiring(network, 6), str(uuid.uuid4())
+    await bench.fabric.filter((), (Members(group=group, addresses=two.addresses),))
+    for port in (one, two):
+        await bench.fabric.plug(port, "a")
+    let_in = Filter(port=one.port, rules=(rule(Direction.INGRESS, group=group),))
+    await bench.fabric.filter((let_in, Filter(port=two.port, rules=(OUT,))))
+    assert await bench.reached(one, two)
+    await bench.restart()
+    await bench.fabric.sweep(frozenset({one.port, two.port}))
+    assert await bench.reached(one, two)
+
+
+@pytest.mark.parametrize(("group", "address"), [("g } ; flush ruleset", "10.0.0.1"), ("", "10.0.0.1; flush ruleset")])
+async def test_members_that_can_not_be_are_refused(bench: Bench, network: str, group: str, address: str) -> None:
+    await bench.fabric.plug(wiring(network, 5), "a")
+    with pytest.raises(BadRequest):
+        await bench.fabric.filter((), (Members(group=group or str(uuid.uuid4()), addresses=(address,)),))
 
 
 async def test_filters_outlive_a_restart_and_a_repeated_plug(bench: Bench, network: str) -> None:
     one, two = wiring(network, 5), wiring(network, 6)
     for port in (one, two):
         await bench.fabric.plug(port, "a")
-    let_in = Pass(rule=rule(Direction.INGRESS))
+    let_in = rule(Direction.INGRESS)
     await bench.fabric.filter((Filter(port=one.port, rules=(let_in,)), Filter(port=two.port, rules=(OUT,))))
     await bench.restart()
     await bench.fabric.plug(one, "a")
@@ -298,9 +322,9 @@ async def test_a_rule_that_can_not_be_is_refused_and_the_filter_before_stays(ben
     one, two = wiring(network, 5), wiring(network, 6)
     for port in (one, two):
         await bench.fabric.plug(port, "a")
-    let_in = Filter(port=one.port, rules=(Pass(rule=rule(Direction.INGRESS)),))
+    let_in = Filter(port=one.port, rules=(rule(Direction.INGRESS),))
     await bench.fabric.filter((let_in, Filter(port=two.port, rules=(OUT,))))
-    wrong = Pass(rule=rule(Direction.INGRESS, protocol="tcp accept; flush ruleset"))
+    wrong = rule(Direction.INGRESS, protocol="tcp accept; flush ruleset")
     with pytest.raises(BadRequest):
         await bench.fabric.filter((Filter(port=one.port, rules=(wrong,)),))
     assert await bench.reached(one, two)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from freehold.drivers.fabric import names, namespaces
 from freehold.drivers.fabric.beyond import Beyond, Underlay
-from freehold.drivers.fabric.interface import Filter, Metadata, MetadataAnswer, Peers
+from freehold.drivers.fabric.interface import Filter, Members, Metadata, MetadataAnswer, Peers
 from freehold.drivers.fabric.linux import LinuxFabric
 from freehold.runtime.tasks import ThreadOffload
 from freehold.vocabulary.network import Carrier, Port, PortWiring
@@ -155,9 +155,9 @@ class HostOnWire:
         await self.call(self.fabric.unplug(port.port))
         self.ports.remove(port)
 
-    async def filter(self, *filters: Filter) -> None:
+    async def filter(self, *filters: Filter, members: tuple[Members, ...] = ()) -> None:
         """See Fabric."""
-        await self.call(self.fabric.filter(filters))
+        await self.call(self.fabric.filter(filters, members))
 
     async def restarted(self) -> None:
         """A new process takes over, as the host worker does it, and hears nothing from anybody."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from freehold.drivers.fabric import dnsmasq, inside, names, namespaces
-from freehold.drivers.fabric.interface import Filter, MetadataAnswer, Pass
+from freehold.drivers.fabric.interface import Filter, Members, MetadataAnswer
 from freehold.drivers.fabric.links import Links
 from freehold.drivers.fabric.linux import LinuxFabric
 from freehold.drivers.fabric.networks import Networks
@@ -25,7 +25,8 @@ from freehold.vocabulary.network import Direction, PortWiring, Rule
 from tests.live.tap_guest import TapGuest
 from tests.owners import until
 
-EVERYTHING_OUT = Pass(rule=Rule(id="out", direction=Direction.EGRESS))
+EVERYTHING_OUT = Rule(id="out", direction=Direction.EGRESS)
+GROUP = "99999999-2222-4333-8444-555555555555"
 _numbers = itertools.count(2)
 
 
@@ -45,10 +46,9 @@ def wiring(network: str, number: int, **more: object) -> PortWiring:
     return PortWiring(**{**words, **more})  # type: ignore[arg-type]
 
 
-def lets_in(port: PortWiring, *rules: Rule, members: tuple[str, ...] = ()) -> Filter:
+def lets_in(port: PortWiring, *rules: Rule) -> Filter:
     """A filter that lets everything out, and in what the rules say."""
-    passes = (Pass(rule=rule, remote_addresses=members if rule.remote_group else ()) for rule in rules)
-    return Filter(port=port.port, rules=(EVERYTHING_OUT, *passes))
+    return Filter(port=port.port, rules=(EVERYTHING_OUT, *rules))
 
 
 def ingress(protocol: str | None = None, first: int | None = None, group: str | None = None) -> Rule:
@@ -278,8 +278,8 @@ async def test_a_port_without_egress_rules_sends_nothing_but_dhcp_and_metadata_q
 async def test_a_remote_group_lets_its_members_in_and_nobody_else(bench: Bench, network: str) -> None:
     ports = [wiring(network, number) for number in (5, 6, 7)]
     server, member, stranger = [await bench.guest(port) for port in ports]
-    rule = ingress("tcp", 8080, group="g")
-    await bench.fabric.filter((lets_in(ports[0], rule, members=("10.213.77.6",)), lets_in(ports[1]), lets_in(ports[2])))
+    rule, members = ingress("tcp", 8080, group=GROUP), Members(group=GROUP, addresses=("10.213.77.6",))
+    await bench.fabric.filter((lets_in(ports[0], rule), lets_in(ports[1]), lets_in(ports[2])), (members,))
     with WebServer(server, 8080, bench.folder):
         url = "http://10.213.77.5:8080/"
         assert (await asyncio.to_thread(member.fetch, url))[0] == 404

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from freehold.drivers.fabric import names, namespaces
-from freehold.drivers.fabric.interface import MetadataAnswer
+from freehold.drivers.fabric.interface import Members, MetadataAnswer
 from freehold.vocabulary.errors import Conflict
 from freehold.vocabulary.network import PortWiring
 from tests.live.machines import HostOnWire, Machine, Sniffer, Wire, introduce, said
-from tests.live.test_fabric_linux import PING, WebServer, arrives, datagrams, ingress, lets_in, wiring
+from tests.live.test_fabric_linux import GROUP, PING, WebServer, arrives, datagrams, ingress, lets_in, wiring
 
 pytestmark = pytest.mark.live
 
@@ -128,8 +128,8 @@ async def test_security_groups_hold_across_hosts(pair: tuple[HostOnWire, HostOnW
     answerer = await pair[1].guest(server)
     await introduce(*pair)
     await pair[0].filter(lets_in(member), lets_in(stranger))
-    group = ingress("udp", 2000, group="g")
-    await pair[1].filter(lets_in(server, group, members=member.addresses))
+    group = ingress("udp", 2000, group=GROUP)
+    await pair[1].filter(lets_in(server, group), members=(Members(group=GROUP, addresses=member.addresses),))
     with datagrams(asker, 1000) as asks, datagrams(other, 1000) as others, datagrams(answerer, 2000) as answers:
         assert arrives(asks, answers, "10.213.77.7", 2000)
         assert arrives(answers, asks, "10.213.77.5", 1000)  # an answer needs no rule

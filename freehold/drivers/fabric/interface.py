@@ -42,17 +42,17 @@ Metadata = Callable[[str, str], Awaitable[MetadataAnswer]]
 
 
 class Filter(Word, frozen=True, kw_only=True):
-    """What may pass a port: the rules of its groups, with the addresses of each remote group's members."""
+    """What may pass a port: the rules of its groups. Who is in a remote group is told apart (`Members`)."""
 
     port: str
-    rules: tuple["Pass", ...]
+    rules: tuple[Rule, ...]
 
 
-class Pass(Word, frozen=True, kw_only=True):
-    """One rule and, where it names a remote group, the addresses that this means now."""
+class Members(Word, frozen=True, kw_only=True):
+    """The addresses that a remote group means now. A group of which nothing was told means nobody."""
 
-    rule: Rule
-    remote_addresses: tuple[str, ...] = ()
+    group: str
+    addresses: tuple[str, ...] = ()
 
 
 class Elsewhere(Word, frozen=True, kw_only=True):
@@ -92,10 +92,12 @@ class Fabric(Protocol):
         stays.
         """
 
-    async def filter(self, filters: tuple[Filter, ...]) -> None:
-        """Puts these filters in force for these ports, each at once, without cutting connections that stay allowed.
+    async def filter(self, filters: tuple[Filter, ...], members: tuple[Members, ...] = ()) -> None:
+        """Puts these filters in force for these ports, and these members of groups for all ports whose rules name them,
+        each at once, without cutting connections that stay allowed.
 
-        One for a port that isn't here is nothing to do. Raises BadRequest for a rule that can't be; then all stays.
+        A filter for a port that isn't here is nothing to do. Raises BadRequest for a rule or address that can't be;
+        then all stays.
         """
 
     async def unplug(self, port: str) -> None:

@@ -11,7 +11,7 @@ import msgspec
 
 from freehold.drivers.fabric import names, namespaces, uplinks
 from freehold.drivers.fabric.beyond import NOTHING_BEYOND, Beyond, carriage_of
-from freehold.drivers.fabric.interface import Filter, Metadata, Peers
+from freehold.drivers.fabric.interface import Filter, Members, Metadata, Peers
 from freehold.drivers.fabric.links import Links, no_ipv6
 from freehold.drivers.fabric.metadata import MetadataServer
 from freehold.drivers.fabric.networks import Networks, Where, network_of
@@ -19,7 +19,14 @@ from freehold.drivers.fabric.nft import check_library, run_nft
 from freehold.drivers.fabric.records import NetworkRecord, PortRecord, Records
 from freehold.drivers.fabric.ruleset import Ruleset
 from freehold.drivers.fabric.taps import check_device, make_tap
-from freehold.drivers.fabric.wiring import METADATA_ADDRESS, check_carried, check_peers, check_wiring
+from freehold.drivers.fabric.wiring import (
+    METADATA_ADDRESS,
+    check_carried,
+    check_members,
+    check_peers,
+    check_wiring,
+    ipv4,
+)
 from freehold.runtime.tasks import Offload
 from freehold.vocabulary.errors import BadRequest, Broken, Conflict
 from freehold.vocabulary.ids import is_uuid
@@ -96,8 +103,10 @@ class LinuxFabric:
             async with self._lock:  # one at a time: a plug needn't wait for all of them
                 await networks.reach(network, told.get(network))
 
-    async def filter(self, filters: tuple[Filter, ...]) -> None:
+    async def filter(self, filters: tuple[Filter, ...], members: tuple[Members, ...] = ()) -> None:
         """See Fabric."""
+        for group in members:
+            check_members(group)
         async with self._lock:
             _, networks, records = await self._opened()
             here = [
@@ -105,10 +114,16 @@ class LinuxFabric:
                 for one in filters
                 if one.port in records.ports
             ]
-            if here:
-                await networks.transaction("".join(networks.rules.filter(port) for port in here))
+            said = [(one.group, ipv4(one.addresses)) for one in members]
+            due = [(group, now) for group, now in said if records.members.get(group, ()) != now]
+            text = "".join(networks.rules.members(group, records.members.get(group, ()), now) for group, now in due)
+            text += "".join(networks.rules.filter(port) for port in here)
+            if text and records.ports:  # else nobody is here whom it could concern, and it is known when he comes
+                await networks.transaction(text)
             for port in here:
                 records.save_port(port)
+            for key, now in due:
+                records.keep_members(key, now)
 
     async def unplug(self, port: str) -> None:
         """See Fabric."""

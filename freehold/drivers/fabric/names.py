@@ -7,7 +7,8 @@ alias, and only an alias of this host's makes a link ours.
 import hashlib
 from typing import Final
 
-from freehold.vocabulary.ids import short
+from freehold.vocabulary.errors import BadRequest
+from freehold.vocabulary.ids import is_uuid, short
 
 ROUTER_LINK: Final = "guests"
 """The router's interface on its network's bridge, inside the router's namespace."""
@@ -71,6 +72,13 @@ def namespace(host: str, network: str) -> str:
 def table(host: str) -> str:
     """The nftables tables of this host, the same name in each family."""
     return f"freehold_{short(host)}"
+
+
+def members(group: str) -> str:
+    """The nftables set of the members of a security group. Raises BadRequest unless the group's id is a UUID."""
+    if not is_uuid(group):
+        raise BadRequest(f"{group[:64]!r} is no id of a security group.")
+    return f"g_{group.replace('-', '')}"
 
 
 def alias(host: str, identifier: str) -> str:

@@ -71,15 +71,16 @@ class Networks:
 
     async def transaction(self, text: str) -> None:
         """Runs a transaction of rules; the first makes the host's tables as well."""
-        whole = text if self._tables_there else self.rules.base() + self.rules.hosts(self._records.hosts) + text
-        await self._offload(lambda: run_nft(whole))
+        begun = "" if self._tables_there else self.rules.base() + self.rules.hosts(self._records.hosts)
+        begun += "" if self._tables_there else self.rules.groups(self._records.members)
+        await self._offload(lambda: run_nft(begun + text))
         self._tables_there = True
 
     async def replace_rules(self, networks: Iterable[NetworkRecord], ports: Iterable[PortRecord]) -> None:
         """Puts these networks' and ports' rules in place of all that the host has."""
         networks = tuple(networks)
         peers = Peers(hosts=self._records.hosts, networks=tuple(self._records.elsewhere.values()))
-        text = self.rules.whole(networks, ports, peers) if networks else self.rules.gone()
+        text = self.rules.whole(networks, ports, peers, self._records.members) if networks else self.rules.gone()
         await self._offload(lambda: run_nft(text))
         self._tables_there = bool(networks)
 

@@ -1,11 +1,10 @@
 """Security group rules as nftables matches."""
 
 from collections.abc import Iterator
-from functools import lru_cache
 from ipaddress import IPv4Network
 from typing import Final
 
-from freehold.drivers.fabric.interface import Pass
+from freehold.drivers.fabric import names
 from freehold.vocabulary.errors import BadRequest
 from freehold.vocabulary.network import Direction, Rule
 
@@ -17,8 +16,6 @@ _PROTOCOLS: Final = {
 
 _WITH_PORTS: Final = frozenset({6, 17, 33, 132, 136})
 _ICMP: Final = 1
-GROUPS_KEPT: Final = 64
-"""Groups whose addresses are kept as they are written in a match."""
 _ANY: Final = frozenset({None, "any", "ip", "0"})
 
 
@@ -31,23 +28,24 @@ def protocol_number(protocol: str) -> int:
     raise BadRequest(f"There is no IP protocol called {protocol[:40]!r}: give its number.")
 
 
-def matches(passes: tuple[Pass, ...], direction: Direction) -> Iterator[str]:
-    """The nftables matches of the rules in one direction; a packet that fits one may pass.
+def matches(rules: tuple[Rule, ...], direction: Direction) -> Iterator[str]:
+    """The nftables matches of the rules in one direction; a packet that fits one may pass. A remote group is named by
+    its set (`names.members`).
 
-    Rules for IPv6 match nothing, because these networks carry none.
+    Rules for IPv6 match nothing, because these networks carry none. Raises BadRequest for a rule that can't be.
     """
-    for one in passes:
-        if one.rule.direction is direction and one.rule.ethertype == "IPv4":
-            text = _match(one)
+    for rule in rules:
+        if rule.direction is direction and rule.ethertype == "IPv4":
+            text = _match(rule)
             if text is not None:
                 yield text
 
 
-def _match(one: Pass) -> str | None:
-    remote = _remote(one)
+def _match(rule: Rule) -> str | None:
+    remote = _remote(rule)
     if remote is None:
         return None
-    return " ".join(["meta nfproto ipv4", *_protocol(one.rule), *remote])
+    return " ".join(["meta nfproto ipv4", *_protocol(rule), *remote])
 
 
 def _protocol(rule: Rule) -> list[str]:
@@ -76,22 +74,19 @@ def _port_range(first: int, last: int) -> str:
     return f"{first}-{last}" if last > first else str(first)
 
 
-@lru_cache(GROUPS_KEPT)
-def _hosts(addresses: tuple[str, ...]) -> str:
-    """The elements of a set. A group's addresses are the same for each of its ports, and may be thousands."""
-    remote = sorted({str(IPv4Network(address)) for address in addresses if ":" not in address})
-    return ", ".join(address.removesuffix("/32") for address in remote)
+def remote_groups(rules: tuple[Rule, ...]) -> list[str]:
+    """The groups that rules name, each once."""
+    return sorted({rule.remote_group for rule in rules if rule.remote_group is not None})
 
 
-def _remote(one: Pass) -> list[str] | None:
+def _remote(rule: Rule) -> list[str] | None:
     """The match of the other side; None if nobody is meant."""
-    side = "saddr" if one.rule.direction is Direction.INGRESS else "daddr"
-    if one.rule.remote_group is not None:
-        hosts = _hosts(one.remote_addresses)
-        return [f"ip {side} {{ {hosts} }}"] if hosts else None
-    if one.rule.remote_cidr is None:
+    side = "saddr" if rule.direction is Direction.INGRESS else "daddr"
+    if rule.remote_group is not None:
+        return [f"ip {side} @{names.members(rule.remote_group)}"]
+    if rule.remote_cidr is None:
         return []
-    if ":" in one.rule.remote_cidr:
+    if ":" in rule.remote_cidr:
         return None
-    cidr = IPv4Network(one.rule.remote_cidr, strict=False)
+    cidr = IPv4Network(rule.remote_cidr, strict=False)
     return [f"ip {side} {cidr}"] if cidr.prefixlen else []

@@ -8,12 +8,12 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from freehold.drivers.fabric.interface import Elsewhere, Filter, Peers
+from freehold.drivers.fabric.interface import Elsewhere, Filter, Members, Peers
 from freehold.drivers.fabric.wiring import METADATA_ADDRESS
 from freehold.runtime.log import logger
 from freehold.vocabulary.errors import Conflict
 from freehold.vocabulary.ids import is_uuid
-from freehold.vocabulary.network import PortWiring
+from freehold.vocabulary.network import PortWiring, Rule
 from freehold.vocabulary.word import Word
 
 R = TypeVar("R", bound=Word)
@@ -64,6 +64,23 @@ class PortRecord(Word, frozen=True, kw_only=True):
     filter: Filter | None = None
 
 
+class _EarlierPass(Word, frozen=True, kw_only=True):
+    rule: Rule
+    remote_addresses: tuple[str, ...] = ()
+
+
+class _EarlierFilter(Word, frozen=True, kw_only=True):
+    port: str
+    rules: tuple[_EarlierPass, ...]
+
+
+class _EarlierPort(Word, frozen=True, kw_only=True):
+    wiring: PortWiring
+    hostname: str
+    mark: int
+    filter: _EarlierFilter | None = None
+
+
 _ONE: Final = "00000000-0000-0000-0000-000000000000"
 """The name of the file of what there is one of."""
 
@@ -75,7 +92,11 @@ class Records:
         self._ports_folder = folder / "ports" if folder is not None else None
         self._networks_folder = folder / "networks" if folder is not None else None
         self._elsewhere_folder = folder / "elsewhere" if folder is not None else None
+        self._members_folder = folder / "members" if folder is not None else None
         self._underlay_folder = folder / "underlay" if folder is not None else None
+        self.members = {one.group: one.addresses for one in _read(self._members_folder, Members).values()}
+        """The addresses in each group that rules name."""
+        self._split_filters()
         self.ports: dict[str, PortRecord] = _read(self._ports_folder, PortRecord)
         self.networks: dict[str, NetworkRecord] = _read(self._networks_folder, NetworkRecord)
         self._complete_networks()
@@ -83,6 +104,23 @@ class Records:
         """What of each network other hosts carry."""
         self.hosts = _read(self._underlay_folder, Peers).get(_ONE, Peers()).hosts
         """The cluster's hosts on the underlay."""
+
+    def _split_filters(self) -> None:
+        """Earlier versions wrote the members of a remote group down with each rule that names it."""
+        for path in self._ports_folder.glob("*.json") if self._ports_folder is not None else ():
+            try:
+                known = msgspec.json.decode(path.read_bytes(), type=_EarlierPort)
+            except msgspec.MsgspecError:
+                continue
+            if self._ports_folder is None or known.filter is None or not known.filter.rules or not is_uuid(path.stem):
+                continue
+            for one in known.filter.rules:
+                if one.rule.remote_group is not None:
+                    self.keep_members(one.rule.remote_group, one.remote_addresses)
+            rules = tuple(one.rule for one in known.filter.rules)
+            filtered = Filter(port=known.filter.port, rules=rules)
+            record = PortRecord(wiring=known.wiring, hostname=known.hostname, mark=known.mark, filter=filtered)
+            _write(self._ports_folder, path.stem, record)
 
     def _complete_networks(self) -> None:
         """Earlier versions wrote no segment down for a network, only for its ports."""
@@ -140,6 +178,15 @@ class Records:
             return
         _write(self._underlay_folder, _ONE, Peers(hosts=hosts))
         self.hosts = hosts
+
+    def keep_members(self, group: str, addresses: tuple[str, ...]) -> None:
+        """Remembers who is in a group, which has a UUID; of one with nobody in it nothing."""
+        if addresses:
+            _write(self._members_folder, group, Members(group=group, addresses=addresses))
+            self.members[group] = addresses
+        else:
+            _unlink(self._members_folder, group)
+            self.members.pop(group, None)
 
     def drop_port(self, port: str) -> None:
         """Forgets a port."""

@@ -13,12 +13,12 @@ what it had allowed, and answers need no rule.
 Every text here may be run again; texts joined into one transaction take effect together or not at all.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from freehold.drivers.fabric import edges, names
 from freehold.drivers.fabric.beyond import NOTHING_BEYOND, Beyond
 from freehold.drivers.fabric.interface import Elsewhere, Peers
-from freehold.drivers.fabric.passes import matches
+from freehold.drivers.fabric.passes import matches, remote_groups
 from freehold.drivers.fabric.records import NetworkRecord, PortRecord
 from freehold.drivers.fabric.wiring import METADATA_ADDRESS
 from freehold.vocabulary.network import Direction
@@ -39,10 +39,16 @@ class Ruleset:
         """Tables, sets and the chains that every packet of a guest passes."""
         return _lines([*self._containers(), *self._bridge_chains(), *self._guest_chains(), *self._machine_chains()])
 
-    def whole(self, networks: Iterable[NetworkRecord], ports: Iterable[PortRecord], peers: Peers) -> str:
-        """All of the host's rules, in place of whatever is there."""
+    def whole(
+        self,
+        networks: Iterable[NetworkRecord],
+        ports: Iterable[PortRecord],
+        peers: Peers,
+        members: Mapping[str, tuple[str, ...]],
+    ) -> str:
+        """All of the host's rules, in place of whatever is there. `members`: the addresses in each remote group."""
         parts, elsewhere = (
-            [self.gone(), self.base(), self.hosts(peers.hosts)],
+            [self.gone(), self.base(), self.hosts(peers.hosts), self.groups(members)],
             {one.network: one for one in peers.networks},
         )
         for network in networks:
@@ -55,6 +61,20 @@ class Ruleset:
         """Deletes the host's tables."""
         families = ("netdev", "bridge", "inet")
         return _lines(f"{verb} table {family} {self._table}" for family in families for verb in ("add", "delete"))
+
+    def groups(self, members: Mapping[str, tuple[str, ...]]) -> str:
+        """The members of remote groups, where nothing is known of them yet."""
+        return "".join(self.members(group, (), addresses) for group, addresses in sorted(members.items()))
+
+    def members(self, group: str, before: tuple[str, ...], now: tuple[str, ...]) -> str:
+        """Who is in a remote group, for all ports whose rules name it, where `before` was."""
+        name, known = names.members(group), frozenset(before)
+        come, gone = sorted(set(now) - known), sorted(known - set(now))
+        lines = [self._members_set(group)]
+        for verb, addresses in (("add", [*gone, *come]), ("delete", gone)):
+            if addresses:
+                lines.append(f"{verb} element inet {self._table} {name} {{ {', '.join(addresses)} }}")
+        return _lines(lines)
 
     def network(self, network: NetworkRecord) -> str:
         """Takes a network in."""
@@ -105,6 +125,9 @@ class Ruleset:
         )
 
     # --- the parts
+
+    def _members_set(self, group: str) -> str:
+        return f"add set inet {self._table} {names.members(group)} {{ type ipv4_addr ; }}"
 
     def _containers(self) -> Iterator[str]:
         table = self._table
@@ -234,10 +257,12 @@ class Ruleset:
             yield f"add element bridge {table} members {{ {tap} }}"
 
     def _filter_chain(self, port: PortRecord, chain: str, direction: Direction) -> Iterator[str]:
-        passes = port.filter.rules if port.filter is not None else ()
+        rules = port.filter.rules if port.filter is not None else ()
+        # A group of which nothing was told has nobody in it.
+        yield from map(self._members_set, remote_groups(rules))
         yield f"add chain inet {self._table} {chain}"
         yield f"flush chain inet {self._table} {chain}"
-        yield from (f"add rule inet {self._table} {chain} {match} accept" for match in matches(passes, direction))
+        yield from (f"add rule inet {self._table} {chain} {match} accept" for match in matches(rules, direction))
         yield f"add rule inet {self._table} {chain} counter drop"
 
 

@@ -7,10 +7,10 @@ import msgspec
 
 from freehold.config import Settings
 from freehold.drivers.fabric import names
-from freehold.drivers.fabric.interface import Filter, Metadata, MetadataAnswer, Pass, Peers
+from freehold.drivers.fabric.interface import Filter, Members, Metadata, MetadataAnswer, Peers
 from freehold.drivers.fabric.passes import matches, protocol_number
 from freehold.drivers.fabric.records import Records
-from freehold.drivers.fabric.wiring import check_carried, check_peers, check_wiring
+from freehold.drivers.fabric.wiring import check_carried, check_members, check_peers, check_wiring
 from freehold.vocabulary.errors import FreeholdError
 from freehold.vocabulary.ids import is_uuid
 from freehold.vocabulary.network import Carriage, Direction, PortWiring, Rule
@@ -74,8 +74,10 @@ class SimulatedFabric:
         for network in self._records.elsewhere.keys() - self._overlaid():
             self._records.keep_elsewhere(network, None)
 
-    async def filter(self, filters: tuple[Filter, ...]) -> None:
+    async def filter(self, filters: tuple[Filter, ...], members: tuple[Members, ...] = ()) -> None:
         """See Fabric."""
+        for group in members:
+            check_members(group)
         for one in filters:
             for direction in Direction:
                 tuple(matches(one.rules, direction))  # a rule that can't be is refused here as well
@@ -83,6 +85,8 @@ class SimulatedFabric:
             port = self._records.ports.get(one.port)
             if port is not None:
                 self._records.save_port(msgspec.structs.replace(port, filter=one))
+        for group in members:
+            self._records.keep_members(group.group, group.addresses)
 
     async def unplug(self, port: str) -> None:
         """See Fabric."""
@@ -121,7 +125,20 @@ class SimulatedFabric:
         if not record.wiring.port_security:
             return True
         rules = record.filter.rules if record.filter is not None else ()
-        return any(_fits(one, source, protocol, number) for one in rules)
+        return any(self._fits(one, source, protocol, number) for one in rules)
+
+    def _fits(self, rule: Rule, source: str, protocol: str, number: int | None) -> bool:
+        if rule.direction is not Direction.INGRESS or rule.ethertype != "IPv4":
+            return False
+        wanted = rule.protocol
+        if wanted not in (None, "any", "ip", "0") and protocol_number(wanted) != protocol_number(protocol):
+            return False
+        return _fits_number(rule, protocol, number) and self._fits_source(rule, source)
+
+    def _fits_source(self, rule: Rule, source: str) -> bool:
+        if rule.remote_group is not None:
+            return source in self._records.members.get(rule.remote_group, ())
+        return rule.remote_cidr is None or IPv4Address(source) in IPv4Network(rule.remote_cidr, strict=False)
 
     async def ask_metadata(self, port: str, path: str) -> MetadataAnswer:
         """The answer to a plugged port's guest that asks 169.254.169.254 for `path`."""
@@ -130,24 +147,8 @@ class SimulatedFabric:
         return await self._metadata(port, path)
 
 
-def _fits(one: Pass, source: str, protocol: str, number: int | None) -> bool:
-    rule = one.rule
-    if rule.direction is not Direction.INGRESS or rule.ethertype != "IPv4":
-        return False
-    if rule.protocol not in (None, "any", "ip", "0") and protocol_number(rule.protocol) != protocol_number(protocol):
-        return False
-    return _fits_number(rule, protocol, number) and _fits_source(one, source)
-
-
 def _fits_number(rule: Rule, protocol: str, number: int | None) -> bool:
     if rule.port_first is None:
         return True
     last = rule.port_first if protocol == "icmp" or rule.port_last is None else rule.port_last
     return number is not None and rule.port_first <= number <= last
-
-
-def _fits_source(one: Pass, source: str) -> bool:
-    if one.rule.remote_group is not None:
-        return source in one.remote_addresses
-    cidr = one.rule.remote_cidr
-    return cidr is None or IPv4Address(source) in IPv4Network(cidr, strict=False)

@@ -1,10 +1,12 @@
 """Checks a wiring before any of its words gets into a rule, a file name or a configuration."""
 
 import re
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
 from typing import Final
 
-from freehold.drivers.fabric.interface import Peers
+from freehold.drivers.fabric import names
+from freehold.drivers.fabric.interface import Members, Peers
 from freehold.vocabulary.errors import BadRequest, Conflict
 from freehold.vocabulary.ids import is_uuid
 from freehold.vocabulary.network import Carriage, PortWiring, is_underlay_address
@@ -59,6 +61,29 @@ def check_peers(peers: Peers) -> None:
     for address in {*peers.hosts, *(address for _, address in pairs)}:
         if not is_underlay_address(address):
             raise BadRequest(f"{address[:32]!r} is no address of a host on the underlay.")
+
+
+def check_members(members: Members) -> None:
+    """Raises BadRequest if the group or an IPv4 address of `members` can't be."""
+    names.members(members.group)
+    for address in ipv4(members.addresses):
+        if not _is_ipv4(address):
+            raise BadRequest(f"{address[:32]!r} is no address of a member of group {members.group}.")
+
+
+@lru_cache(1 << 16)
+def _is_ipv4(address: str) -> bool:
+    """Groups have thousands of members, and are told whole when one comes."""
+    try:
+        IPv4Address(address)
+    except AddressValueError:
+        return False
+    return True
+
+
+def ipv4(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that these networks carry."""
+    return tuple(address for address in addresses if ":" not in address)
 
 
 def _check_addresses(wiring: PortWiring) -> None:

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from typing import Final, TypeVar
 
-from freehold.drivers.fabric.interface import Fabric, Filter, Metadata, Peers
+from freehold.drivers.fabric.interface import Fabric, Filter, Members, Metadata, Peers
 from freehold.drivers.hypervisor.interface import ConfigDrive, DiskPlan, Facts, Hypervisor, News, Plan
 from freehold.runtime.log import logger
 from freehold.vocabulary.errors import Unavailable
@@ -116,9 +116,9 @@ class TimelyFabric:
         """See Fabric: it goes over everything, so it has long."""
         await in_time("reach", f"{len(peers.networks)} networks", 5 * self._change_s, self._behind.reach(peers))
 
-    async def filter(self, filters: tuple[Filter, ...]) -> None:
+    async def filter(self, filters: tuple[Filter, ...], members: tuple[Members, ...] = ()) -> None:
         """See Fabric."""
-        await in_time("filter", f"{len(filters)} ports", self._change_s, self._behind.filter(filters))
+        await in_time("filter", f"{len(filters)} ports", self._change_s, self._behind.filter(filters, members))
 
     async def unplug(self, port: str) -> None:
         """See Fabric."""

@@ -10,13 +10,13 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from freehold.drivers.fabric.interface import Fabric, Filter, Pass, Peers
+from freehold.drivers.fabric.interface import Fabric, Filter, Members, Peers
 from freehold.runtime.clock import Clock
 from freehold.runtime.log import logger
 from freehold.vocabulary.codec import decode
 from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position, Row
 from freehold.vocabulary.errors import FreeholdError
-from freehold.vocabulary.network import Carrier, Port, PortWiring, Rule, SecurityGroup
+from freehold.vocabulary.network import Carrier, Port, PortWiring, SecurityGroup
 from freehold.workers.host.patience import within
 from freehold.workers.host.whereabouts import Whereabouts
 
@@ -44,7 +44,7 @@ class PortView:
         self._groups: dict[str, SecurityGroup] = {}
         self._ports: dict[str, Port] = {}
         self._members: dict[str, dict[str, tuple[str, ...]]] = {}
-        self._addresses: dict[str, tuple[str, ...]] = {}
+        self._addresses: dict[str, Members] = {}
         self._whereabouts = Whereabouts(host)
         self.version = 0
         self._waiting: list[asyncio.Future[None]] = []
@@ -133,8 +133,17 @@ class PortView:
     def filter_of(self, wiring: PortWiring) -> Filter:
         """What may pass a port; nothing where its groups aren't known."""
         groups = (self._groups.get(group) for group in self._groups_of(wiring))
-        rules = [self._pass(rule) for group in groups if group is not None for rule in group.rules]
+        rules = [rule for group in groups if group is not None for rule in group.rules]
         return Filter(port=wiring.port, rules=tuple(rules))
+
+    def members_of(self, group: str) -> Members:
+        """Who is in a group, as far as is known."""
+        known = self._addresses.get(group)
+        if known is None:
+            members = self._members.get(group, {}).values()
+            addresses = tuple(dict.fromkeys(address for member in members for address in member))
+            known = self._addresses[group] = Members(group=group, addresses=addresses)
+        return known
 
     def peers(self, networks: Iterable[str]) -> Peers:
         """Where else these networks are."""
@@ -145,18 +154,6 @@ class PortView:
         port = self._ports.get(wiring.port)
         return wiring.security_groups if port is None else port.security_groups
 
-    def _pass(self, rule: Rule) -> Pass:
-        if rule.remote_group is None:
-            return Pass(rule=rule)
-        return Pass(rule=rule, remote_addresses=self._addresses_of(rule.remote_group))
-
-    def _addresses_of(self, group: str) -> tuple[str, ...]:
-        known = self._addresses.get(group)
-        if known is None:
-            members = self._members.get(group, {}).values()
-            known = self._addresses[group] = tuple(sorted({address for member in members for address in member}))
-        return known
-
 
 class Filters:
     """Keeps the fabric's filters for the plugged ports, and the reach of their networks, as the view says."""
@@ -165,6 +162,8 @@ class Filters:
         self._fabric, self._view, self._clock = fabric, view, clock
         self._plugged: dict[str, PortWiring] = {}
         self._in_force: dict[str, Filter] = {}
+        self._members: dict[str, Members] = {}
+        """As the fabric was told, by group; of each that a rule in force names."""
         self._reached: Peers | None = None
         self._lock = asyncio.Lock()
 
@@ -205,9 +204,14 @@ class Filters:
         async with self._lock:
             filters = [self._view.filter_of(wiring) for wiring in self._plugged.values()]
             due = tuple(wanted for wanted in filters if self._in_force.get(wanted.port) != wanted)
-            if due:
-                await self._fabric.filter(due)
+            groups = {rule.remote_group for wanted in filters for rule in wanted.rules if rule.remote_group is not None}
+            members = {group: self._view.members_of(group) for group in sorted(groups)}
+            told = [one for group, one in members.items() if self._members.get(group) != one]
+            told += [Members(group=group) for group in sorted(self._members.keys() - members.keys())]
+            if due or told:
+                await self._fabric.filter(due, tuple(told))
                 self._in_force.update({wanted.port: wanted for wanted in due if wanted.port in self._plugged})
+                self._members = members
             peers = self._view.peers({wiring.network for wiring in self._plugged.values() if not wiring.physical})
             if anew or peers != self._reached:  # a network that has just come here was left out before
                 await self._fabric.reach(peers)

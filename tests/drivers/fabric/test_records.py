@@ -69,6 +69,22 @@ def test_a_port_that_is_known_keeps_its_mark_and_filter(tmp_path: Path) -> None:
     assert (again.mark, again.filter, again.hostname) == (9, filtered, "other")
 
 
+def test_what_an_earlier_version_wrote_of_a_filter_is_taken_over(tmp_path: Path) -> None:
+    """It wrote the members of a remote group down with each rule that names it."""
+    records, group = Records(tmp_path), str(uuid.uuid4())
+    port = records.port_for(wiring(5), "web")
+    records.save_port(port)
+    rule = {"id": "r", "direction": "ingress", "remote_group": group}
+    (path,) = (tmp_path / "ports").glob("*.json")
+    earlier = msgspec.json.decode(path.read_bytes())
+    earlier["filter"] = {"port": port.wiring.port, "rules": [{"rule": rule, "remote_addresses": ["10.0.0.9"]}]}
+    path.write_bytes(msgspec.json.encode(earlier))
+    for again in (Records(tmp_path), Records(tmp_path)):
+        kept = again.ports[port.wiring.port].filter
+        assert kept is not None and [one.remote_group for one in kept.rules] == [group]
+        assert again.members == {group: ("10.0.0.9",)}
+
+
 def test_a_port_does_not_move_to_another_network_while_it_is_plugged() -> None:
     records = Records(None)
     port = wiring(5)

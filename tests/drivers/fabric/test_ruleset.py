@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from freehold.drivers.fabric import names
-from freehold.drivers.fabric.interface import Filter, Pass
+from freehold.drivers.fabric.interface import Filter
 from freehold.drivers.fabric.records import NetworkRecord, PortRecord
 from freehold.drivers.fabric.ruleset import Ruleset
 from freehold.vocabulary.network import Direction, PortWiring, Rule
@@ -14,12 +14,12 @@ HOST, NETWORK, PORT = (str(uuid.UUID(int=number << 96 | number)) for number in (
 TAP = names.tap(PORT)
 
 
-def port(*, port_security: bool = True, passes: tuple[Pass, ...] = ()) -> PortRecord:
+def port(*, port_security: bool = True, rules: tuple[Rule, ...] = ()) -> PortRecord:
     wiring = PortWiring(
         port=PORT, network=NETWORK, network_name="net", segment=1, mtu=1450, mac="fa:16:3e:00:00:05",
         addresses=("10.0.0.5",), cidr="10.0.0.0/24", gateway="10.0.0.1", port_security=port_security,
     )  # fmt: skip
-    return PortRecord(wiring=wiring, hostname="web", mark=4, filter=Filter(port=PORT, rules=passes))
+    return PortRecord(wiring=wiring, hostname="web", mark=4, filter=Filter(port=PORT, rules=rules))
 
 
 def network(*, reachable: bool = False) -> NetworkRecord:
@@ -43,6 +43,16 @@ def rules_of(text: str, chain: str) -> list[str]:
     return rules
 
 
+def test_only_what_has_changed_in_a_group_is_said(ruleset: Ruleset) -> None:
+    text = ruleset.members(str(uuid.UUID(int=5)), ("10.0.0.1", "10.0.0.2"), ("10.0.0.2", "10.0.0.3"))
+    told = [[*line.split("{")[0].split()[:2], line.split("{")[1]] for line in text.splitlines()]
+    assert told == [
+        ["add", "set", " type ipv4_addr ; }"],
+        ["add", "element", " 10.0.0.1, 10.0.0.3 }"],
+        ["delete", "element", " 10.0.0.1 }"],
+    ], "what goes is added first, so that the text may be run again"
+
+
 def test_a_guest_is_held_to_its_mac_and_addresses(ruleset: Ruleset) -> None:
     rules = rules_of(ruleset.port(port()), TAP)
     assert rules[0].startswith("ether saddr != fa:16:3e:00:00:05 counter drop")
@@ -53,7 +63,7 @@ def test_a_guest_is_held_to_its_mac_and_addresses(ruleset: Ruleset) -> None:
 
 def test_a_filter_ends_with_drop_in_both_directions(ruleset: Ruleset) -> None:
     tcp = Rule(id="r", direction=Direction.INGRESS, protocol="tcp")
-    text = ruleset.port(port(passes=(Pass(rule=tcp),)))
+    text = ruleset.port(port(rules=(tcp,)))
     assert rules_of(text, f"in_{TAP}") == ["meta nfproto ipv4 meta l4proto 6 accept", "counter drop"]
     assert rules_of(text, f"out_{TAP}") == ["counter drop"]
 

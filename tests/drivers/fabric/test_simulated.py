@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from freehold.config import read
-from freehold.drivers.fabric.interface import Filter, Pass
+from freehold.drivers.fabric.interface import Filter
 from freehold.drivers.fabric.simulated import SimulatedFabric, simulated_carriage
 from freehold.vocabulary.errors import Unavailable
 from freehold.vocabulary.network import Direction, PortWiring, Rule
@@ -35,7 +35,7 @@ async def test_it_tells_what_a_filter_lets_in() -> None:
     assert not fabric.lets_in(WIRING.port, "10.0.0.9", "tcp", 80)
     ports = Rule(id="r", direction=Direction.INGRESS, protocol="tcp", port_first=80, port_last=81)
     rule = msgspec.structs.replace(ports, remote_cidr="10.0.0.0/30")
-    await fabric.filter((Filter(port=WIRING.port, rules=(Pass(rule=rule),)),))
+    await fabric.filter((Filter(port=WIRING.port, rules=(rule,)),))
     assert fabric.lets_in(WIRING.port, "10.0.0.1", "tcp", 81)
     assert not fabric.lets_in(WIRING.port, "10.0.0.1", "tcp", 82)
     assert not fabric.lets_in(WIRING.port, "10.0.0.1", "udp", 81)
