@@ -24,7 +24,7 @@ from freehold.api.listen import Listener
 from freehold.api.metrics import metrics
 from freehold.api.server import application
 from freehold.bus.local import LocalBus
-from freehold.config import Settings
+from freehold.config import Settings, bus_servers
 from freehold.drivers.backup.interface import Backups
 from freehold.drivers.backup.pick import key_file, owners_backups, readers_backups
 from freehold.drivers.busserver.nats_server import NatsServer
@@ -289,7 +289,10 @@ class Running:
         def app(port: int) -> ASGIApp:
             where = (url(port), settings.region, settings.default_zone or settings.cluster)
             rest = (means.shards, settings.unknown_after_s, limits_of(settings))
-            cloud = Cloud(means.bus, view, means.clock, means.chance, *where, *rest, beyond=means.beyond)
+            enrolls = bool(bus_servers(settings.bus))
+            cloud = Cloud(
+                means.bus, view, means.clock, means.chance, *where, *rest, enrolls=enrolls, beyond=means.beyond
+            )
             server = application(cloud)
             lanes.update(server.lanes)
             return server

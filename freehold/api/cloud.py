@@ -32,6 +32,8 @@ class Cloud:
     """How much an API process takes on at once."""
     questions: Questions = field(init=False)
     """To the owners, of what has happened."""
+    enrolls: bool = True
+    """Whether a directory lets machines in. A cloud whose bus is within one process has none."""
     beyond: Callable[[str], str] = lambda cluster: ""
     """A cluster, if it isn't the centre; else empty."""
 
