@@ -71,21 +71,22 @@ async def one(person: Person, cloud: Several, number: int, answered: dict[str, f
     return reply.status
 
 
-async def measured(count: int, per_s: float) -> dict[str, Any]:
+async def measured(count: int, per_s: float, projects: int = 1) -> dict[str, Any]:
     """The figures of one run."""
     with tempfile.TemporaryDirectory() as folder:
         async with several(Path(folder), shards=1, apis=1, hosts=HOSTS, ram_mib=1 << 20) as cloud:
-            person = await cloud.newcomer(instances=-1, cores=-1, ram=-1)
-            await cloud.ask("PUT", f"/network/v2.0/quotas/{person.project}", {"quota": {"port": -1}})
+            people = [await cloud.newcomer(instances=-1, cores=-1, ram=-1) for _ in range(projects)]
+            for person in people:
+                await cloud.ask("PUT", f"/network/v2.0/quotas/{person.project}", {"quota": {"port": -1}})
             commits, answered, gate = Commits(), dict[str, float](), asyncio.Semaphore(0)
             for number, host in enumerate(cloud.hosts):
                 commits.watch(cloud.stores[f"host-{number}"])
                 gated(host._hypervisor, gate)
-            server = person.apis[0].app
+            server = people[0].apis[0].app
             assert isinstance(server, Server)
             calls = list[asyncio.Task[int]]()
             for number in range(count):
-                calls.append(asyncio.create_task(one(person, cloud, number, answered)))
+                calls.append(asyncio.create_task(one(people[number % projects], cloud, number, answered)))
                 while _on_their_way(calls, server) > AT_ONCE:
                     await asyncio.sleep(0.01)
             while _on_their_way(calls, server):
@@ -97,6 +98,7 @@ async def measured(count: int, per_s: float) -> dict[str, Any]:
             statuses = await asyncio.gather(*calls)
             delays_ms = sorted((answered[guest] - commits.times[guest]) * 1000 for guest in answered)
             return {
+                "projects": projects,
                 "waiting_at_once": waiting,
                 "in_the_lane_of_calls_meanwhile": served,
                 "active_per_s": per_s,
@@ -117,9 +119,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--per-s", type=float, default=40.0)
+    parser.add_argument("--projects", type=int, default=1)
     asked = parser.parse_args()
     configure(level="error")
-    figures = asyncio.run(measured(asked.count, asked.per_s))
+    figures = asyncio.run(measured(asked.count, asked.per_s, asked.projects))
     machine = {"cores": os.cpu_count(), "load": os.getloadavg()[0], "python": platform.python_version()}
     print(json.dumps({"figure": "waiting", **figures, "machine": machine}))
 

@@ -34,6 +34,9 @@ _log = logger("host")
 class PortView:
     """Security groups, their members and the whereabouts of ports in the cluster of `host`. A sink for views.follower;
     keeps nothing on disk.
+
+    What it says of something is the same object until that changes: with each port of the cluster that comes, a host
+    looks at all of its own.
     """
 
     def __init__(self, cluster: str, host: str) -> None:
@@ -45,6 +48,7 @@ class PortView:
         self._ports: dict[str, Port] = {}
         self._members: dict[str, dict[str, tuple[str, ...]]] = {}
         self._addresses: dict[str, Members] = {}
+        self._filters: dict[str, Filter] = {}
         self._whereabouts = Whereabouts(host)
         self.version = 0
         self._waiting: list[asyncio.Future[None]] = []
@@ -68,7 +72,7 @@ class PortView:
         self._positions[owner.store] = position
         if owner.cluster == self._cluster:
             self._store = owner.store
-            for table in (self._groups, self._ports, self._members, self._addresses):
+            for table in (self._groups, self._ports, self._members, self._addresses, self._filters):
                 table.clear()
             self._whereabouts.clear()
             for row in rows:
@@ -80,6 +84,7 @@ class PortView:
 
     def _put(self, kind: str, key: str, value: bytes | None) -> None:
         if kind == "security_group":
+            self._filters.clear()
             if value is None:
                 self._groups.pop(key, None)
             else:
@@ -92,15 +97,17 @@ class PortView:
     def _put_port(self, key: str, port: Port | None) -> None:
         before = self._ports.pop(key, None)
         self._whereabouts.put_port(before, port)
+        if port is not None:
+            self._ports[key] = port
+        if before is not None and port is not None and _filtered(before) == _filtered(port):
+            return  # what else is new of it concerns no filter
+        self._filters.pop(key, None)
         for group in before.security_groups if before else ():
             self._members.get(group, {}).pop(key, None)
             self._addresses.pop(group, None)
-        if port is None:
-            return
-        self._ports[key] = port
-        for group in port.security_groups:
+        for group in port.security_groups if port else ():
             members = self._members.setdefault(group, {})
-            members[key] = tuple(fixed.address for fixed in port.addresses)
+            members[key] = tuple(fixed.address for fixed in port.addresses) if port else ()
             self._addresses.pop(group, None)
 
     def _changed(self) -> None:
@@ -132,9 +139,14 @@ class PortView:
 
     def filter_of(self, wiring: PortWiring) -> Filter:
         """What may pass a port; nothing where its groups aren't known."""
-        groups = (self._groups.get(group) for group in self._groups_of(wiring))
-        rules = [rule for group in groups if group is not None for rule in group.rules]
-        return Filter(port=wiring.port, rules=tuple(rules))
+        known = self._filters.get(wiring.port)
+        if known is None:
+            groups = (self._groups.get(group) for group in self._groups_of(wiring))
+            rules = tuple(rule for group in groups if group is not None for rule in group.rules)
+            known = Filter(port=wiring.port, rules=rules)
+            if wiring.port in self._ports:
+                self._filters[wiring.port] = known
+        return known
 
     def members_of(self, group: str) -> Members:
         """Who is in a group, as far as is known."""
@@ -203,10 +215,10 @@ class Filters:
             return  # what is in force stays; a new port lets nothing in
         async with self._lock:
             filters = [self._view.filter_of(wiring) for wiring in self._plugged.values()]
-            due = tuple(wanted for wanted in filters if self._in_force.get(wanted.port) != wanted)
+            due = tuple(wanted for wanted in filters if _differs(self._in_force.get(wanted.port), wanted))
             groups = {rule.remote_group for wanted in filters for rule in wanted.rules if rule.remote_group is not None}
             members = {group: self._view.members_of(group) for group in sorted(groups)}
-            told = [one for group, one in members.items() if self._members.get(group) != one]
+            told = [one for group, one in members.items() if _differs(self._members.get(group), one)]
             told += [Members(group=group) for group in sorted(self._members.keys() - members.keys())]
             if due or told:
                 await self._fabric.filter(due, tuple(told))
@@ -227,3 +239,11 @@ class Filters:
     async def _known(self, wirings: Sequence[PortWiring]) -> None:
         while not self._view.knows(wirings):
             await self._view.newer_than(self._view.version)
+
+
+def _filtered(port: Port) -> tuple[object, object]:
+    return port.security_groups, port.addresses
+
+
+def _differs(told: object, wanted: object) -> bool:
+    return told is not wanted and told != wanted

@@ -36,6 +36,8 @@ class Whereabouts:
 
     def put_port(self, before: Port | None, port: Port | None) -> None:
         """A port is as it is now, and not as it was."""
+        if before is not None and port is not None and _place(before) == _place(port):
+            return  # most of what is told of a port is something else
         if before is not None:
             self._told.pop(before.network, None)
             ports = self._ports.get(before.network, {})
@@ -60,3 +62,7 @@ class Whereabouts:
             pairs = sorted((mac, self._addresses[host]) for mac, host in ports if host in self._addresses)
             told = self._told[network] = Elsewhere(network=network, ports=tuple(pairs))
         return told
+
+
+def _place(port: Port) -> tuple[str, str, str]:
+    return port.network, port.mac, port.host

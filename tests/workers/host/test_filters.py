@@ -33,6 +33,17 @@ async def test_new_rules_reach_the_port(bench: Bench) -> None:
     assert not bench.fabric.lets_in(GUEST, "1.2.3.4", "tcp", 80)
 
 
+async def test_a_port_that_gets_other_groups_lets_in_what_they_say(bench: Bench) -> None:
+    await bench.running()
+    port = bench.network.read_as(Port, GUEST)
+    assert port is not None
+    for groups, lets_in in (((), False), ((WEB,), True)):
+        await bench.network.commit([put(GUEST, replace(port, security_groups=groups))], "test")
+        await settled()
+        await bench.clock.advance(1)
+        assert bench.fabric.lets_in(GUEST, "1.2.3.4", "tcp", 80) is lets_in
+
+
 async def test_members_of_a_remote_group_are_let_in_when_they_come(bench: Bench) -> None:
     from_group = replace(WEB_GROUP.rules[0], remote_group=WEB)
     await bench.network.commit([put(WEB, replace(WEB_GROUP, rules=(from_group,)))], "test")
@@ -43,6 +54,10 @@ async def test_members_of_a_remote_group_are_let_in_when_they_come(bench: Bench)
     await settled()
     await bench.clock.advance(1)
     assert bench.fabric.lets_in(GUEST, wiring.addresses[0], "tcp", 80)
+    await bench.network.commit([put(OTHER, replace(a_port(wiring), security_groups=()))], "test")
+    await settled()
+    await bench.clock.advance(1)
+    assert not bench.fabric.lets_in(GUEST, wiring.addresses[0], "tcp", 80)
 
 
 async def test_a_build_does_not_wait_for_ever_for_the_network_worker(bench: Bench) -> None:
