@@ -48,8 +48,9 @@ red-team:   ## a fallen host with its real keys attacks the bus, with and withou
 model:      ## every state of small models of deeds and of readers
 	@scripts/model
 
-bench-waiting: ## how soon after a stage's commit the answer comes that waits for it: COUNT=1000 waiting
-	@scripts/setup && .venv/bin/python -m benchmarks.waiting --count $(or $(COUNT),1000)
+bench-waiting: ## how soon after a stage's commit the answer comes that waits for it: COUNT=1000 PROJECTS=1 PER_S=40
+	@scripts/setup && .venv/bin/python -m benchmarks.waiting --count $(or $(COUNT),1000) \
+	    --projects $(or $(PROJECTS),1) --per-s $(or $(PER_S),40)
 
 bench-streams: ## readers of events while API processes are killed and started again: READERS=1000 KILLS=6
 	@scripts/setup && .venv/bin/python -m benchmarks.streams --readers $(or $(READERS),1000) --kills $(or $(KILLS),6)
