@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from freehold.sim.calls import Caller, Reply, Unanswered
 from freehold.vocabulary.codec import decode
+from freehold.vocabulary.fence import Fence
 from freehold.vocabulary.request import Admission, Request
 
 if TYPE_CHECKING:
@@ -132,16 +133,20 @@ class Operator:
 
 def evacuated(world: "World", stranded: frozenset[str]) -> None:
     """A guest that was to be evacuated is up elsewhere in the end, or it is said why not; but for those whose next
-    machine died as well, and nobody has vouched for that yet.
+    machine died as well, and nobody has vouched for that yet. It may be on the machine that it had left when that was
+    let in meanwhile, and was chosen like any other.
     """
     requests: dict[str, Request] = {}
     admissions: dict[str, Admission] = {}
+    let_in: set[str] = set()
     for site in world.registrars:
         for kind, key, value in site.store.rows() if site.store is not None else ():
             if kind == "request":
                 requests[key] = decode(value, Request)
             elif kind == "admission":
                 admissions[key] = decode(value, Admission)
+            elif kind == "fence" and (fence := decode(value, Fence)).lifted:
+                let_in.add(fence.host)
     for urn, (guest, host) in world.operator.asked.items():
         request, admission = requests.get(urn), admissions.get(guest)
         if request is None or request.finished is None:
@@ -149,5 +154,5 @@ def evacuated(world: "World", stranded: frozenset[str]) -> None:
                 world.checkers.violated(f"guest {guest} was to be evacuated by {urn}, which never ended")
         elif request.action == "evacuate" and request.fault is None and admission is not None:
             deed = admission.live_deed()
-            if deed is not None and deed.urn == urn and deed.host == host:
+            if deed is not None and deed.urn == urn and deed.host == host and host not in let_in:
                 world.checkers.violated(f"guest {guest} was evacuated from {host}, and is there")
