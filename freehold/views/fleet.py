@@ -1,17 +1,16 @@
-"""The scheduler's view: a column for each figure of a host, because a decision looks at all of them and at little of
-each.
+"""The scheduler's view: the hosts as columns, and where guests are.
 
-Room that was promised to a build is taken off at once and given back when the host tells of the guest, refuses it,
-or stays silent
-for `PROMISE_S`: only the host decides whether there is room, so a promise is a courtesy between decisions, not a claim.
+Room that was promised to a build is taken off at once and given back when the host tells of the guest, refuses it, or
+stays silent for `PROMISE_S`: only the host decides whether there is room, so a promise is a courtesy between decisions,
+not a claim.
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-import numpy as np
-
+from freehold.runtime.chance import Chance, SystemChance
 from freehold.runtime.clock import HybridClock
+from freehold.views.columns import SPREAD, Columns, Weights, Wish
 from freehold.views.fences import Fences
 from freehold.views.placements import Placements
 from freehold.vocabulary.codec import decode, decode_told
@@ -23,22 +22,23 @@ from freehold.vocabulary.request import Admission
 
 PROMISE_S: Final = 60.0
 SILENT_AFTER_PERIODS: Final = 3
-FIRST_ROWS: Final = 64
 
 
 class Fleet:
     """Columns of hosts, and where guests are. Also the `Sink` that follows hosts and registrars."""
 
-    def __init__(self, clock: HybridClock) -> None:
+    def __init__(self, clock: HybridClock, chance: Chance | None = None, weights: Weights = SPREAD) -> None:
         self._clock = clock.clock
+        self._chance = chance or SystemChance()
+        self._columns = Columns(weights)
         self._positions: dict[str, Position] = {}
         self._rows: dict[str, int] = {}
         self._hosts: list[Host | None] = []
-        self._heard: dict[str, tuple[float, float]] = {}
-        self._free = [np.zeros(FIRST_ROWS, np.int64) for _ in range(3)]
-        self._enabled = np.zeros(FIRST_ROWS, bool)
-        self._heard_until = np.zeros(FIRST_ROWS)
+        self._heard: dict[str, float] = {}
         self._promised: dict[str, tuple[str, Capacity, float]] = {}
+        """Guest -> (host, room, until when)."""
+        self._promised_by: dict[str, dict[str, Capacity]] = {}
+        """Host -> guest -> room."""
         self._placements = Placements()
         self._retired: set[str] = set()
         self._fences = Fences()
@@ -54,40 +54,51 @@ class Fleet:
         *,
         silent: bool = False,
     ) -> Host | None:
-        """The host with the most free memory that has room for `wanted`, was heard lately and isn't `refused`; of
-        `among` only, if given. `silent`: whether or not it was heard lately. None if there is none.
+        """The best host that has room for `wanted`, was heard lately and isn't `refused`; of `among` only, if given.
+        `silent`: whether or not it was heard lately. None if there is none.
         """
+        wish, now = self._wish(wanted, cluster, refused, silent=silent), self._clock.monotonic_s()
+        if among is None:
+            row = self._columns.best(wish, now, self._one_of)
+        else:
+            row = self._columns.best_among(self._rows_of(among), wish, now, self._one_of)
+        return None if row is None else self._hosts[row]
+
+    def choose_many(self, wanted: Capacity, count: int, cluster: str = "", refused: Sequence[str] = ()) -> list[Host]:
+        """The hosts for so many guests that want the same, as `choose` would find them one after the other if each was
+        promised its room; fewer if not all find room.
+        """
+        wish = self._wish(wanted, cluster, refused)
+        rows = self._columns.best_of(wish, count, self._clock.monotonic_s(), self._one_of).tolist()
+        return [host for host in map(self._hosts.__getitem__, rows) if host is not None]
+
+    def _wish(self, wanted: Capacity, cluster: str, refused: Sequence[str], *, silent: bool = False) -> Wish:
         self._let_go()
-        count = len(self._hosts)
-        fits = self._enabled[:count].copy()
-        for column, amount in zip(self._free, (wanted.vcpus, wanted.ram_mib, wanted.disk_gib), strict=True):
-            fits &= column[:count] >= amount
-        if not silent:
-            fits &= self._heard_until[:count] > self._clock.monotonic_s()
-        away = (*refused, *self._fences.hosts())
-        fits[[self._rows[store] for store in away if store in self._rows]] = False
-        if among is not None:
-            outside = np.ones(count, bool)
-            outside[[self._rows[store] for store in among if store in self._rows]] = False
-            fits[outside] = False
-        if cluster:
-            fits &= np.fromiter((h is not None and h.cluster == cluster for h in self._hosts), bool, count)
-        if not fits.any():
-            return None
-        ram = np.where(fits, self._free[1][:count], -1)
-        return self._hosts[int(ram.argmax())]
+        return Wish(wanted, cluster, self._rows_of(refused), silent)
+
+    def _rows_of(self, stores: Iterable[str]) -> list[int]:
+        return [self._rows[store] for store in stores if store in self._rows]
+
+    def _one_of(self, many: int) -> int:
+        return min(int(self._chance.uniform(0, many)), many - 1)
 
     def promise(self, guest: str, host: str, wanted: Capacity) -> None:
         """Takes room off a host until it is heard to have, or to refuse, the guest."""
         self.give_back(guest)
         self._promised[guest] = (host, wanted, self._clock.monotonic_s() + PROMISE_S)
+        self._promised_by.setdefault(host, {})[guest] = wanted
         self._take(host, wanted, 1)
 
     def give_back(self, guest: str) -> None:
         """Ends a promise, if there is one."""
         promised = self._promised.pop(guest, None)
         if promised is not None:
-            self._take(promised[0], promised[1], -1)
+            host, wanted, _ = promised
+            theirs = self._promised_by[host]
+            del theirs[guest]
+            if not theirs:
+                del self._promised_by[host]
+            self._take(host, wanted, -1)
 
     def host(self, store: str) -> Host | None:
         """A host's record."""
@@ -133,16 +144,18 @@ class Fleet:
             self._placements.keep_only(owner.store, (row.key for row in rows if row.kind == "admission"))
             self._fences.keep_only(owner.store, {row.key for row in rows if row.kind == "fence"})
         self._learn(owner, ((row.kind, row.key, row.value) for row in rows))
+        if owner.role == "registrar":
+            self._open_up(self._rows)
 
     def heard(self, heartbeat: Heartbeat) -> None:
         """See Sink."""
         if not self.heeds(heartbeat.owner.store):
             return
         until = self._clock.monotonic_s() + SILENT_AFTER_PERIODS * heartbeat.period_s
-        self._heard[heartbeat.owner.store] = (until, heartbeat.period_s)
+        self._heard[heartbeat.owner.store] = until
         row = self._rows.get(heartbeat.owner.store)
         if row is not None:
-            self._heard_until[row] = until
+            self._columns.hear(row, until)
 
     def _learn(self, owner: Owner, news: Iterable[tuple[str, str, bytes | None]]) -> None:
         for kind, key, value in news:
@@ -156,6 +169,7 @@ class Fleet:
                 self._retire(key)
             elif kind == "fence":
                 self._fences.learn(owner.store, key, None if value is None else decode(value, Fence))
+                self._open_up([key.partition("/")[0]])
             elif kind == "admission":
                 self._placements.learn(key, None if value is None else decode_told(value, Admission), owner.store)
 
@@ -164,32 +178,36 @@ class Fleet:
         self._retired.add(store)
         row = self._rows.get(store)
         if row is not None:
-            self._hosts[row], self._enabled[row] = None, False
+            self._hosts[row] = None
+            self._open_up([store])
+
+    def _open_up(self, stores: Iterable[str]) -> None:
+        """Has the columns know which of these may be given guests."""
+        fenced = self._fences.hosts()
+        for store in stores:
+            row = self._rows.get(store)
+            if row is not None:
+                host = self._hosts[row]
+                self._columns.set_open(row, host is not None and host.enabled and store not in fenced)
 
     def _put(self, store: str, host: Host) -> None:
         if store in self._retired:
             return
         row = self._rows.get(store)
         if row is None:
-            row = self._rows[store] = len(self._hosts)
+            row = self._rows[store] = self._columns.add()
             self._hosts.append(None)
-            if row >= len(self._enabled):
-                self._grow()
+            self._columns.hear(row, self._heard.get(store, 0.0))
         self._hosts[row] = host
-        free = host.free()
-        for column, amount in zip(self._free, (free.vcpus, free.ram_mib, free.disk_gib), strict=True):
-            column[row] = amount
-        self._enabled[row] = host.enabled
-        self._heard_until[row] = self._heard.get(store, (0.0, 0.0))[0]
-        for promised_to, wanted, _ in self._promised.values():
-            if promised_to == store:
-                self._take(store, wanted, 1)
+        is_open = host.enabled and store not in self._fences.hosts()
+        self._columns.put(row, host.free(), host.cluster, is_open=is_open)
+        for wanted in self._promised_by.get(store, {}).values():
+            self._take(store, wanted, 1)
 
     def _take(self, store: str, wanted: Capacity, sign: int) -> None:
         row = self._rows.get(store)
         if row is not None:
-            for column, amount in zip(self._free, (wanted.vcpus, wanted.ram_mib, wanted.disk_gib), strict=True):
-                column[row] -= sign * amount
+            self._columns.take(row, wanted, sign)
 
     def _heard_of(self, guest: str, store: str) -> None:
         if guest in self._promised and self._promised[guest][0] == store:
@@ -202,9 +220,3 @@ class Fleet:
             if self._promised[guest][2] > now:
                 return
             self.give_back(guest)
-
-    def _grow(self) -> None:
-        """Twice the room for hosts."""
-        self._free = [np.concatenate([column, np.zeros_like(column)]) for column in self._free]
-        self._enabled = np.concatenate([self._enabled, np.zeros_like(self._enabled)])
-        self._heard_until = np.concatenate([self._heard_until, np.zeros_like(self._heard_until)])

@@ -36,7 +36,7 @@ class SchedulerWorker:
     def __init__(self, means: Means) -> None:
         self._means = means
         self.tasks = Tasks("scheduler")
-        self.fleet = Fleet(means.clock)
+        self.fleet = Fleet(means.clock, means.chance)
         self.follower = Follower(means.bus, ["host", "registrar"], self.fleet, "scheduler", heeds=self.fleet.heeds)
         self.tasks.watch(self.follower.tasks)
         self._subscriptions: list[Subscription] = []

@@ -1,0 +1,101 @@
+"""How long a decision takes: the best host of all for one request, and for many that want the same.
+
+CPU time of this thread, of production code (`views.fleet`), over hosts that differ in what they have free; each
+decision takes its room. Beside it in the same run, as a measure of the machine: looking at one host after the other, as
+plain Python would.
+"""
+
+import argparse
+import json
+import os
+import platform
+import random
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from freehold.runtime.chance import SeededChance
+from freehold.runtime.clock import HybridClock, SystemClock
+from freehold.store.database import put
+from freehold.views.fleet import Fleet
+from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position
+from freehold.vocabulary.host import Capacity, Host
+
+WANTED: Final = Capacity(vcpus=2, ram_mib=4096, disk_gib=20)
+CLUSTERS: Final = 20
+BATCH: Final = 1000
+PERIOD_S: Final = 3600.0
+
+
+def fleet_of(count: int, seed: int) -> Fleet:
+    """So many hosts, none like the other."""
+    dice, fleet = random.Random(seed), Fleet(HybridClock(SystemClock()), SeededChance(seed))
+    for number in range(count):
+        key, cluster = f"h{number}", f"c{number % CLUSTERS}"
+        total = Capacity(vcpus=dice.randrange(256), ram_mib=dice.randrange(1 << 20), disk_gib=dice.randrange(8000))
+        owner = Owner(store=key, role="host", cluster=cluster)
+        change = put(key, Host(id=key, name=key, cluster=cluster, total=total))
+        at = Position(epoch="e", seq=1)
+        fleet.apply(owner, at, [Entry(1, 1, change.kind, change.key, change.value, "", b"")])
+        fleet.heard(Heartbeat(owner=owner, position=at, time=1, period_s=PERIOD_S))
+    return fleet
+
+
+def timed(decide: Callable[[int], object], times: int) -> list[float]:
+    """The CPU time of each decision in microseconds, in order of size."""
+    spent = []
+    for number in range(times):
+        began = time.thread_time_ns()
+        decide(number)
+        spent.append((time.thread_time_ns() - began) / 1000)
+    return sorted(spent)
+
+
+def plain(hosts: list[Host]) -> Host | None:
+    """What `Fleet.choose` finds, found by looking at one after the other."""
+    best: Host | None = None
+    for host in hosts:
+        if host.enabled and host.free().fits(WANTED) and (best is None or host.free().ram_mib > best.free().ram_mib):
+            best = host
+    return best
+
+
+def measured(count: int, times: int) -> dict[str, Any]:
+    """The figures of a fleet."""
+    fleet = fleet_of(count, 1)
+
+    def decide(number: int, cluster: str = "") -> None:
+        host = fleet.choose(WANTED, cluster)
+        assert host is not None
+        fleet.promise(f"g{number}", host.id, WANTED)
+
+    every = timed(decide, times)
+    of_one_cluster = timed(lambda number: decide(times + number, f"c{number % CLUSTERS}"), times)
+    batches = timed(lambda number: fleet.choose_many(WANTED, BATCH), max(10, times // 50))
+    hosts = fleet.hosts()
+    one_by_one = timed(lambda number: plain(hosts), 5)
+    return {
+        "hosts": count,
+        "decision_us_p50": round(statistics.median(every), 1),
+        "decision_us_p99": round(every[int(len(every) * 0.99) - 1], 1),
+        "of_a_cluster_us_p50": round(statistics.median(of_one_cluster), 1),
+        "of_a_cluster_us_p99": round(of_one_cluster[int(len(of_one_cluster) * 0.99) - 1], 1),
+        "batched_per_s": round(BATCH / statistics.median(batches) * 1e6),
+        "times_as_fast_as_plain_python": round(statistics.median(one_by_one) / statistics.median(every)),
+    }
+
+
+def main() -> None:
+    """Prints the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--hosts", type=int, nargs="+", default=[1000, 10_000, 100_000])
+    parser.add_argument("--times", type=int, default=5000)
+    asked = parser.parse_args()
+    machine = {"cores": os.cpu_count(), "load": os.getloadavg()[0], "python": platform.python_version()}
+    for count in asked.hosts:
+        print(json.dumps({"figure": "decisions", **measured(count, asked.times), "machine": machine}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""Choosing by columns: always what looking at one host after the other would choose."""
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freehold.views import columns as columns_module
+from freehold.views.columns import PACK, SPREAD, Columns, Weights, Wish
+from freehold.vocabulary.host import Capacity
+
+NOW = 10.0
+ONE = Capacity(vcpus=1, ram_mib=512, disk_gib=1)
+
+rooms = st.builds(
+    Capacity, vcpus=st.integers(-2, 6), ram_mib=st.integers(-2, 6).map(lambda n: n * 512), disk_gib=st.integers(-2, 6)
+)
+wants = st.builds(
+    Capacity, vcpus=st.integers(0, 3), ram_mib=st.integers(0, 3).map(lambda n: n * 512), disk_gib=st.integers(0, 3)
+)
+weights = st.sampled_from([SPREAD, PACK, Weights(vcpus=100, ram_mib=1), Weights(vcpus=-512, ram_mib=1, disk_gib=7)])
+
+
+@dataclass
+class One:
+    """A host, as who looks at one after the other knows it."""
+
+    free: Capacity
+    cluster: str
+    is_open: bool
+    until: float
+
+    def fits(self, wanted: Capacity, cluster: str, *, silent: bool = False) -> bool:
+        room = all(getattr(self.free, name) >= getattr(wanted, name) for name in ("vcpus", "ram_mib", "disk_gib"))
+        return room and self.is_open and (silent or self.until > NOW) and cluster in ("", self.cluster)
+
+    def take(self, wanted: Capacity) -> None:
+        free = self.free
+        self.free = Capacity(
+            vcpus=free.vcpus - wanted.vcpus,
+            ram_mib=free.ram_mib - wanted.ram_mib,
+            disk_gib=free.disk_gib - wanted.disk_gib,
+        )
+
+
+hosts = st.lists(
+    st.builds(One, rooms, st.sampled_from(["c1", "c2"]), st.booleans(), st.sampled_from([NOW - 1, NOW, NOW + 1])),
+    max_size=80,
+)
+
+
+def columns_of(known: list[One], how: Weights = SPREAD) -> Columns:
+    columns = Columns(how)
+    for one in known:
+        row = columns.add()
+        columns.hear(row, one.until)
+        columns.put(row, one.free, one.cluster, is_open=one.is_open)
+    return columns
+
+
+def best_score(known: list[One], how: Weights, wanted: Capacity, cluster: str) -> int | None:
+    return max((how.of(one.free) for one in known if one.fits(wanted, cluster)), default=None)
+
+
+@given(hosts, wants, st.sampled_from(["", "c1", "c3"]), weights, st.booleans())
+def test_what_fits_is_what_one_after_the_other_would_say(
+    known: list[One], wanted: Capacity, cluster: str, how: Weights, silent: bool
+) -> None:
+    columns = columns_of(known, how)
+    for _ in range(2):  # the second time nobody has fallen silent since
+        row = columns.best(Wish(wanted, cluster, silent=silent), NOW, lambda many: 0)
+        fit = [one for one in known if one.fits(wanted, cluster, silent=silent)]
+        assert (row is None) is not bool(fit)
+        if row is not None:
+            assert known[row] in fit and how.of(known[row].free) == max(how.of(one.free) for one in fit)
+
+
+@given(hosts, wants, st.sampled_from(["", "c2"]), weights, st.randoms(use_true_random=False))
+def test_one_decision_after_the_other_chooses_the_best_each_time(
+    known: list[One], wanted: Capacity, cluster: str, how: Weights, dice: object
+) -> None:
+    columns = columns_of(known, how)
+    for _ in range(12):
+        wish = Wish(wanted, cluster)
+        row = columns.best(wish, NOW, dice.randrange)  # type: ignore[attr-defined]
+        wished = best_score(known, how, wanted, cluster)
+        among = columns.best_among(range(len(known)), wish, NOW, dice.randrange)  # type: ignore[attr-defined]
+        assert (None if among is None else how.of(known[among].free)) == wished
+        assert (None if row is None else how.of(known[row].free)) == wished
+        if row is None:
+            return
+        assert known[row].fits(wanted, cluster)
+        columns.take(row, wanted)
+        known[row].take(wanted)
+        assert columns.free(row) == known[row].free
+
+
+@given(hosts, wants, st.integers(1, 30), weights, st.randoms(use_true_random=False))
+def test_many_that_want_the_same_are_placed_as_one_after_the_other(
+    known: list[One], wanted: Capacity, count: int, how: Weights, dice: object
+) -> None:
+    columns = columns_of(known, how)
+    rows = columns.best_of(Wish(wanted), count, NOW, dice.randrange)  # type: ignore[attr-defined]
+    left = [int(row) for row in rows]
+    for _ in range(count):
+        wished = best_score(known, how, wanted, "")
+        if wished is None:
+            break
+        # one of those that are the best now is among them
+        row = next((row for row in left if known[row].fits(wanted, "") and how.of(known[row].free) == wished), None)
+        assert row is not None
+        left.remove(row)
+        known[row].take(wanted)
+    assert not left
+
+
+def test_among_many_the_few_that_are_guessed_at_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(columns_module, "LOOKED_AT", 20)
+    sizes = [(number * 7919) % 5000 for number in range(5000)]
+    known = [One(Capacity(vcpus=64, ram_mib=size, disk_gib=64), "c", True, NOW + 1) for size in sizes]
+    wanted = Capacity(vcpus=1, ram_mib=1, disk_gib=1)
+    columns = columns_of(known)
+    assert len(columns._candidates(columns._marked(Wish(wanted), NOW), 30)) < 2500
+    chosen = columns.best_of(Wish(wanted), 30, NOW, lambda many: 0)
+    taken: list[int] = []
+    for row in chosen.tolist():
+        taken.append(known[row].free.ram_mib)
+        known[row].take(wanted)
+    heights = sorted((size - depth for size in sizes for depth in range(30)), reverse=True)
+    assert sorted(taken, reverse=True) == heights[:30]
+
+
+def test_of_equally_good_hosts_each_is_chosen() -> None:
+    known = [One(ONE, "c", True, NOW + 1) for _ in range(5)]
+    columns = columns_of(known)
+    chosen = {columns.best(Wish(ONE), NOW, lambda many, n=n: n % many) for n in range(5)}  # type: ignore[misc]
+    assert chosen == set(range(5))
+
+
+def test_who_falls_silent_is_not_chosen_and_who_is_heard_again_is() -> None:
+    columns = columns_of([One(ONE, "c", True, NOW + 1)])
+    assert columns.best(Wish(ONE), NOW, lambda many: 0) == 0
+    assert columns.best(Wish(ONE), NOW + 1, lambda many: 0) is None
+    columns.hear(0, NOW + 5)
+    assert columns.best(Wish(ONE), NOW + 1, lambda many: 0) == 0
+    columns.set_open(0, False)
+    assert columns.best(Wish(ONE), NOW + 1, lambda many: 0) is None
+
+
+@pytest.mark.parametrize("far", [1 << 40, -(1 << 40)])
+def test_a_score_stays_within_its_bits(far: int) -> None:
+    assert Weights(ram_mib=1).of(Capacity(vcpus=0, ram_mib=far, disk_gib=0)) in (1, (1 << 31) - 1)
