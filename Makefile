@@ -52,6 +52,9 @@ bench-waiting: ## how soon after a stage's commit the answer comes that waits fo
 	@scripts/setup && .venv/bin/python -m benchmarks.waiting --count $(or $(COUNT),1000) \
 	    --projects $(or $(PROJECTS),1) --per-s $(or $(PER_S),40)
 
+bench-decisions: ## how long it takes to choose a host: HOSTS="1000 10000 100000"
+	@scripts/setup && .venv/bin/python -m benchmarks.decisions --hosts $(or $(HOSTS),1000 10000 100000)
+
 bench-streams: ## readers of events while API processes are killed and started again: READERS=1000 KILLS=6
 	@scripts/setup && .venv/bin/python -m benchmarks.streams --readers $(or $(READERS),1000) --kills $(or $(KILLS),6)
 
