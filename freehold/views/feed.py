@@ -29,7 +29,7 @@ import msgspec
 
 from freehold.vocabulary.codec import KINDS, OWNED_BY, decode_kind
 from freehold.vocabulary.envelope import Entry, Owner
-from freehold.vocabulary.errors import Fault
+from freehold.vocabulary.errors import Fault, refused_to_tenant
 from freehold.vocabulary.guest import Action, Guest, GuestState
 from freehold.vocabulary.image import Image, ImageStatus
 from freehold.vocabulary.network import Network, Port
@@ -78,12 +78,6 @@ _BY_STATE: Final[dict[GuestState, str]] = {
     GuestState.REFUSING: "",  # and that another attempt is made
 }
 """States in progress that aren't here belong to a build, or to a start."""
-
-_OUR_WORDS: Final[dict[str, str]] = {
-    "NoRoom": "The host that was chosen had no room left.",
-    "Unavailable": "The host that was chosen takes no such guest now.",
-}
-"""Why an attempt was refused, without the figures of the host."""
 
 
 class Event(Word, frozen=True, kw_only=True):
@@ -175,11 +169,9 @@ def envelope(event: Event) -> dict[str, Any]:
 
 
 def reason(fault: Fault) -> dict[str, str]:
-    """Why a host refused an attempt, as a tenant may know it: what concerns the request in full, of the host a word."""
-    if fault.code == "BadRequest":
-        return {"code": fault.code, "message": fault.message}
-    message = _OUR_WORDS.get(fault.code, "The host that was chosen couldn't build it.")
-    return {"code": fault.code, "message": message}
+    """Why a host refused an attempt, as a tenant may know it."""
+    told = refused_to_tenant(fault)
+    return {"code": told.code, "message": told.message}
 
 
 def guest_word(guest: Guest) -> str:

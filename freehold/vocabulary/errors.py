@@ -20,6 +20,8 @@ An error is a finished sentence. It crosses the bus as a `Fault` and is raised a
 to HTTP in one place (`api/faults.py`).
 """
 
+from typing import Final
+
 from freehold.vocabulary.word import Word
 
 
@@ -29,6 +31,21 @@ class Fault(Word, frozen=True, kw_only=True):
     code: str
     message: str
     names: tuple[str, ...] = ()
+
+
+_OUR_WORDS: Final[dict[str, str]] = {
+    "NoRoom": "The host that was chosen had no room left.",
+    "Unavailable": "The host that was chosen takes no such guest now.",
+}
+
+
+def refused_to_tenant(fault: Fault) -> Fault:
+    """Why a host refused an attempt, as a tenant may know it: what concerns the request in full; of the host, whose
+    name and figures aren't for tenants, a word.
+    """
+    if fault.code == "BadRequest":
+        return fault
+    return Fault(code=fault.code, message=_OUR_WORDS.get(fault.code, "The host that was chosen couldn't build it."))
 
 
 class FreeholdError(Exception):

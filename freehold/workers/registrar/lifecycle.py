@@ -39,7 +39,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from freehold.vocabulary.deed import Deed
-from freehold.vocabulary.errors import Conflict, Fault, QuotaExceeded
+from freehold.vocabulary.errors import Conflict, Fault, QuotaExceeded, refused_to_tenant
 from freehold.vocabulary.guest import Guest, GuestState, Refusal
 from freehold.vocabulary.network import NetworkWanted
 from freehold.vocabulary.request import Admission, Build, Request, Stage
@@ -264,8 +264,8 @@ def failed(admission: Admission, fault: Fault, now: int) -> Admission:
 
 def expired(admission: Admission, now: int) -> Admission:
     """The admission when its deadline has passed."""
-    last = admission.refused[-1].message if admission.refused else "no host said why"
-    message = f"The guest wasn't built before its deadline; the last refusal: {last}. Try again or ask the operator."
+    last = refused_to_tenant(admission.refused[-1]).message if admission.refused else "No host said why."
+    message = f"The guest wasn't built before its deadline; the last refusal: {last} Try again or ask the operator."
     return failed(admission, Fault(code="NoAnswer", message=message), now)
 
 

@@ -144,8 +144,14 @@ def test_quota(used: int, more: int, fits: bool) -> None:
 
 
 def test_expiry_says_why() -> None:
-    assert "no host said why" in (lifecycle.expired(ADMITTED, NOW).fault or FAULT).message
-    assert "full" in (lifecycle.expired(REFUSED, NOW).fault or FAULT).message
+    assert "No host said why" in (lifecycle.expired(ADMITTED, NOW).fault or FAULT).message
+    said = Fault(code="NoRoom", message="Host h1 has 3 vCPUs, 512 MiB and 7 GiB free.")
+    told = (lifecycle.expired(replace(REFUSED, refused=(said,)), NOW).fault or FAULT).message
+    assert "had no room left" in told and "h1" not in told and "512" not in told
+    wrong = Fault(code="BadRequest", message="Image i needs a disk of 5 GiB.")
+    assert (
+        "needs a disk of 5 GiB" in (lifecycle.expired(replace(REFUSED, refused=(wrong,)), NOW).fault or FAULT).message
+    )
     assert lifecycle.expired(REFUSED, NOW).stage is Stage.FAILED
 
 
