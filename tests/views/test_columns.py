@@ -1,5 +1,6 @@
 """Choosing by columns: always what looking at one host after the other would choose."""
 
+import tracemalloc
 from dataclasses import dataclass
 
 import pytest
@@ -129,6 +130,21 @@ def test_among_many_the_few_that_are_guessed_at_are_enough(monkeypatch: pytest.M
         known[row].take(wanted)
     heights = sorted((size - depth for size in sizes for depth in range(30)), reverse=True)
     assert sorted(taken, reverse=True) == heights[:30]
+
+
+def test_a_decision_allocates_nothing_that_grows_with_the_fleet() -> None:
+    rows = 20_000
+    columns = columns_of([One(Capacity(vcpus=9, ram_mib=n, disk_gib=9), "c", True, NOW + 1) for n in range(rows)])
+    wish = Wish(Capacity(vcpus=1, ram_mib=1, disk_gib=1), "c", refused=(3, 4))
+    columns.best(wish, NOW, lambda many: 0)
+    tracemalloc.start()
+    try:
+        for _ in range(5):
+            assert columns.best(wish, NOW, lambda many: 0) == rows - 1
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < rows / 2, "not even a mask of all"
 
 
 def test_of_equally_good_hosts_each_is_chosen() -> None:
