@@ -167,9 +167,10 @@ class Columns:
         highest = marks[first]
         if not highest:
             return None
-        last = len(marks) - 1 - int(marks[::-1].argmax())
-        if first == last:
+        marks[first] = 0
+        if marks[marks.argmax()] != highest:
             return first
+        marks[first] = highest
         more = self._more[: self.count]
         np.equal(marks, highest, out=more)
         return _one(np.flatnonzero(more).tolist(), chance)
