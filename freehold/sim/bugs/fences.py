@@ -21,12 +21,6 @@ BUGS: Final = (
         "elif intent.deed.number > guest.deed and guest.id == '':",
     ),
     Bug(
-        "what runs without a record of a guest that isn't its host's is left alone",
-        f"{_HOST}.clearance",
-        "                self._actors.stop_stranger(intent.guest)",
-        "                pass",
-    ),
-    Bug(
         "a build that is withdrawn leaves a tombstone",
         f"{_HOST}.claims",
         "        deleted=known is not None and known.deleted,",
