@@ -145,6 +145,16 @@ async def furnish(cloud: Cloud) -> None:
     assert (await cloud.act(guests[1], "os-stop")).status == 202
     await cloud.becomes(guests[1], "SHUTOFF")
 
+    async def told() -> bool:
+        """Whether the network worker has heard what runs: it says so of the ports."""
+        found = (await cloud.get("/network/v2.0/ports"))["ports"]
+        return {port["device_id"]: port["status"] for port in found} == {
+            guests[1]: "DOWN",
+            **dict.fromkeys(guests[2:], "ACTIVE"),
+        }
+
+    await until(told, 30, cloud.last_lines)
+
 
 async def covered(cloud: Cloud, folder: Path, role: str) -> bool:
     """Whether the backup has all that the store of a role has."""
