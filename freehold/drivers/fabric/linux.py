@@ -116,7 +116,7 @@ class LinuxFabric:
             ]
             said = [(one.group, ipv4(one.addresses)) for one in members]
             due = [(group, now) for group, now in said if records.members.get(group, ()) != now]
-            text = "".join(networks.rules.members(group, records.members.get(group, ()), now) for group, now in due)
+            text = "".join(networks.rules.members(group, now) for group, now in due)
             text += "".join(networks.rules.filter(port) for port in here)
             if text and records.ports:  # else nobody is here whom it could concern, and it is known when he comes
                 await networks.transaction(text)

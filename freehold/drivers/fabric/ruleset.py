@@ -63,18 +63,14 @@ class Ruleset:
         return _lines(f"{verb} table {family} {self._table}" for family in families for verb in ("add", "delete"))
 
     def groups(self, members: Mapping[str, tuple[str, ...]]) -> str:
-        """The members of remote groups, where nothing is known of them yet."""
-        return "".join(self.members(group, (), addresses) for group, addresses in sorted(members.items()))
+        """Who is in each remote group."""
+        return "".join(self.members(group, addresses) for group, addresses in sorted(members.items()))
 
-    def members(self, group: str, before: tuple[str, ...], now: tuple[str, ...]) -> str:
-        """Who is in a remote group, for all ports whose rules name it, where `before` was."""
-        name, known = names.members(group), frozenset(before)
-        come, gone = sorted(set(now) - known), sorted(known - set(now))
-        lines = [self._members_set(group)]
-        for verb, addresses in (("add", [*gone, *come]), ("delete", gone)):
-            if addresses:
-                lines.append(f"{verb} element inet {self._table} {name} {{ {', '.join(addresses)} }}")
-        return _lines(lines)
+    def members(self, group: str, addresses: tuple[str, ...]) -> str:
+        """Who is in a remote group, for all ports whose rules name it, in place of whoever was."""
+        place = f"inet {self._table} {names.members(group)}"
+        told = [f"add element {place} {{ {', '.join(addresses)} }}"] if addresses else []
+        return _lines([self._members_set(group), f"flush set {place}", *told])
 
     def network(self, network: NetworkRecord) -> str:
         """Takes a network in."""

@@ -183,6 +183,8 @@ class Clearance:
                     guest=intent.guest,
                 )
                 self._actors.stop_stranger(intent.guest)
+            elif intent.deed is not None:
+                self._apart.discard(intent.guest)  # it is this host's again
 
     def _is_elsewhere(self, intent: Intent) -> bool:
         if intent.deed is None:

@@ -277,6 +277,12 @@ async def test_what_runs_without_a_record_is_stopped_and_kept_if_its_guest_is_no
     held = bench.hypervisor.look(GUEST)
     assert held is not None and held.power is Power.OFF and held.disk_gib == 10
     assert await bench.fabric.plugged() == frozenset(), "its addresses may be in use elsewhere"
+    bench.intents[GUEST] = Intent(guest=GUEST, deed=replace(build.deed, number=3), refused_deed=1)
+    await bench.clock.advance(5 * PERIOD_S)
+    with pytest.raises(NotFound):
+        await bench.ask(Discard(urn="d", host=bench.store.id, user="admin", guest=GUEST))
+    bench.intents[GUEST] = Intent(guest=GUEST, deed=elsewhere, refused_deed=1)
+    await bench.clock.advance(5 * PERIOD_S)
     await bench.ask(Discard(urn="d", host=bench.store.id, user="admin", guest=GUEST))
     assert bench.hypervisor.look(GUEST) is None
 
