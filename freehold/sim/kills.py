@@ -1,7 +1,8 @@
 """Plays every kill point, and pairs of two: `python -m freehold.sim.kills`. Exits 1 if anything is violated.
 
 One kill: at every step of create, stop, start, reboot and delete, before it, in its middle and after it, of every
-process in turn; where others are told of it, of the notifier at each of its own. Two kills: at every pair of moments of
+process in turn, and so of a build that is withdrawn since its request has failed; where others are told of it, of the
+notifier at each of its own. Two kills: at every pair of moments of
 create and delete, each of the process whose step it is; and those where the second is another's, once it has happened
 that the step is done.
 """
@@ -18,7 +19,7 @@ from random import Random
 from typing import Final, TypeVar
 
 from freehold.sim.killpoints import Kill, Point, Steps, others, own
-from freehold.sim.life import BUILD_AND_DELETE, SCALE, TOLD, WHOLE_LIFE, script
+from freehold.sim.life import BUILD_AND_DELETE, BUILD_IN_VAIN, SCALE, TOLD, WHOLE_LIFE, script
 from freehold.sim.plan import Scale
 from freehold.sim.reached import left_out
 from freehold.sim.run import play_in
@@ -52,12 +53,12 @@ def play_kills(kills: tuple[Kill, ...], actions: tuple[str, ...], scale: Scale =
     return Played(kills, violation, tuple(steps.points), frozenset(steps.callers), outcome.cpu_s)
 
 
-def every_single(pool: ProcessPoolExecutor, share: float) -> Iterator[Played]:
-    """Every point of a whole life, with every process that lives there. Of others' processes, a share."""
-    plain = play_kills((), WHOLE_LIFE)
+def every_single(pool: ProcessPoolExecutor, actions: tuple[str, ...], share: float) -> Iterator[Played]:
+    """Every point of `actions`, with every process that lives there. Of others' processes, a share."""
+    plain = play_kills((), actions)
     yield plain
     kills = [*own(plain.points), *_share(others(plain.points), share, "others")]
-    yield from _all(pool, ((kill,) for kill in kills), WHOLE_LIFE)
+    yield from _all(pool, ((kill,) for kill in kills), actions)
 
 
 def every_telling(pool: ProcessPoolExecutor) -> Iterator[Played]:
@@ -110,7 +111,7 @@ def main() -> int:
     with ProcessPoolExecutor(given.processes) as pool:
         firsts = list(every_first(pool))
         telling = list(every_telling(pool))
-        bad = _tell_left_out([play_kills((), WHOLE_LIFE), *firsts, *telling])
+        bad = _tell_left_out([play_kills((), WHOLE_LIFE), play_kills((), BUILD_IN_VAIN), *firsts, *telling])
         if not given.reached:
             bad += _tell_all(pool, firsts, telling, given.share)
     return 1 if bad else 0
@@ -128,7 +129,8 @@ def _tell_left_out(played: list[Played]) -> int:
 def _tell_all(pool: ProcessPoolExecutor, firsts: list[Played], telling: list[Played], share: float) -> int:
     """Plays all and prints the totals; the number of violations."""
     totals = [
-        tell("one kill in a whole life", every_single(pool, share)),
+        tell("one kill in a whole life", every_single(pool, WHOLE_LIFE, share)),
+        tell("one kill in a build that is withdrawn", every_single(pool, BUILD_IN_VAIN, share)),
         tell("one kill of the notifier in a whole life", telling),
         tell("one kill in create and delete", firsts),
         tell("two kills in create and delete", every_pair(pool, firsts, share)),

@@ -8,34 +8,61 @@ from freehold.sim.calls import Caller, Reply, Unanswered
 from freehold.sim.killpoints import Steps, watch
 from freehold.sim.people import SERVERS, Client, Known
 from freehold.sim.plan import Scale
-from freehold.sim.settling import settle
+from freehold.sim.settling import settle, unsettled
 from freehold.sim.world import CALLERS_PLACE, World
+from freehold.vocabulary.request import BUILD_DEADLINE_S
 
 SCALE: Final = Scale(hosts=2, schedulers=1, apis=1, projects=1, notifies=False)
 """One of each role, so that whoever is killed leaves nobody to stand in for it; and a host beside the guest's."""
 TOLD: Final = replace(SCALE, notifies=True)
 """The same with a notifier, and receivers that are told of the guest."""
-WHOLE_LIFE: Final = ("stop", "start", "reboot soft", "reboot hard", "delete")
-BUILD_AND_DELETE: Final = ("delete",)
-"""What follows on the create, with which every script begins."""
+WHOLE_LIFE: Final = ("create", "stop", "start", "reboot soft", "reboot hard", "delete")
+BUILD_AND_DELETE: Final = ("create", "delete")
+BUILD_IN_VAIN: Final = ("create in vain", "delete")
 WAIT_S: Final = 400.0
+VAIN_S: Final = BUILD_DEADLINE_S + WAIT_S
+HANGS: Final = 1_000
+"""So many calls are as good as all of them."""
 
 
 async def script(world: World, steps: Steps, actions: tuple[str, ...]) -> None:
-    """One guest from its beginning on, and then `actions`."""
+    """One guest, and what is done with it."""
     await world.begin()
     watch(world, steps)
     client = Client(world, 0, world.projects[0], Caller(world, world.people, CALLERS_PLACE, world.projects[0]["token"]))
     world.calm = False
-    await _create(world, client)
+    create, *others = actions
+    await _CREATE[create](world, client)
     for known in client.guests.values():
-        for action in actions:
+        for action in others:
             await _ACT[action](world, client, known)
     world.heal()
     await settle(world, [client])
 
 
 async def _create(world: World, client: Client) -> None:
+    await _admitted(world, client)
+    for known in client.guests.values():
+        await _until(world, client, known, "ACTIVE", None)
+
+
+async def _create_in_vain(world: World, client: Client) -> None:
+    """No host comes to the image before the request has failed; then the host that has the build takes it back."""
+    for host in world.hosts:
+        host.hangs["fetch"] = HANGS
+    await _admitted(world, client)
+    for known in client.guests.values():
+        await _until(world, client, known, "ERROR", None)
+    for host in world.hosts:
+        host.hangs.clear()
+    until = world.loop.time() + WAIT_S
+    while (why := unsettled(world)) and world.loop.time() < until and not world.checkers.found:
+        await world.people_wait(1.0)
+    if why:
+        world.checkers.violated(f"what was built in vain isn't taken back: {why}")
+
+
+async def _admitted(world: World, client: Client) -> None:
     body: dict[str, Any] = {
         "name": "vm",
         "imageRef": world.image_id,
@@ -49,16 +76,14 @@ async def _create(world: World, client: Client) -> None:
             await client.create(world.apis[0], "key", body)
         except Unanswered:
             await world.people_wait(1.0)
-    for known in client.guests.values():
-        await _until(world, client, known, "ACTIVE", None)
     if not client.guests:
         world.checkers.violated("no guest was ever admitted")
 
 
 async def _until(world: World, client: Client, known: Known, wanted: str, action: dict[str, Any] | None) -> None:
     """Asks for `action` until it is promised. What was promised comes to be without being asked for again."""
-    boots = 1 if action is None else _boots(world, known) + (wanted == "ACTIVE")
-    until = world.loop.time() + WAIT_S
+    boots = int(wanted == "ACTIVE") if action is None else _boots(world, known) + (wanted == "ACTIVE")
+    until = world.loop.time() + (VAIN_S if wanted == "ERROR" else WAIT_S)
     promised = action is None
     while world.loop.time() < until and not world.checkers.found:
         server = await _server(world, client, known)
@@ -115,6 +140,7 @@ def _power(wanted: str, action: dict[str, Any]) -> Callable[[World, Client, Know
     return act
 
 
+_CREATE: Final[dict[str, Callable[[World, Client], Any]]] = {"create": _create, "create in vain": _create_in_vain}
 _ACT: Final[dict[str, Callable[[World, Client, Known], Any]]] = {
     "stop": _power("SHUTOFF", {"os-stop": None}),
     "start": _power("ACTIVE", {"os-start": None}),

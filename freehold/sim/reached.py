@@ -60,7 +60,6 @@ ELSEWHERE: Final = {
     "freehold.workers.host.records:keep_resumed": "a host that lost its store: in the seeds' storms",
     "freehold.workers.host.effects:remove_leftovers": "what is there without a record: in the seeds' storms",
     "freehold.workers.host.effects:stop_stranger": "what runs there without a record: in the seeds' storms",
-    "freehold.workers.host.removals:withdraw": "builds whose request has failed: in the seeds' storms",
     "freehold.workers.host.removals:discard": "copies that an operator lets go of; who isn't answered asks again",
     "freehold.workers.host.reconciler:_tidy": "images that nobody uses leave the cache; they come again",
     # Images: the script uses one that is there.
