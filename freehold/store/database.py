@@ -8,12 +8,11 @@ was lost, so its worker ends and is started anew from what the disk has.
 
 import asyncio
 import sqlite3
-from bisect import insort
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar, cast
+from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
@@ -24,6 +23,7 @@ from freehold.store import writing
 from freehold.store.coverage import Coverage
 from freehold.store.files import OpenFiles, open_files
 from freehold.store.history import History
+from freehold.store.values import Place, Values
 from freehold.store.writing import Change, Staged
 from freehold.vocabulary import unknown
 from freehold.vocabulary.codec import KIND_OF, KINDS, decode, decode_kind, encode, kind_of
@@ -75,7 +75,7 @@ class Store:
         clock.go_on_from(self.history.last_time())
         self._durable = self._staged_head = files.head
         self.epoch = files.head.epoch
-        self._overlay: dict[tuple[bool, str, str], tuple[int, bytes | None]] = {}
+        self._values = Values(files.reader)
         self._known: set[tuple[str, str]] = set()
         """Kind and key of records that have nothing in them that isn't known here."""
         self._queue: deque[Staged] = deque()
@@ -106,53 +106,25 @@ class Store:
 
     def read(self, kind: str, key: str) -> Word | None:
         """The record under `key`, with staged changes; None if there is none."""
-        value = self._value(False, kind, key)
+        value = self._values.get(Place(False, kind, key))
         return None if value is None else decode_kind(kind, value)
 
     def read_as(self, shape: type[R], key: str) -> R | None:
         """The record of `shape` under `key`; None if there is none."""
-        value = self._value(False, KIND_OF[shape], key)
+        value = self._values.get(Place(False, KIND_OF[shape], key))
         return None if value is None else decode(value, shape)
 
     def scan(self, shape: type[R], prefix: str = "") -> list[R]:
         """All records of `shape` whose key begins with `prefix`, in key order."""
-        return [decode(value, shape) for _, value in self._scan(False, KIND_OF[shape], prefix)]
+        return [decode(value, shape) for _, value in self._values.scan(False, KIND_OF[shape], prefix)]
 
     def read_private(self, kind: str, key: str) -> bytes | None:
         """The private value under `key`; None if there is none."""
-        return self._value(True, kind, key)
+        return self._values.get(Place(True, kind, key))
 
     def scan_private(self, kind: str, prefix: str = "") -> list[tuple[str, bytes]]:
         """All (key, private value) of `kind` whose key begins with `prefix`, in key order."""
-        return self._scan(True, kind, prefix)
-
-    def _value(self, private: bool, kind: str, key: str) -> bytes | None:
-        staged = self._overlay.get((private, kind, key))
-        if staged is not None:
-            return staged[1]
-        row = self._reader.execute(
-            f"SELECT value FROM {_table(private)} WHERE kind = ? AND key = ?", (kind, key)
-        ).fetchone()
-        return None if row is None else cast(bytes, row[0])
-
-    def _scan(self, private: bool, kind: str, prefix: str) -> list[tuple[str, bytes]]:
-        found: dict[str, bytes] = dict(
-            self._reader.execute(
-                f"SELECT key, value FROM {_table(private)} "
-                "WHERE kind = ? AND key >= ? AND key < ? AND value IS NOT NULL ORDER BY key",
-                (kind, prefix, prefix + "\U0010ffff"),
-            )
-        )
-        keys = list(found)
-        for (staged_private, staged_kind, key), (_, value) in self._overlay.items():
-            if staged_private is private and staged_kind == kind and key.startswith(prefix):
-                if value is None:
-                    found.pop(key, None)
-                else:
-                    if key not in found:
-                        insort(keys, key)
-                    found[key] = value
-        return [(key, found[key]) for key in keys if key in found]
+        return self._values.scan(True, kind, prefix)
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
@@ -169,7 +141,7 @@ class Store:
         # From here on nothing can fail: a transaction is staged whole or not at all.
         self._tickets += 1
         for change in changes:
-            self._overlay[(change.private, change.kind, change.key)] = (self._tickets, change.value)
+            self._values.stage(Place(change.private, change.kind, change.key), change.value, self._tickets)
         if entries:
             self._staged_head = Position(epoch=self.epoch, seq=entries[-1].seq, digest=entries[-1].digest)
         self._queue.append(Staged(entries, private, self._tickets))
@@ -185,7 +157,7 @@ class Store:
         place = change.kind, change.key
         if shape is None or change.value is None or place in self._known:
             return change
-        stands = self._value(False, *place)
+        stands = self._values.get(Place(False, *place))
         if stands is None:
             return change
         kept = unknown.kept(change.value, stands, shape)
@@ -242,15 +214,16 @@ class Store:
 
     def _landed(self, group: list[Staged]) -> None:
         ticket = group[-1].ticket
+        landed: dict[Place, bytes | None] = {}
         for staged in group:
-            changed = [(False, entry.kind, entry.key) for entry in staged.entries]
-            changed += [(True, change.kind, change.key) for change in staged.private]
-            for place in changed:
-                if place in self._overlay and self._overlay[place][0] <= ticket:
-                    del self._overlay[place]
+            for entry in staged.entries:
+                landed[Place(False, entry.kind, entry.key)] = entry.value
+            for change in staged.private:
+                landed[Place(True, change.kind, change.key)] = change.value
             if staged.entries:
                 last = staged.entries[-1]
                 self._durable = Position(epoch=self.epoch, seq=last.seq, digest=last.digest)
+        self._values.landed(landed, ticket)
         self._done_ticket = ticket
         while self._waiting and self._waiting[0][0] <= ticket:
             _, future = self._waiting.popleft()
@@ -393,7 +366,3 @@ class Store:
             await asyncio.wait([self._committing])
         async with self._writing:
             await self._offload(self._files.close)
-
-
-def _table(private: bool) -> str:
-    return "private" if private else "rows"

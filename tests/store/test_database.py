@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from freehold.store.database import RECORD_BYTES_MAX, Store, drop, keep_private, put
 from freehold.store.writing import Change
@@ -104,6 +105,21 @@ async def test_what_is_staged_while_the_disk_is_busy_is_one_commit(tmp_path: Pat
     disk.go.set()
     assert [(await one).seq for one in waiting] == list(range(1, 101))
     assert disk.works - before <= 2
+    await store.close()
+
+
+async def test_of_what_is_written_twice_in_one_commit_the_last_is_read(tmp_path: Path) -> None:
+    held = HeldOffload()
+    store = await store_at(tmp_path / "s.db", means_of(offload=held))
+    held.go.clear()
+    for name in "abc":
+        store.stage([put("p", replace(project("p"), name=name)), keep_private("secret", "k", name.encode())], "test")
+    held.go.set()
+    await store.durable()
+    found = store.read_as(Project, "p")
+    assert found is not None
+    assert found.name == "c"
+    assert store.read_private("secret", "k") == b"c"
     await store.close()
 
 

@@ -54,9 +54,9 @@ BUGS: Final = (
     ),
     Bug(
         "what is staged later is forgotten when the earlier lands",
-        "freehold.store.database",
-        "if place in self._overlay and self._overlay[place][0] <= ticket:",
-        "if place in self._overlay:",
+        "freehold.store.values",
+        "if place in self._staged and self._staged[place][0] <= ticket:",
+        "if place in self._staged:",
     ),
     Bug(
         "the log isn't chained",
@@ -66,9 +66,9 @@ BUGS: Final = (
     ),
     Bug(
         "reads don't see what is staged",
-        "freehold.store.database",
+        "freehold.store.values",
         "        if staged is not None:\n            return staged[1]",
-        '        if staged is not None and kind == "":\n            return staged[1]',
+        '        if staged is not None and place.kind == "":\n            return staged[1]',
     ),
     Bug(
         "the compacted log ends before the horizon",

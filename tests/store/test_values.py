@@ -1,0 +1,92 @@
+"""What a store's owner reads is what he wrote last, whether it is staged, on disk, or kept in memory as well."""
+
+import sqlite3
+from collections.abc import Iterator
+
+import pytest
+
+from freehold.store.files import take_up
+from freehold.store.values import RECENT_BYTES_MAX, RECENT_OVERHEAD_BYTES, Place, Values
+
+A = Place(False, "guest", "a")
+SECRET = Place(True, "guest", "a")
+
+
+@pytest.fixture
+def disk() -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    take_up(connection, "store", "epoch")
+    yield connection
+    connection.close()
+
+
+def write(disk: sqlite3.Connection, place: Place, value: bytes) -> None:
+    table, number = ("private (kind, key, version, value)" if place.private else "rows (kind, key, seq, value)"), 1
+    disk.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?)", (place.kind, place.key, number, value))
+
+
+def test_what_is_staged_hides_what_is_on_disk_until_it_lands(disk: sqlite3.Connection) -> None:
+    write(disk, A, b"old")
+    values = Values(disk)
+    assert values.get(A) == b"old"
+    values.stage(A, b"new", 1)
+    assert values.get(A) == b"new"
+    write(disk, A, b"new")
+    values.landed({A: b"new"}, 1)
+    assert values.get(A) == b"new"
+    assert values.scan(False, "guest", "") == [("a", b"new")]
+
+
+def test_what_is_staged_later_stays_when_the_earlier_lands(disk: sqlite3.Connection) -> None:
+    values = Values(disk)
+    values.stage(A, b"1", 1)
+    values.stage(A, b"2", 2)
+    write(disk, A, b"1")
+    values.landed({A: b"1"}, 1)
+    assert values.get(A) == b"2"
+    assert values.scan(False, "guest", "") == [("a", b"2")]
+
+
+def test_what_is_deleted_is_gone_at_once_and_stays_gone(disk: sqlite3.Connection) -> None:
+    write(disk, A, b"old")
+    values = Values(disk)
+    assert values.get(A) == b"old"
+    values.stage(A, None, 1)
+    assert values.get(A) is None
+    assert values.scan(False, "guest", "") == []
+    disk.execute("DELETE FROM rows")
+    values.landed({A: None}, 1)
+    assert values.get(A) is None
+
+
+def test_what_is_private_and_what_is_told_are_apart(disk: sqlite3.Connection) -> None:
+    values = Values(disk)
+    values.stage(SECRET, b"secret", 1)
+    assert values.get(A) is None
+    assert values.get(SECRET) == b"secret"
+    assert values.scan(False, "guest", "") == []
+    assert values.scan(True, "guest", "") == [("a", b"secret")]
+
+
+def test_what_was_used_last_is_read_from_disk_once(disk: sqlite3.Connection) -> None:
+    write(disk, A, b"1")
+    values, asked = Values(disk), list[str]()
+    disk.set_trace_callback(asked.append)
+    for _ in range(3):
+        assert values.get(A) == b"1"
+        assert values.get(SECRET) is None
+    assert len(asked) == 2
+
+
+def test_no_more_than_a_bounded_number_of_bytes_is_kept(disk: sqlite3.Connection) -> None:
+    value = bytes(10_000 - RECENT_OVERHEAD_BYTES)
+    places = [Place(False, "guest", str(number)) for number in range(RECENT_BYTES_MAX // 10_000 + 1)]
+    for place in places:
+        write(disk, place, value)
+    values, asked = Values(disk), list[str]()
+    for place in places:
+        assert values.get(place) == value
+    disk.set_trace_callback(asked.append)
+    for place in reversed(places):
+        assert values.get(place) == value
+    assert len(asked) == 1, "only what was read first had to be read again"
