@@ -130,7 +130,7 @@ class Fleet:
             "changes": self._changes,
             "stands": {one.store.id: _stands(one.store) for one in self.hosts},
             "power": {guest: power for one in self.hosts for guest, power in one.hypervisor.powers().items()},
-            "resyncs": sum(one.worker.follower.resyncs for one in self.hosts),
+            "resyncs": sum(one.worker.reader.follower.resyncs for one in self.hosts),
             "connections": sum(one.bus.connections for one in self.hosts),
             "unsent": sum(one.bus.unsent for one in self.hosts),
             "lost": sum(one.bus.losses.count for one in self.hosts),

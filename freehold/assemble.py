@@ -56,6 +56,7 @@ from freehold.vocabulary.shards import IDENTITY_SHARD, Shards
 from freehold.workers.backup import Backup
 from freehold.workers.base import Means
 from freehold.workers.directory.worker import DirectoryWorker
+from freehold.workers.host.port_view import ClusterReader
 from freehold.workers.host.worker import HostWorker
 from freehold.workers.image.door import DoorAddress
 from freehold.workers.image.worker import ImageWorker
@@ -226,8 +227,10 @@ class Running:
 
     async def _open_hosts(self) -> None:
         if self._settings.hypervisor == "simulated":
+            reader = ClusterReader(self._means.bus, self._settings.cluster)
+            await self._start(reader)
             for number in range(self._settings.hosts):
-                await self._open_simulated_host(number)
+                await self._open_simulated_host(number, reader)
             self._say(f"hosts: {self._settings.hosts} simulated")
         else:
             await self._open_real_host()
@@ -244,7 +247,7 @@ class Running:
         host = HostWorker(means, store, host_name(), hypervisor, fabric, images, REAL_LAUNCHES_AT_ONCE)
         await self._open_host(0, host, hypervisor, fabric, images)
 
-    async def _open_simulated_host(self, number: int) -> None:
+    async def _open_simulated_host(self, number: int, reader: ClusterReader) -> None:
         settings, clock = self._settings, self._means.clock.clock
         folder = settings.state / "simulated" / str(number)
         store = await self._store(f"hosts/{number}.db", "host")
@@ -254,7 +257,7 @@ class Running:
         fabric = SimulatedFabric(folder / "fabric", carriage=simulated_carriage(settings, number))
         images = SimulatedImageCache(clock)
         launches_max = SIMULATED_LAUNCHES_AT_ONCE
-        host = HostWorker(self._means, store, f"sim-{number}", hypervisor, fabric, images, launches_max)
+        host = HostWorker(self._means, store, f"sim-{number}", hypervisor, fabric, images, launches_max, reader)
         await self._open_host(number, host, hypervisor, fabric, images)
 
     async def _open_host(

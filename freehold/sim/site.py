@@ -319,7 +319,7 @@ class HostSite(Site):
         drivers: list[Any] = [Watched(self, process, driver) for driver in (self.hypervisor, fabric, self.images)]
         hypervisor, watched_fabric, images = drivers
         self.worker = HostWorker(means, store, self.name, hypervisor, watched_fabric, images, launches_max=8)
-        self.follower = self.worker.follower
+        self.follower = self.worker.reader.follower
         if process.incarnation > 1:
             self.world.checkers.witness.restarted(store.id)
         await self.worker.open()

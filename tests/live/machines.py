@@ -187,13 +187,13 @@ async def introduce(*hosts: HostOnWire) -> None:
 
 def peers_of(host: HostOnWire, hosts: Iterable[HostOnWire]) -> Peers:
     """What a host is to know of others."""
-    known = Whereabouts(host.id)
+    known = Whereabouts()
     for other in hosts:
         known.put_carrier(other.id, Carrier(host=other.id, address=other.address))
         for wiring in other.ports:
             port = Port(id=wiring.port, project="p", network=wiring.network, mac=wiring.mac, host=other.id)
             known.put_port(None, port)
-    told = (known.of(network) for network in sorted({wiring.network for wiring in host.ports}))
+    told = (known.of(network, host.id) for network in sorted({wiring.network for wiring in host.ports}))
     return Peers(hosts=known.hosts(), networks=tuple(one for one in told if one.ports))
 
 

@@ -1,6 +1,7 @@
 """Each guest's turn: a message is decided and staged at once; the effects that follow run one after another.
 
-An effect begins when the record that asks for it is on disk. While it runs, other messages are decided as they come;
+An effect begins when the record that asks for it is on disk; what prepares a guest that has never run needs only the
+claim there, for it can be done again from the beginning. While it runs, other messages are decided as they come;
 what it then answers counts only if the record still asks for it. Only fetching an image is given up in the middle: it
 may take long, and leaves nothing behind.
 """
@@ -33,6 +34,9 @@ from freehold.workers.host.records import Records
 
 _LOOKS_MAX: Final = 3
 """How often a guest's power is asked for again because its record changed meanwhile. The reconciler comes anyway."""
+
+_PREPARES: Final = frozenset({Effect.MAKE_DISK, Effect.WIRE})
+"""What follows in a build on the first effect, which waits for the claim. Nobody is told of the steps one by one."""
 
 _ON: Final = frozenset({GuestState.RUNNING, GuestState.PAUSED})
 
@@ -158,7 +162,8 @@ class Actors:
         effect = None if held is None else effect_of(held)
         if held is None or effect is None or not self._may_begin(held, effect):
             return False
-        await self._records.store.durable()
+        if effect not in _PREPARES or held.launched is not None:
+            await self._records.store.durable()
         answer = await self._performed(effect, guest)
         if answer is not None:
             self.take(guest, answer)

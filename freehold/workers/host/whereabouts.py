@@ -5,17 +5,15 @@ from freehold.vocabulary.network import Carrier, Port
 
 
 class Whereabouts:
-    """Kept up entry by entry, so that one port's news costs its network and not the cluster. `host`: whose own ports
-    are left out.
-    """
+    """Kept up entry by entry, so that one port's news costs its network and not the cluster."""
 
-    def __init__(self, host: str) -> None:
-        self._host = host
+    def __init__(self) -> None:
         self._addresses: dict[str, str] = {}
         """Host -> its underlay address."""
         self._ports: dict[str, dict[str, tuple[str, str]]] = {}
         """Network -> port -> (MAC, host)."""
-        self._told: dict[str, Elsewhere] = {}
+        self._told: dict[str, dict[str, Elsewhere]] = {}
+        """By network, and for whom it is."""
         self._hosts: tuple[str, ...] | None = None
 
     def clear(self) -> None:
@@ -34,19 +32,20 @@ class Whereabouts:
         self._told.clear()
         self._hosts = None
 
-    def put_port(self, before: Port | None, port: Port | None) -> None:
-        """A port is as it is now, and not as it was."""
+    def put_port(self, before: Port | None, port: Port | None) -> bool:
+        """A port is as it is now, and not as it was. Whether that is news of where it is."""
         if before is not None and port is not None and _place(before) == _place(port):
-            return  # most of what is told of a port is something else
+            return False  # most of what is told of a port is something else
         if before is not None:
             self._told.pop(before.network, None)
             ports = self._ports.get(before.network, {})
             ports.pop(before.id, None)
             if not ports:
                 self._ports.pop(before.network, None)
-        if port is not None and port.host not in ("", self._host):
+        if port is not None and port.host:
             self._told.pop(port.network, None)
             self._ports.setdefault(port.network, {})[port.id] = (port.mac, port.host)
+        return True
 
     def hosts(self) -> tuple[str, ...]:
         """The underlay addresses of the cluster's hosts, in order."""
@@ -54,14 +53,16 @@ class Whereabouts:
             self._hosts = tuple(sorted(set(self._addresses.values())))
         return self._hosts
 
-    def of(self, network: str) -> Elsewhere:
-        """The ports of a network that other hosts carry and that can be reached."""
-        told = self._told.get(network)
-        if told is None:
-            ports = self._ports.get(network, {}).values()
-            pairs = sorted((mac, self._addresses[host]) for mac, host in ports if host in self._addresses)
-            told = self._told[network] = Elsewhere(network=network, ports=tuple(pairs))
-        return told
+    def of(self, network: str, host: str) -> Elsewhere:
+        """The ports of a network that others than `host` carry and that can be reached."""
+        told = self._told.setdefault(network, {})
+        if host not in told:
+            # In a cluster without an underlay there is nothing to look for.
+            ports = self._ports.get(network, {}).values() if self._addresses else ()
+            elsewhere = ((mac, at) for mac, at in ports if at != host and at in self._addresses)
+            pairs = sorted((mac, self._addresses[at]) for mac, at in elsewhere)
+            told[host] = Elsewhere(network=network, ports=tuple(pairs))
+        return told[host]
 
 
 def _place(port: Port) -> tuple[str, str, str]:

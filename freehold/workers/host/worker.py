@@ -13,7 +13,6 @@ from freehold.drivers.imagefetch.interface import ImageCache
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks, periodically
 from freehold.store.database import Store
-from freehold.views.follower import Follower
 from freehold.vocabulary.envelope import Done, Position
 from freehold.vocabulary.errors import BadRequest, Conflict, FreeholdError, NotFound, Unavailable
 from freehold.vocabulary.guest import (
@@ -40,7 +39,7 @@ from freehold.workers.host.claims import Claimed, Dropped, Known, Refused, claim
 from freehold.workers.host.clearance import Clearance
 from freehold.workers.host.deadlines import TimelyFabric, TimelyHypervisor
 from freehold.workers.host.effects import Effects
-from freehold.workers.host.filters import Filters, PortView
+from freehold.workers.host.filters import Filters
 from freehold.workers.host.local_door import LocalDoor
 from freehold.workers.host.messages import (
     CommandAsked,
@@ -53,6 +52,7 @@ from freehold.workers.host.messages import (
 )
 from freehold.workers.host.metadata import MetadataService
 from freehold.workers.host.patience import within
+from freehold.workers.host.port_view import ClusterReader
 from freehold.workers.host.reconciler import PERIOD_S, Reconciler, kept_ports, runs_unrecorded
 from freehold.workers.host.records import Records
 from freehold.workers.host.removals import Removals
@@ -78,7 +78,9 @@ _ASKED: Final[dict[type[Command], Callable[..., CommandAsked]]] = {
 
 
 class HostWorker:
-    """Owner of the guests of one machine. The drivers are its alone; who made them closes them."""
+    """Owner of the guests of one machine. The drivers are its alone; who made them closes them. `reader`: what many
+    hosts of a process read together, opened and closed by who made it.
+    """
 
     def __init__(
         self,
@@ -89,6 +91,7 @@ class HostWorker:
         fabric: Fabric,
         images: ImageCache,
         launches_max: int = 2,
+        reader: ClusterReader | None = None,
     ) -> None:
         self._means, self._store, self._name = means, store, name
         hypervisor, fabric = TimelyHypervisor(hypervisor), TimelyFabric(fabric)
@@ -96,18 +99,18 @@ class HostWorker:
         self.tasks = Tasks("host")
         clock = means.clock
         self._records = records = Records(store, clock)
-        view = PortView(store.owner.cluster, store.id)
-        self._filters = Filters(fabric, view, clock.clock)
+        self._reads_alone = reader is None
+        self.reader = reader or ClusterReader(means.bus, store.owner.cluster)
+        self._filters = Filters(store.id, fabric, self.reader.view, clock.clock)
         effects = Effects(
             hypervisor, fabric, images, self._filters, records.job, clock.clock, means.chance, launches_max
         )
         self._actors = Actors(records, effects, hypervisor, clock, self.tasks, means.shards)
         self._reconciler = reconciler = Reconciler(records, hypervisor, fabric, images, clock, self._actors.knows_room)
         self._clearance = Clearance(self._means, self._records, self._actors, lambda: reconciler.strange)
-        self.follower = Follower(means.bus, ["network"], view, room="host", cluster=store.owner.cluster)
         self._removals = Removals(records, self._actors, self._clearance, hypervisor, clock)
         self._desk = Desk(means, store, name)
-        self.tasks.watch(self._desk.tasks, self.follower.tasks)
+        self.tasks.watch(self._desk.tasks, self.reader.tasks)
         self.local = LocalDoor(name, records, self._actors, hypervisor, clock.clock, self._console, self._stand)
         self._subscriptions: list[Subscription] = []
 
@@ -122,7 +125,8 @@ class HostWorker:
         await self._keep_host(facts, await self._fabric.probe())
         await self._take_up_ports()
         await self._desk.open()
-        await self.follower.open()
+        if self._reads_alone:
+            await self.reader.open()
         await self._listen()
         self.tasks.start("news", self._hear_news())
         self.tasks.start("filters", self._filters.follow())
@@ -141,7 +145,9 @@ class HostWorker:
         """Stops listening and deciding. Guests run on; what is in progress goes on with the next process."""
         for subscription in self._subscriptions:
             await subscription.close()
-        await self.follower.close()
+        if self._reads_alone:
+            await self.reader.close()
+        self._filters.close()
         await self.tasks.close()
         await self._desk.close()
 
