@@ -113,7 +113,10 @@ def _per_boot(before: dict[str, Any], after: dict[str, Any], guests: int, took_s
     kinds = {
         kind: round((count - before["messages"].get(kind, 0)) / guests, 2) for kind, count in after["messages"].items()
     }
+    cpu_of_commits_s = after["commit_cpu_s"] - before["commit_cpu_s"]
     return {
+        "commit_cpu_ms": round(1000 * cpu_of_commits_s / guests, 3),
+        "entries": round((after["entries"] - before["entries"]) / guests, 2),
         "cpu_ms": round(1000 * (after["cpu_s"] - before["cpu_s"]) / guests, 3),
         "per_s": round(guests / took_s, 1),
         "messages": round(sum(kinds.values()), 2),

@@ -31,7 +31,8 @@ class Counts:
 
     def __init__(self) -> None:
         self._messages: Counter[str] = Counter()
-        self._transactions = self._commits = 0
+        self._transactions = self._commits = self._entries = 0
+        self._commit_cpu_s = 0.0
 
     def watch(self) -> None:
         """Counts from now on."""
@@ -46,9 +47,12 @@ class Counts:
             return await ask(bus, subject, body, deadline_s)
 
         def written(connection: Any, group: list[writing.Staged]) -> None:
-            self._transactions += len(group)
-            self._commits += 1
+            began_s = time.thread_time()
             write(connection, group)
+            self._commit_cpu_s += time.thread_time() - began_s
+            self._transactions += len(group)
+            self._entries += sum(len(staged.entries) + len(staged.private) for staged in group)
+            self._commits += 1
 
         LocalBus.publish, LocalBus.ask = published, asked  # type: ignore[method-assign]
         writing.write = written
@@ -60,6 +64,8 @@ class Counts:
             "messages": dict(self._messages),
             "transactions": self._transactions,
             "commits": self._commits,
+            "entries": self._entries,
+            "commit_cpu_s": self._commit_cpu_s,
         }
 
 

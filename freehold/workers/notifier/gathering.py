@@ -1,5 +1,5 @@
 """What owners say, turned into what is to be told: a sink that writes an entry's record, the events that follow from it
-and where it stands in one transaction.
+and where it stands in one transaction; where nobody is told, together with what comes next.
 
 A host's event counts when the ledger has given it the guest. Its frame may be here before the registrar's: then the
 event is held until the guest's admission says so, and with it all of that guest that come after it.
@@ -50,6 +50,8 @@ class Gathering:
         self._records, self._queues, self._clock, self._shards = records, queues, clock, shards
         self._over, self._ended = over, ended
         self._changes: list[Change] = []
+        self._noted: list[Change] = []
+        """What was seen: of the transaction that is being made, as `_changes`."""
         self._fresh: dict[tuple[str, str, str], bytes | None] = {}
         """What the transaction that is being made has changed, which the store doesn't show yet."""
         self._gone: dict[str, bytes] = {}
@@ -67,7 +69,7 @@ class Gathering:
         """See Sink."""
         for entry in entries:
             self._take(owner, position.epoch, entry)
-        if self._changes:
+        if self._noted or self._changes:
             # What changes nothing changes nothing when it is read again either: its position needs no write.
             self._stage(owner, position, entries[-1].cause)
 
@@ -93,10 +95,12 @@ class Gathering:
         self._stage(owner, position, "complete")
 
     def _stage(self, owner: Owner, position: Position, cause: str) -> None:
-        self._changes.append(self._records.keep_stands(owner, position))
-        self._records.stage(self._changes, cause)
-        self._changes, self._fresh, self._gone, self._held, self._released = [], {}, {}, {}, set()
-        self._queues.pump()
+        self._records.stage_later([*self._noted, self._records.keep_stands(owner, position)])
+        if self._changes:
+            self._records.stage(self._changes, cause)
+            self._queues.pump()
+        self._changes, self._noted = [], []
+        self._fresh, self._gone, self._held, self._released = {}, {}, {}, set()
 
     # --- an entry --------------------------------------------------------------------------------------------------
 
@@ -110,7 +114,7 @@ class Gathering:
         if before == entry.value:
             return
         self._fresh[entry.kind, owner.store, entry.key] = entry.value
-        self._changes.append(self._records.keep_seen(entry.kind, owner.store, entry.key, entry.value))
+        self._noted.append(self._records.keep_seen(entry.kind, owner.store, entry.key, entry.value))
         event = event_of(owner, epoch, entry, before)
         if entry.kind == "admission":
             self._keep_gone(entry.key, before, entry.value)

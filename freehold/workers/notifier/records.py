@@ -3,7 +3,8 @@
 Everyone is told of webhooks and feeds. Private rows:
 
     seen_KIND   STORE/KEY        the record that an owner last told, for what differs in the next
-    stands      STORE            how far an owner's log was read: written with what followed from it
+    stands      STORE            how far an owner's log was read: written with what followed from it. What nobody is
+                                 told of may be read again: it is gathered, and written with whatever comes next
     gone        GUEST            the admission of a guest that was deleted, as it last was
     held        GUEST/NUMBER     an event that the ledger hasn't given to its owner yet
     waiting     TARGET/NUMBER    an event that is to be delivered
@@ -65,6 +66,8 @@ class Gone(Word, frozen=True, kw_only=True):
     time: int
 
 
+UNWRITTEN_MAX: Final = 5_000
+
 _NUMBER: Final = "number"
 
 
@@ -83,6 +86,7 @@ class Records:
         """How many events of a guest are held."""
         for key, _ in store.scan_private("held"):
             self.held[key.partition("/")[0]] += 1
+        self._unwritten: dict[tuple[str, str], Change] = {}
         self._tried = self._numbers("tried")
         self._recent = self._numbers("recent")
         self._number = int(store.read_private(_NUMBER, "") or 0)
@@ -132,10 +136,13 @@ class Records:
 
     def seen(self, kind: str, store: str, key: str) -> bytes | None:
         """What an owner last told of something."""
-        return self._store.read_private(f"seen_{kind}", f"{store}/{key}")
+        place = f"seen_{kind}", f"{store}/{key}"
+        unwritten = self._unwritten.get(place)
+        return self._store.read_private(*place) if unwritten is None else unwritten.value
 
     def all_seen(self, kind: str, store: str) -> dict[str, bytes]:
         """All that an owner last told of a kind, by key."""
+        self.write()
         found = self._store.scan_private(f"seen_{kind}", f"{store}/")
         return {key.partition("/")[2]: value for key, value in found}
 
@@ -184,8 +191,20 @@ class Records:
     # --- writing ---------------------------------------------------------------------------------------------------
 
     def stage(self, changes: list[Change], cause: str) -> Position:
-        """Takes changes as one transaction."""
-        return self._store.stage(changes, cause)
+        """Takes changes as one transaction, and with them what is unwritten."""
+        unwritten, self._unwritten = self._unwritten, {}
+        return self._store.stage([*unwritten.values(), *changes], cause)
+
+    def stage_later(self, changes: Iterable[Change]) -> None:
+        """Takes private changes that are made anew if they are lost, and needn't be on disk one by one."""
+        self._unwritten.update({(change.kind, change.key): change for change in changes})
+        if len(self._unwritten) >= UNWRITTEN_MAX:
+            self.write()
+
+    def write(self) -> None:
+        """Stages what is unwritten."""
+        if self._unwritten:
+            self.stage([], "seen")
 
     async def durable(self) -> None:
         """Waits until all that was staged is on disk. Raises StoreFailed: the worker must end."""

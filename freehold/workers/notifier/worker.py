@@ -26,6 +26,8 @@ from freehold.workers.notifier.reconciler import LOOK_PERIOD_S, Reconciler
 from freehold.workers.notifier.records import Parcel, Records
 
 GROUP: Final = "notifier"
+WRITE_PERIOD_S: Final = 1.0
+"""How long what was seen may be unwritten: as much is read again after a crash."""
 
 _log = logger("notifier")
 
@@ -62,8 +64,10 @@ class NotifierWorker:
         self._subscriptions = [
             await self._desk.serve(subjects.ASK_NOTIFIER, NotifierQuestion, self._answer, GROUP),
         ]
+        sleep = self._means.clock.clock.sleep
+        self.tasks.start("write", periodically(sleep, WRITE_PERIOD_S, self._write))
         look = self._desk.watchdog.watched("reconcile", self._reconciler.look)
-        self.tasks.start("reconcile", periodically(self._means.clock.clock.sleep, LOOK_PERIOD_S, look))
+        self.tasks.start("reconcile", periodically(sleep, LOOK_PERIOD_S, look))
 
     async def close(self) -> None:
         """Hears no more. What is under way is sent again. The store is closed by whoever opened it."""
@@ -72,8 +76,12 @@ class NotifierWorker:
         await self.follower.close()
         await self._leasing.tasks.close()
         await self.tasks.close()
+        self._records.write()
         await self._records.durable()
         await self._desk.close()
+
+    async def _write(self) -> None:
+        self._records.write()
 
     def _take_up(self) -> None:
         """What waits on the disk; what waits for nobody is let go of."""

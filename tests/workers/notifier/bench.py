@@ -134,6 +134,11 @@ class Bench:
         await until(lambda: not any(queue.under_way for queue in self.worker.queues.queues()))
         await turns()
 
+    async def later(self, seconds: float = 2.0) -> None:
+        """So much time passes, and what it brings is done."""
+        self.clock.move(seconds)
+        await self.idle()
+
     async def restart(self, *, killed: bool = False) -> None:
         """The process ends, and the next takes up its store."""
         if killed:

@@ -26,8 +26,27 @@ async def test_of_projects_that_tell_nobody_only_the_last_record_is_kept(bench: 
     await bench.admit("g", "p")
     await bench.run("g", S.RUNNING, S.STOPPED, project="p")
     await bench.idle()
+    written = bench.store.commits
+    assert bench.store.scan_private("seen_guest") == [], "nobody is told: it needn't be on disk yet"
+    await bench.later()
     assert len(bench.store.scan_private("seen_guest")) == 1
     assert bench.store.scan_private("waiting") == bench.store.scan_private("held") == []
+    await bench.later()
+    assert bench.store.commits == written + 1, "nothing new was seen"
+
+
+async def test_what_was_not_written_yet_is_read_again_after_a_crash(bench: Bench) -> None:
+    """Who subscribes after it isn't told of it; who does in time misses nothing."""
+    await bench.hook(project="q")
+    await bench.admit("g")
+    await bench.run("g", S.RUNNING)
+    await bench.idle()
+    assert bench.store.scan_private("seen_guest") == []
+    await bench.hook(types=("freehold.guest.*",))
+    await bench.restart(killed=True)
+    await bench.run("g", S.STOPPED)
+    await bench.idle()
+    assert bench.receivers[URL].types() == ["guest.stopped"]
 
 
 async def test_where_it_stands_is_on_disk_with_what_follows(bench: Bench) -> None:
