@@ -23,6 +23,7 @@ from freehold.store import writing
 from freehold.store.coverage import Coverage
 from freehold.store.files import OpenFiles, open_files
 from freehold.store.history import History
+from freehold.store.tail import Tail
 from freehold.store.values import Place, Values
 from freehold.store.writing import Change, Staged
 from freehold.vocabulary import unknown
@@ -75,7 +76,7 @@ class Store:
         clock.go_on_from(self.history.last_time())
         self._durable = self._staged_head = files.head
         self.epoch = files.head.epoch
-        self._values = Values(files.reader)
+        self._values, self._tail = Values(files.reader), Tail()
         self._known: set[tuple[str, str]] = set()
         """Kind and key of records that have nothing in them that isn't known here."""
         self._queue: deque[Staged] = deque()
@@ -222,6 +223,7 @@ class Store:
                 landed[Place(True, change.kind, change.key)] = change.value
             if staged.entries:
                 last = staged.entries[-1]
+                self._tail.add(staged.entries)
                 self._durable = Position(epoch=self.epoch, seq=last.seq, digest=last.digest)
         self._values.landed(landed, ticket)
         self._done_ticket = ticket
@@ -273,7 +275,12 @@ class Store:
         """The durable entries after `position`, or that the complete state is needed: other epoch, another history, or
         past the horizon.
         """
-        if position.epoch != self.epoch or position.seq > self._durable.seq or not self._continues(position):
+        if position.epoch != self.epoch or position.seq > self._durable.seq:
+            return Entries(position=self._durable, complete_needed=True)
+        newest = self._tail.since(position, limit)
+        if newest is not None:
+            return Entries(position=self._durable, entries=newest)
+        if not self._continues(position):
             return Entries(position=self._durable, complete_needed=True)
         found = self._reader.execute(
             "SELECT seq, time, kind, key, value, cause, digest FROM log "
@@ -307,6 +314,7 @@ class Store:
         async with self._writing:
             await self._written(partial(writing.write_epoch, self._writer, epoch), "the new epoch couldn't be written")
             self.epoch = epoch
+            self._tail.clear()
             self._durable = replace(self._durable, epoch=epoch)
             self._staged_head = replace(self._staged_head, epoch=epoch)
 
@@ -319,6 +327,8 @@ class Store:
     def _continues(self, position: Position) -> bool:
         if position.seq == 0:
             return position.digest == NO_DIGEST
+        if position.seq == self._durable.seq:
+            return position.digest == self._durable.digest
         row = self._reader.execute("SELECT digest FROM log WHERE seq = ?", (position.seq,)).fetchone()
         return row is None or row[0] == position.digest
 
@@ -349,6 +359,7 @@ class Store:
         Raises StoreFailed if the disk refuses; the store goes on, and it may be tried again.
         """
         tail = max(LOG_TAIL_ENTRIES if tail is None else tail, 1)
+        self._tail.clear()
         horizon = self._durable.seq - tail
         steps = [
             partial(writing.compact, self._writer, first, min(first + COMPACT_ENTRIES - 1, horizon), horizon)
