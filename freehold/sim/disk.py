@@ -37,6 +37,7 @@ class _KeptOpen(OpenFiles):
 
     def moment(self) -> sqlite3.Connection:
         """See OpenFiles: a copy."""
+        assert isinstance(self.writer, sqlite3.Connection)
         copy = _empty()
         copy.deserialize(self.writer.serialize())
         return copy

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from freehold.store.connection import Connection
 from freehold.vocabulary.envelope import Position
 from freehold.vocabulary.errors import Conflict
 
@@ -47,8 +48,8 @@ DROP TABLE private_of_version_1;
 class OpenFiles:
     """An open store: one connection that writes (off the loop), one that reads, and the lock."""
 
-    writer: sqlite3.Connection
-    reader: sqlite3.Connection
+    writer: Connection
+    reader: Connection
     lock: int
     store: str
     head: Position
@@ -78,13 +79,13 @@ def open_files(path: Path, new_store: str, new_epoch: str) -> OpenFiles:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = locked(path)
     try:
-        writer = _connect(path)
+        writer = connect(path)
         path.chmod(0o600)
         kept = _kept_id(path)
         store, head = take_up(writer, kept or new_store, new_epoch)
         if store != kept:
             _keep_id(path, store)
-        return OpenFiles(writer, _connect(path), lock, store, head, path)
+        return OpenFiles(writer, connect(path), lock, store, head, path)
     except BaseException:
         os.close(lock)
         raise
@@ -99,7 +100,7 @@ def id_beside(path: Path, new_store: str) -> str:
     return kept or new_store
 
 
-def take_up(connection: sqlite3.Connection, new_store: str, new_epoch: str) -> tuple[str, Position]:
+def take_up(connection: Connection, new_store: str, new_epoch: str) -> tuple[str, Position]:
     """Makes the tables of a store where there are none: its id, and where its log stands. Raises Conflict if a later
     version wrote it.
     """
@@ -150,7 +151,7 @@ def locked(path: Path) -> int:
     return lock
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path) -> sqlite3.Connection:
     """A connection in WAL mode with full synchronisation; transactions are begun and ended by hand."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode=WAL")
@@ -159,7 +160,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
+def _migrate(connection: Connection) -> None:
     """Brings a store that an earlier version wrote to this one's schema, step by step, each whole or not at all."""
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone() is None:
         return
@@ -179,14 +180,14 @@ def _migrate(connection: sqlite3.Connection) -> None:
             raise
 
 
-def _found(connection: sqlite3.Connection, store: str, epoch: str) -> None:
+def _found(connection: Connection, store: str, epoch: str) -> None:
     connection.executemany(
         "INSERT OR IGNORE INTO meta VALUES (?, ?)",
         (("store", store), ("epoch", epoch), ("version", str(SCHEMA_VERSION))),
     )
 
 
-def keep_horizon(connection: sqlite3.Connection) -> None:
+def keep_horizon(connection: Connection) -> None:
     """Gives a log that came without a horizon (from a backup, or an earlier version) one: it knows all of its past if
     it has all of its entries, or else only its last state.
     """
@@ -196,12 +197,12 @@ def keep_horizon(connection: sqlite3.Connection) -> None:
         connection.execute("INSERT INTO meta VALUES ('horizon', ?)", (moment,))
 
 
-def _meta(connection: sqlite3.Connection, name: str) -> str:
+def _meta(connection: Connection, name: str) -> str:
     row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
     return "" if row is None else str(row[0])
 
 
-def head_of(connection: sqlite3.Connection) -> Position:
+def head_of(connection: Connection) -> Position:
     """Where the log stands."""
     epoch = _meta(connection, "epoch")
     row = connection.execute("SELECT seq, digest FROM log ORDER BY seq DESC LIMIT 1").fetchone()

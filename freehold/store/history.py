@@ -5,10 +5,10 @@ it and all entries after it; so the newest entry at or before any later moment i
 Times in a log never go back: a store that is opened moves its clock past its last entry.
 """
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from freehold.store.connection import Connection
 from freehold.vocabulary.codec import KINDS, decode_kind
 from freehold.vocabulary.envelope import Entry, Happened, Happening, Happenings, Row, Tombstone
 
@@ -34,7 +34,7 @@ class Slice(NamedTuple):
 class History:
     """Reads a log's past through the store's reading connection. Positions asked for are durable ones."""
 
-    def __init__(self, reader: sqlite3.Connection) -> None:
+    def __init__(self, reader: Connection) -> None:
         self._reader = reader
         self._horizon: Moment | None = None
 
@@ -156,7 +156,7 @@ def _belongs(kind: str, value: bytes, project: str) -> bool:
     return kind in KINDS and getattr(decode_kind(kind, value), "project", project) == project
 
 
-def read_horizon(connection: sqlite3.Connection) -> Moment:
+def read_horizon(connection: Connection) -> Moment:
     """The horizon as it is kept."""
     (text,) = connection.execute("SELECT value FROM meta WHERE name = 'horizon'").fetchone()
     return Moment(*map(int, text.split()))

@@ -3,10 +3,11 @@
 Nobody but its owner writes a store, so what was read or written once stays so until the next change.
 """
 
-import sqlite3
 from bisect import insort
 from collections.abc import Mapping
 from typing import Final, NamedTuple, cast
+
+from freehold.store.connection import Connection
 
 RECENT_BYTES_MAX: Final = 1 << 20
 RECENT_OVERHEAD_BYTES: Final = 200
@@ -24,7 +25,7 @@ class Place(NamedTuple):
 class Values:
     """The values of a store that its decisions stand on. Not for several threads."""
 
-    def __init__(self, reader: sqlite3.Connection) -> None:
+    def __init__(self, reader: Connection) -> None:
         self._reader = reader
         self._staged: dict[Place, tuple[int, bytes | None]] = {}
         """What isn't on disk yet, with the ticket of its transaction."""

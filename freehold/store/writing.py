@@ -4,9 +4,9 @@ A private value has no log. Each change to one takes the next number of a counte
 deleted one stays for a while as a row without a value, so that whoever copies the store can ask for what came since.
 """
 
-import sqlite3
 from typing import NamedTuple
 
+from freehold.store.connection import Connection
 from freehold.store.history import read_horizon
 from freehold.vocabulary.envelope import Entry
 
@@ -30,7 +30,7 @@ class Staged(NamedTuple):
     ticket: int
 
 
-def write(connection: sqlite3.Connection, group: list[Staged]) -> None:
+def write(connection: Connection, group: list[Staged]) -> None:
     """Writes a group of transactions as one. Row and log entry land together or not at all."""
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -46,12 +46,12 @@ def write(connection: sqlite3.Connection, group: list[Staged]) -> None:
         raise
 
 
-def write_epoch(connection: sqlite3.Connection, epoch: str) -> None:
+def write_epoch(connection: Connection, epoch: str) -> None:
     """Names the epoch that the log goes on under."""
     connection.execute("UPDATE meta SET value = ? WHERE name = 'epoch'", (epoch,))
 
 
-def move_horizon(connection: sqlite3.Connection, seq: int) -> None:
+def move_horizon(connection: Connection, seq: int) -> None:
     """Moves the horizon up to `seq`, before anything is dropped: a crash in between leaves too much, never too
     little.
     """
@@ -60,7 +60,7 @@ def move_horizon(connection: sqlite3.Connection, seq: int) -> None:
         connection.execute("INSERT OR REPLACE INTO meta VALUES ('horizon', ?)", (f"{seq} {row[0]}",))
 
 
-def compact(connection: sqlite3.Connection, first: int, last: int, horizon: int) -> None:
+def compact(connection: Connection, first: int, last: int, horizon: int) -> None:
     """Drops those of the entries `first` to `last` that nobody needs to know a state at or after the horizon."""
     connection.execute(
         "DELETE FROM log WHERE seq BETWEEN ? AND ? AND (value IS NULL OR EXISTS (SELECT 1 FROM log AS newer "
@@ -69,7 +69,7 @@ def compact(connection: sqlite3.Connection, first: int, last: int, horizon: int)
     )
 
 
-def forget_private(connection: sqlite3.Connection, tail: int) -> None:
+def forget_private(connection: Connection, tail: int) -> None:
     """Drops what is left of deleted private values behind the last `tail` changes, and keeps up to where. The last
     change always stays: the counter goes on from it.
     """
@@ -86,7 +86,7 @@ def forget_private(connection: sqlite3.Connection, tail: int) -> None:
         raise
 
 
-def write_entry(connection: sqlite3.Connection, entry: Entry) -> None:
+def write_entry(connection: Connection, entry: Entry) -> None:
     """Writes an entry and its row, as a part of a transaction."""
     connection.execute(
         "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -100,13 +100,13 @@ def write_entry(connection: sqlite3.Connection, entry: Entry) -> None:
         )
 
 
-def _write_private(connection: sqlite3.Connection, change: Change) -> None:
+def _write_private(connection: Connection, change: Change) -> None:
     connection.execute(
         "INSERT OR REPLACE INTO private VALUES (?, ?, ?, ?)",
         (change.kind, change.key, change.value, _version(connection) + 1),
     )
 
 
-def _version(connection: sqlite3.Connection) -> int:
+def _version(connection: Connection) -> int:
     (version,) = connection.execute("SELECT coalesce(max(version), 0) FROM private").fetchone()
     return int(version)
