@@ -11,7 +11,7 @@ from freehold.vocabulary.codec import decode
 from freehold.vocabulary.envelope import Entry, Owner, Position, Row
 from freehold.vocabulary.errors import NoAnswer, StoreFailed
 from freehold.vocabulary.guest import Guest, GuestState, Power, Refusal
-from freehold.vocabulary.host import Capacity, Host, needed_by
+from freehold.vocabulary.host import NOTHING, Capacity, Host, needed_by
 from freehold.vocabulary.network import Port, PortWiring
 from freehold.vocabulary.request import Admission, Request, Stage
 from freehold.vocabulary.tenant import Quota
@@ -151,7 +151,7 @@ class Checkers:
         self._read[site.name] = site.store.position().seq if site.store.rows() else 0
         self._counts_again_s[site.name] = self._world.loop.time() + RECOUNT_S
         guests = [decode(value, Guest) for kind, _, value in site.store.rows() if kind == "guest"]
-        self._rooms[site.name] = {guest.id: needed_by(guest.spec.flavor) for guest in guests}
+        self._rooms[site.name] = {guest.id: self._takes(site, guest) for guest in guests}
         self._ran = {guest: ran for guest, ran in self._ran.items() if ran[0] != site.name}
         self._world.receivers.put_back(site)
         self.witness.put_back(site.store.id, {guest.id for guest in guests})
@@ -199,8 +199,16 @@ class Checkers:
         given = sum(wanted.ram_mib for wanted in self._rooms.get(site.name, {}).values())
         if self._world.loop.time() < self._counts_again_s.get(site.name, 0.0):
             return  # what was deleted since the copy was taken is still being removed
-        if not host.total.fits(host.used) or given > host.total.ram_mib:
+        fits = host.total.fits(host.used) or self._put_back[site.name] > 0
+        if not fits or given > host.total.ram_mib:
             self.violated(f"{site.name} has given {host.used}, and {given} MiB by its guests, of {host.total}")
+
+    def _takes(self, site: "Site", guest: Guest) -> Capacity:
+        """What a guest takes of its host's room. With an old copy of its disk a host has guests again that have left it
+        since, beside those that came since: they are kept aside until somebody lets go of them.
+        """
+        came_back = guest.state is GuestState.QUARANTINED and self._put_back[site.name] > 0
+        return NOTHING if came_back else needed_by(guest.spec.flavor)
 
     def _admission(self, site: "Site", entry: Entry) -> None:
         """Quota never exceeded. Deeds are first-wins."""
@@ -285,7 +293,7 @@ class Checkers:
         guest = decode(entry.value, Guest)
         self._wired[site.name, guest.id] = frozenset(wiring.port for wiring in guest.ports)
         self._world.tell(site.name, f"guest {entry.key[:8]} is {guest.state.value}")
-        room[guest.id] = needed_by(guest.spec.flavor)
+        room[guest.id] = self._takes(site, guest)
         if guest.state is GuestState.QUARANTINED:
             self.quarantined.add((site.name, guest.id))
         left = site.guests.get(guest.id)

@@ -210,7 +210,7 @@ class HostWorker:
             _log.info("build not taken yet", guest=build.guest, urn=build.urn)
             return
         power, left = Power.ABSENT, False
-        if is_uuid(build.guest) and self._is_unheard_of(build.guest):
+        if is_uuid(build.guest) and self._is_news(build):
             intent = await self._clearance.wanted(build)
             if intent is None:
                 return
@@ -238,8 +238,13 @@ class HostWorker:
                 log = _log.warning if wrong else _log.debug
                 log("build dropped", guest=build.guest, urn=build.urn, reason=reason)
 
-    def _is_unheard_of(self, guest: str) -> bool:
-        return self._records.guest(guest) is None and self._records.refusal(guest) is None
+    def _is_news(self, build: Build) -> bool:
+        """Whether it may be taken, and there is no record of its guest. What else there is of that isn't known then: a
+        refusal may be of a time before the guest came, or of a build that was kept away from what is here.
+        """
+        refusal, number = self._records.refusal(build.guest), 0 if build.deed is None else build.deed.number
+        refused = refusal is not None and (refusal.deleted or number <= refusal.deed)
+        return self._records.guest(build.guest) is None and not refused
 
     async def _answer(self, question: HostQuestion) -> Word:
         match question:

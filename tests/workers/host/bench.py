@@ -238,7 +238,9 @@ class Bench:
 
     async def send(self, build: Build, *, told: bool = True) -> None:
         """Sends a build, after the registrar has recorded its deed and the network worker has told of its ports."""
-        self.given.setdefault(build.guest, build.deed)
+        known = self.given.setdefault(build.guest, build.deed)
+        if known is not None and build.deed is not None and build.deed.number > known.number:
+            self.given[build.guest] = build.deed
         if told:
             await self.network.commit([put(wiring.port, a_port(wiring)) for wiring in build.ports], "test")
         if self.registrar is not None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from freehold.store.database import put
 from freehold.vocabulary.errors import BadRequest, Broken, Unavailable
 from freehold.vocabulary.guest import (
     Action,
@@ -13,6 +14,7 @@ from freehold.vocabulary.guest import (
     Refusal,
 )
 from freehold.vocabulary.image import ImageOffer
+from freehold.vocabulary.request import Intent
 from freehold.vocabulary.secret import Secret
 from freehold.workers.host.reconciler import PERIOD_S
 from tests.workers.host.bench import (
@@ -23,6 +25,7 @@ from tests.workers.host.bench import (
     a_spec,
     delete,
     settled,
+    stop,
 )
 
 S = GuestState
@@ -191,3 +194,53 @@ async def test_a_network_that_the_host_can_not_carry_is_refused_on_disk_with_the
     await bench.send(replace(bench.build(OTHER), ports=tuple(replace(one, port=OTHER) for one in wide)))
     refusal = bench.store.read_as(Refusal, OTHER)
     assert refusal is not None and "room for an MTU of 1450 on its underlay, not 9000" in refusal.fault.message
+
+
+async def test_nothing_is_built_over_an_old_copy_without_a_record_of_a_guest_that_had_left(bench: Bench) -> None:
+    """It was evacuated, the disk with its record was lost, and the guest is given to this host again. What is here is
+    from before that: it is neither the guest nor in anybody's way, and isn't destroyed when the build is withdrawn.
+    """
+    await bench.running()
+    await bench.ask(stop(grace_s=0))
+    await bench.until(lambda: bench.state() is S.STOPPED)
+    await bench.kill()
+    bench.lose_store()
+    await bench.open()
+    build = bench.build(deed=3)
+    assert build.deed is not None
+    bench.intents[GUEST] = Intent(guest=GUEST, deed=build.deed, left=True)
+    await bench.send(build)
+    await bench.until(lambda: bench.store.read_as(Refusal, GUEST) is not None)
+    assert bench.state() is None and bench.refusal().deed == 3 and "old copy" in bench.refusal().fault.message
+    await bench.ask(replace(delete(deed=4), unless_run=True, left=True))
+    assert (bench.refusal().deed, bench.refusal().deleted) == (4, False)
+    bench.intents[GUEST] = Intent(guest=GUEST, deed=replace(build.deed, number=4), refused_deed=4, left=True)
+    await bench.clock.advance(5 * PERIOD_S)
+    held = bench.hypervisor.look(GUEST)
+    assert held is not None and held.boots == 1
+    await bench.ask(replace(delete(deed=4, urn="delete-2"), left=True))
+    assert bench.hypervisor.look(GUEST) is None, "it was deleted"
+
+
+async def test_nothing_is_built_over_an_old_copy_however_often_its_host_has_refused_the_guest(bench: Bench) -> None:
+    """It is given to this host once more, after it was refused for the sake of the copy; or before there was one."""
+    await bench.running()
+    await bench.kill()
+    bench.lose_store()
+    await bench.open()
+    for number in (3, 5):
+        build = bench.build(deed=number)
+        assert build.deed is not None
+        bench.intents[GUEST] = Intent(guest=GUEST, deed=build.deed, left=True)
+        await bench.send(build)
+        await bench.until(lambda deed=number: (found := bench.store.read_as(Refusal, GUEST)) and found.deed == deed)
+        assert bench.state() is None and bench.refusal().kept_copy
+    held = bench.hypervisor.look(GUEST)
+    assert held is not None and held.boots == 1
+    bench.store.stage([put(GUEST, replace(bench.refusal(), kept_copy=False))], "an old copy of the disk")
+    build = bench.build(deed=6)
+    assert build.deed is not None
+    bench.intents[GUEST] = Intent(guest=GUEST, deed=build.deed, left=True)
+    await bench.send(build)
+    await bench.until(lambda: bench.refusal().deed == 6)
+    assert bench.state() is None and bench.hypervisor.look(GUEST) == held

@@ -228,32 +228,6 @@ async def test_a_build_of_a_guest_that_is_here_without_a_record_restores_it(benc
     assert held is not None and held.boots == 1, "it isn't made anew"
 
 
-async def test_nothing_is_built_over_an_old_copy_without_a_record_of_a_guest_that_had_left(bench: Bench) -> None:
-    """It was evacuated, the disk with its record was lost, and the guest is given to this host again. What is here is
-    from before that: it is neither the guest nor in anybody's way, and isn't destroyed when the build is withdrawn.
-    """
-    await bench.running()
-    await bench.ask(stop(grace_s=0))
-    await bench.until(lambda: bench.state() is S.STOPPED)
-    await bench.kill()
-    bench.lose_store()
-    await bench.open()
-    build = bench.build(deed=3)
-    assert build.deed is not None
-    bench.intents[GUEST] = Intent(guest=GUEST, deed=build.deed, left=True)
-    await bench.send(build)
-    await bench.until(lambda: bench.store.read_as(Refusal, GUEST) is not None)
-    assert bench.state() is None and bench.refusal().deed == 3 and "old copy" in bench.refusal().fault.message
-    await bench.ask(replace(delete(deed=4), unless_run=True, left=True))
-    assert (bench.refusal().deed, bench.refusal().deleted) == (4, False)
-    bench.intents[GUEST] = Intent(guest=GUEST, deed=replace(build.deed, number=4), refused_deed=4, left=True)
-    await bench.clock.advance(5 * PERIOD_S)
-    held = bench.hypervisor.look(GUEST)
-    assert held is not None and held.boots == 1
-    await bench.ask(replace(delete(deed=4, urn="delete-2"), left=True))
-    assert bench.hypervisor.look(GUEST) is None, "it was deleted"
-
-
 @pytest.mark.parametrize("here", [False, True], ids=["given to another host", "refused here"])
 async def test_what_runs_without_a_record_is_stopped_and_kept_if_its_guest_is_not_this_hosts(
     bench: Bench, here: bool
