@@ -1,6 +1,7 @@
 """The one file that knows every room: it opens stores, picks drivers, and starts the roles that the settings name.
 
 STATE/registrar.db image.db network.db notifier.db hosts/N.db   what is owned: keep it
+STATE/hosts.db                                      the same, of simulated hosts that share a disk
 STATE/hosts/N.sock                                  where the machine's operator asks a host, while it runs
 STATE/backup.key                                    what backups are encrypted with: keep a copy elsewhere
 STATE/images/                                       image bytes: owned by the image worker
@@ -32,13 +33,10 @@ from freehold.drivers.delivery.http import HttpDelivery
 from freehold.drivers.fabric.beyond import beyond_of
 from freehold.drivers.fabric.interface import Fabric
 from freehold.drivers.fabric.linux import LinuxFabric
-from freehold.drivers.fabric.simulated import SimulatedFabric, simulated_carriage
 from freehold.drivers.hypervisor.interface import Hypervisor
 from freehold.drivers.hypervisor.qemu import QemuHypervisor
-from freehold.drivers.hypervisor.simulated import SimulatedHypervisor
 from freehold.drivers.imagefetch.http import HttpImageCache
 from freehold.drivers.imagefetch.interface import ImageCache
-from freehold.drivers.imagefetch.simulated import SimulatedImageCache
 from freehold.drivers.imagestore.folder import FolderImageStore
 from freehold.joining import BROKER_FOLDER, Joining
 from freehold.runtime.chance import SystemChance
@@ -46,6 +44,7 @@ from freehold.runtime.clock import Clock, HybridClock, SystemClock
 from freehold.runtime.local_socket import LocalSocket
 from freehold.runtime.machine import boot_id, host_name
 from freehold.runtime.tasks import Offload, Tasks, ThreadOffload, offload_inline
+from freehold.simulated import SimulatedMachines, clusters
 from freehold.store.database import Store
 from freehold.views.cloud import CloudView
 from freehold.vocabulary.errors import BadRequest, Broken
@@ -56,7 +55,6 @@ from freehold.vocabulary.shards import IDENTITY_SHARD, Shards
 from freehold.workers.backup import Backup
 from freehold.workers.base import Means
 from freehold.workers.directory.worker import DirectoryWorker
-from freehold.workers.host.port_view import ClusterReader
 from freehold.workers.host.worker import HostWorker
 from freehold.workers.image.door import DoorAddress
 from freehold.workers.image.worker import ImageWorker
@@ -69,7 +67,6 @@ OFFLOAD_THREADS: Final = 8
 BYTES_THREADS: Final = 2
 """For hashing and writing images, and as many for backups, so that commits never wait behind them."""
 REAL_LAUNCHES_AT_ONCE: Final = 2
-SIMULATED_LAUNCHES_AT_ONCE: Final = 64
 SOME_HOST: Final = "00000000-0000-4000-8000-000000000000"
 
 
@@ -167,12 +164,12 @@ class Running:
         self._roles.append(role)
         self._stack.push_async_callback(role.close)
 
-    async def _store(self, name: str, role: str, shard: int = 0) -> Store:
+    async def _store(self, name: str, role: str, shard: int = 0, cluster: str = "") -> Store:
         means = self._means
         store = await Store.open(
             self._settings.state / name,
             role=role,
-            cluster=self._settings.cluster,
+            cluster=cluster or self._settings.cluster,
             clock=means.clock,
             chance=means.chance,
             offload=means.offload,
@@ -216,8 +213,9 @@ class Running:
             await self._start(SchedulerWorker(self._means))
 
     async def _open_network(self) -> None:
-        store = await self._store("network.db", "network")
-        await self._start(NetworkWorker(self._means, store, self._settings.network_mtu))
+        for number, cluster in enumerate(clusters(self._settings)):
+            store = await self._store(f"{_numbered('network', number)}.db", "network", cluster=cluster)
+            await self._start(NetworkWorker(self._means, store, self._settings.network_mtu))
 
     async def _open_notifier(self) -> None:
         store = await self._store("notifier.db", "notifier")
@@ -227,10 +225,7 @@ class Running:
 
     async def _open_hosts(self) -> None:
         if self._settings.hypervisor == "simulated":
-            reader = ClusterReader(self._means.bus, self._settings.cluster)
-            await self._start(reader)
-            for number in range(self._settings.hosts):
-                await self._open_simulated_host(number, reader)
+            await self._open_simulated_hosts()
             self._say(f"hosts: {self._settings.hosts} simulated")
         else:
             await self._open_real_host()
@@ -245,30 +240,19 @@ class Running:
         await fabric.probe()
         self._say(f"host: {facts.driver} {facts.version} with {facts.accelerator} ({facts.reason})")
         host = HostWorker(means, store, host_name(), hypervisor, fabric, images, REAL_LAUNCHES_AT_ONCE)
-        await self._open_host(0, host, hypervisor, fabric, images)
-
-    async def _open_simulated_host(self, number: int, reader: ClusterReader) -> None:
-        settings, clock = self._settings, self._means.clock.clock
-        folder = settings.state / "simulated" / str(number)
-        store = await self._store(f"hosts/{number}.db", "host")
-        hypervisor = SimulatedHypervisor(
-            folder / "guests", clock, ram_mib=settings.simulated_ram_mib, boot_s=settings.simulated_boot_s
-        )
-        fabric = SimulatedFabric(folder / "fabric", carriage=simulated_carriage(settings, number))
-        images = SimulatedImageCache(clock)
-        launches_max = SIMULATED_LAUNCHES_AT_ONCE
-        host = HostWorker(self._means, store, f"sim-{number}", hypervisor, fabric, images, launches_max, reader)
-        await self._open_host(number, host, hypervisor, fabric, images)
-
-    async def _open_host(
-        self, number: int, host: HostWorker, hypervisor: Hypervisor, fabric: Fabric, images: ImageCache
-    ) -> None:
         for driver in (hypervisor, fabric, images):
             self._stack.push_async_callback(driver.close)
         await self._start(host)
-        door = LocalSocket(self._settings.state / "hosts" / f"{number}.sock", host.local.answer)
+        door = LocalSocket(state / "hosts" / "0.sock", host.local.answer)
         await door.open()
         self._stack.push_async_callback(door.close)
+
+    async def _open_simulated_hosts(self) -> None:
+        async def own(name: str, cluster: str) -> Store:
+            return await self._store(name, "host", cluster=cluster)
+
+        machines = SimulatedMachines(self._settings, self._means, self._stack, self._start, own)
+        await machines.open()
 
     async def _open_apis(self) -> None:
         for number in range(self._settings.apis):
@@ -290,7 +274,7 @@ class Running:
             return settings.public_url or f"http://{settings.listen}:{port}"
 
         def app(port: int) -> ASGIApp:
-            where = (url(port), settings.region, settings.default_zone or settings.cluster)
+            where = (url(port), settings.region, settings.default_zone or clusters(settings)[0])
             rest = (means.shards, settings.unknown_after_s, limits_of(settings))
             enrolls = bool(bus_servers(settings.bus))
             cloud = Cloud(

@@ -49,6 +49,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """``qemu`` or ``simulated``."""
     hosts: int = 1
     """How many simulated hosts there are."""
+    clusters: int = 1
+    """How many clusters the simulated hosts are spread over, each with a network worker; past one, CLUSTER-0, -1 ….
+    """
+    one_disk: bool = False
+    """Whether the simulated hosts' stores share a file: for thousands. Their guests end with the process then."""
     simulated_ram_mib: int = 256 * 1024
     """The memory of each simulated host."""
     simulated_boot_s: float = 0.0
@@ -158,8 +163,7 @@ def checked(settings: Settings) -> Settings:
         raise BadRequest(
             "a machine with the qemu hypervisor is one host; several hosts on one machine are simulated ones"
         )
-    if settings.simulated_ram_mib < 1 or not 0 <= settings.simulated_boot_s <= 3600:
-        raise BadRequest("a simulated host has at least 1 MiB of memory, and its guests take 0 to 3600 s to start")
+    _check_simulated(settings)
     _check_counts(settings)
     _check_limits(settings)
     if settings.unknown_after_s is not None and not settings.unknown_after_s >= 15:
@@ -182,6 +186,17 @@ def checked(settings: Settings) -> Settings:
     return settings
 
 
+def _check_simulated(settings: Settings) -> None:
+    if settings.simulated_ram_mib < 1 or not 0 <= settings.simulated_boot_s <= 3600:
+        raise BadRequest("a simulated host has at least 1 MiB of memory, and its guests take 0 to 3600 s to start")
+    if settings.hypervisor == "qemu" and (settings.clusters != 1 or settings.one_disk):
+        raise BadRequest("clusters and one_disk are for simulated hosts")
+    if not 1 <= settings.clusters <= settings.hosts:
+        raise BadRequest(f"clusters is {settings.clusters}; it can be 1 to the number of hosts, {settings.hosts}")
+    if settings.one_disk and settings.backup:
+        raise BadRequest("simulated hosts that share a disk can't be backed up; leave backup or one_disk out")
+
+
 def _check_networks(settings: Settings) -> None:
     try:
         networks(settings.notify_networks)
@@ -194,12 +209,13 @@ def store_files(settings: Settings) -> list[str]:
     counts = {
         "registrar": settings.registrar_shards,
         "image": settings.image_workers,
-        "network": 1,
+        "network": settings.clusters,
         "notifier": 1,
         "directory": 1,
     }
     several = [(role, number) for role in settings.roles for number in range(counts.get(role, 0))]
     hosts = [f"hosts/{number}.db" for number in range(settings.hosts) if "host" in settings.roles]
+    hosts = ["hosts.db"] if hosts and settings.one_disk else hosts
     return [f"{role}-{number}.db" if number else f"{role}.db" for role, number in several] + hosts
 
 

@@ -4,10 +4,12 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from freehold.bus import ears, subjects
-from freehold.bus.local import LocalBus
+from freehold.bus.local import LocalBus, Subjects, matches
 from freehold.store.database import put
 from freehold.views.follower import Follower
 from freehold.workers.base import Desk
@@ -44,7 +46,7 @@ async def test_a_reader_heals_what_its_backlog_lost(tmp_path: Path, monkeypatch:
     await follower.open()
     await store.commit([put("p0", project("p0"))], "test")
     await until(lambda: follower.stands().get(store.id) == store.position())
-    [ear] = [ear for ear in bus._ears if ear.pattern == subjects.events_of("registrar")]
+    [ear] = [ear for ear in bus._ears.all() if ear.pattern == subjects.events_of("registrar")]
     gate = asyncio.Event()
     real = ear._listener
 
@@ -64,3 +66,24 @@ async def test_a_reader_heals_what_its_backlog_lost(tmp_path: Path, monkeypatch:
     await desk.close()
     await store.close()
     await bus.close()
+
+
+PATTERNS = ["a", "a.b", "a.*", "*.b", "a.>", ">", "a.b.c", "a.*.c", "b.>"]
+SUBJECTS = ["a", "b", "a.b", "a.c", "b.b", "a.b.c", "a.x.c", "b.x.y.z"]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from(PATTERNS), st.integers(0, 5)), max_size=30))
+def test_those_for_a_subject_are_found_in_the_order_in_which_they_came(steps: list[tuple[bool, str, int]]) -> None:
+    """As by looking at all of them."""
+    found, there = Subjects[tuple[str, int]](), list[tuple[str, int]]()
+    for comes, pattern, number in steps:
+        one = (pattern, number)
+        if not comes:
+            found.drop(pattern, one)
+            there = [other for other in there if other != one]
+        elif one not in there:
+            found.add(pattern, one)
+            there.append(one)
+        for subject in SUBJECTS:
+            assert found.of(subject) == [other for other in there if matches(other[0], subject)]
+    assert sorted(found.all()) == sorted(there)
