@@ -181,7 +181,7 @@ class Checkers:
         elif entry.kind == "request" and entry.value is not None:
             request = decode(entry.value, Request)
             given_s = (unix_ms(request.expires) - unix_ms(request.created)) / 1000
-            self._given.setdefault(request.urn, (self._world.loop.time(), given_s))
+            self._given.setdefault(request.urn, (_staged_s(site, self._world.loop.time()), given_s))
         elif entry.kind == "quota" and entry.value is not None:
             quota = decode(entry.value, Quota)
             self._quotas[quota.project] = quota.instances
@@ -387,3 +387,10 @@ def _names(port: Port) -> list[tuple[str, str]]:
 def _stage(admission: Admission) -> str:
     deed = f", deed {admission.deed.number}" if admission.deed else ""
     return f"{admission.stage.value}{deed}{', to be deleted' if admission.delete_urn else ''}"
+
+
+def _staged_s(site: "Site", landed_s: float) -> float:
+    """When at the latest what has landed was staged: before its process stood still, if it has just gone on."""
+    process = site.process
+    stood = process is not None and process.went_on_s > 0 and landed_s - process.went_on_s < SEEN_S
+    return process.still_since_s if process is not None and stood else landed_s

@@ -20,6 +20,8 @@ class Process:
         self.name, self.incarnation = name, incarnation
         self.alive, self.paused = True, False
         self.runs = True
+        self.still_since_s = self.went_on_s = 0.0
+        """When it stood still last, and when it went on."""
         self.held: list[Any] = []
         """Callbacks that wait while it is paused; they are the loop's."""
         self.tasks: dict[asyncio.Task[Any], None] = {}
@@ -48,10 +50,12 @@ class Process:
     def pause(self) -> None:
         """It stands still, as when its machine sleeps: what comes meanwhile is there when it goes on."""
         self.paused, self.runs = True, False
+        self.still_since_s = asyncio.get_running_loop().time()
 
     def go_on(self, take_up: Callable[[list[Any]], None]) -> None:
         """Goes on after a pause, if there was one."""
         self.paused = False
         self.runs = self.alive
+        self.went_on_s = asyncio.get_running_loop().time()
         held, self.held = self.held, []
         take_up(held)

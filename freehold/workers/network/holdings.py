@@ -44,6 +44,8 @@ class Sight(Word, frozen=True, kw_only=True):
     """It refuses this deed and all lower ones; 0: none."""
     deleted: int = 0
     """The same, of a guest that was deleted."""
+    booked: int = 0
+    """The highest deed under which it had the guest's ports, and refused it; 0: none."""
 
 
 class Gone(NamedTuple):
@@ -105,6 +107,8 @@ class Holdings:
         self._ports_in: defaultdict[str, set[str]] = defaultdict(set)
         self._naming: defaultdict[str, set[str]] = defaultdict(set)
         self._guests_at: defaultdict[str, set[str]] = defaultdict(set)
+        self._hosts_of: defaultdict[str, set[str]] = defaultdict(set)
+        """Who has said something of a guest."""
         self._counts: Counter[tuple[str, str]] = Counter()
         self._tables: dict[str, dict[str, Any]] = {
             "network": self.networks,
@@ -202,6 +206,12 @@ class Holdings:
         """What the host has said of the guest; maybe nothing."""
         return self.sights.get(sight_key(host, guest)) or Sight(host=host, guest=guest)
 
+    def refused_deed(self, guest: str) -> int:
+        """The highest deed that was refused by who had the guest's ports under it; 0: none. Any host may say that it
+        refuses a guest; only of these is it known that it was theirs to say.
+        """
+        return max((self.sight(host, guest).booked for host in self._hosts_of.get(guest, ())), default=0)
+
     def _index_network(self, network: Network, here: bool) -> None:
         self._tally("network", network.project, here)
         if network.physical:
@@ -257,6 +267,7 @@ class Holdings:
 
     def _index_sight(self, sight: Sight, here: bool) -> None:
         _member(self._guests_at, sight.host, sight.guest, here)
+        _member(self._hosts_of, sight.guest, sight.host, here)
 
     def _tally(self, kind: str, project: str, here: bool) -> None:
         self._counts[kind, project] += 1 if here else -1

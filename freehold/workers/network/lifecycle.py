@@ -5,7 +5,8 @@ A build comes:
     what is                                             what happens
     no deed, another cluster's, expired                 dropped
     the deed's host refuses this deed already           dropped: a late message can't bring a guest back
-    a booking under a higher deed                       dropped: out of date
+    a booking under a higher deed, or one that has      dropped: out of date
+    ended by the refusal of who had it
     a booking under the same deed, another host         dropped and reported: two hosts under one number
     a booking under the same deed                       the same ports again, sent on
     a booking under a lower deed                        the same ports move to the new deed and host, sent on
@@ -72,7 +73,7 @@ class Standing(StrEnum):
     NOT_OURS = "it has no deed of this cluster"
     EXPIRED = "it has long expired"
     ENDED = "its host has refused its deed"
-    OUTDATED = "a higher deed has its ports"
+    OUTDATED = "a higher deed has its ports, or had them and was refused"
     CONTRADICTED = "another host has its ports under the same deed"
     BOOKED = "it has its ports"
     MOVING = "it takes its ports along to a higher deed"
@@ -116,7 +117,7 @@ def standing(holdings: Holdings, build: Build, now: int) -> Standing:
         return Standing.ENDED
     booking = holdings.bookings.get(build.guest)
     if booking is None:
-        return Standing.NEW
+        return Standing.OUTDATED if holdings.refused_deed(build.guest) > deed.number else Standing.NEW
     if booking.deed != deed.number:
         return Standing.OUTDATED if booking.deed > deed.number else Standing.MOVING
     return Standing.BOOKED if booking.host == deed.host else Standing.CONTRADICTED
@@ -294,6 +295,8 @@ def _believe(draft: Draft, before: Sight, sight: Sight) -> None:
     if booking is not None and is_over(booking, sight):
         end(draft, booking)
         kept = False
+        if sight.ended >= booking.deed:
+            sight = replace(sight, booked=max(sight.booked, booking.deed))
     # A sight is kept while it may decide something: how a booking ends, or that a late build is dropped.
     after = sight if kept else replace(sight, deed=0, here=False)
     if kept or sight.ended:

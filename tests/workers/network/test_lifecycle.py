@@ -81,6 +81,7 @@ def test_no_networks_no_ports() -> None:
         (a_build(guest="gone", deed=1), Standing.ENDED),
         (a_build(guest="booked", deed=1), Standing.OUTDATED),
         (a_build(guest="booked", deed=2, host="h2"), Standing.CONTRADICTED),
+        (a_build(guest="refused", deed=1), Standing.OUTDATED),
     ],
 )
 def test_builds_that_are_dropped(build: Any, standing: Standing) -> None:
@@ -88,10 +89,19 @@ def test_builds_that_are_dropped(build: Any, standing: Standing) -> None:
     key = bench.network()
     granted(bench.build(a_build(NetworkWanted(network=key), guest="booked", deed=2)))
     bench.refuses("h1", "gone", 2)
+    granted(bench.build(a_build(NetworkWanted(network=key), guest="refused", deed=2, host="h2")))
+    bench.refuses("h2", "refused", 2)
     before = dict(bench.holdings.ports)
     build = replace(build, networks=(NetworkWanted(network=key),))
     assert bench.build(build) == Dropped(standing)
     assert bench.holdings.ports == before
+
+
+def test_what_a_host_refuses_that_never_had_it_keeps_no_build_away() -> None:
+    bench = RulesBench()
+    key = bench.network()
+    bench.refuses("fallen", "g1", 9)
+    granted(bench.build(a_build(NetworkWanted(network=key), deed=1)))
 
 
 def test_a_guest_refused_by_one_host_is_built_under_the_next_deed() -> None:
