@@ -1,13 +1,14 @@
-"""A whole cloud in one process, with simulated hosts, as `freehold run` starts it; what it does is counted.
+"""A region of simulated machines in one process, as `freehold simulate` starts it; what it does is counted.
 
     python -m benchmarks.region STATE HOSTS CLUSTERS
 
 It says where it answers and the admin's password. Then:
 
-count       what the process has done so far: CPU seconds, messages by kind, transactions, commits
+count       what the process has done so far: CPU seconds, messages by kind, what was written, guests that run
 """
 
 import asyncio
+import gc
 import sys
 import time
 from collections import Counter
@@ -19,9 +20,11 @@ import uvloop
 from benchmarks.children import Answer, obey
 from freehold.assemble import Running
 from freehold.bus.local import LocalBus
-from freehold.config import Settings
+from freehold.config import read as read_settings
+from freehold.drivers.hypervisor.simulated import SimulatedHypervisor
 from freehold.runtime import log
 from freehold.store import writing
+from freehold.store.together import Together
 
 RAM_MIB: Final = 1 << 20
 
@@ -31,12 +34,14 @@ class Counts:
 
     def __init__(self) -> None:
         self._messages: Counter[str] = Counter()
-        self._transactions = self._commits = self._entries = 0
+        self._written: Counter[str] = Counter()
         self._commit_cpu_s = 0.0
+        self._guests = 0
 
     def watch(self) -> None:
         """Counts from now on."""
         publish, ask, write = LocalBus.publish, LocalBus.ask, writing.write
+        together, launch = Together._commit, SimulatedHypervisor.launch
 
         async def published(bus: LocalBus, subject: str, body: bytes) -> None:
             self._messages[_kind("publish", subject)] += 1
@@ -47,40 +52,62 @@ class Counts:
             return await ask(bus, subject, body, deadline_s)
 
         def written(connection: Any, group: list[writing.Staged]) -> None:
+            self._written["commits"] += 1
+            self._written["transactions"] += len(group)
+            self._written["changes"] += sum(len(staged.entries) + len(staged.private) for staged in group)
             began_s = time.thread_time()
             write(connection, group)
             self._commit_cpu_s += time.thread_time() - began_s
-            self._transactions += len(group)
-            self._entries += sum(len(staged.entries) + len(staged.private) for staged in group)
-            self._commits += 1
 
-        LocalBus.publish, LocalBus.ask = published, asked  # type: ignore[method-assign]
+        def committed(stores: Together, works: list[Any]) -> Any:
+            self._written["commits_together"] += 1
+            return together(stores, works)
+
+        async def launched(hypervisor: SimulatedHypervisor, plan: Any) -> None:
+            self._guests += 1
+            await launch(hypervisor, plan)
+
+        LocalBus.publish = published  # type: ignore[assignment,method-assign]
+        LocalBus.ask = asked  # type: ignore[assignment,method-assign]
+        Together._commit = committed  # type: ignore[method-assign]
+        SimulatedHypervisor.launch = launched  # type: ignore[method-assign]
         writing.write = written
 
     async def count(self) -> Answer:
         """See the module."""
-        return {
+        names = ("commits", "transactions", "changes", "commits_together")
+        return {name: self._written[name] for name in names} | {
             "cpu_s": time.process_time(),
             "messages": dict(self._messages),
-            "transactions": self._transactions,
-            "commits": self._commits,
-            "entries": self._entries,
             "commit_cpu_s": self._commit_cpu_s,
+            "guests": self._guests,
         }
 
 
 def _kind(verb: str, subject: str) -> str:
     """What a subject is about, without whom."""
-    return f"{verb} {'.'.join(subject.split('.')[1:2])}"
+    words = subject.split(".")
+    return f"{verb} {words[2] if words[1] == 'ask' else words[1]}"
 
 
-async def _run(state: Path, hosts: int, _clusters: int) -> None:
+async def _run(state: Path, hosts: int, clusters: int) -> None:
     counts = Counts()
     counts.watch()
-    running = Running(
-        Settings(state=state, hypervisor="simulated", hosts=hosts, port=0, simulated_ram_mib=RAM_MIB), print_nothing
+    settings = read_settings(
+        None,
+        state=state,
+        hypervisor="simulated",
+        hosts=hosts,
+        clusters=clusters,
+        one_disk=True,
+        port=0,
+        simulated_ram_mib=RAM_MIB,
+        api_requests_per_project_max=256,
     )
+    running = Running(settings, print_nothing)
     await running.open()
+    gc.collect()
+    gc.freeze()
     password = running.new_password.reveal() if running.new_password else ""
     await obey({"url": running.url, "password": password}, {"count": counts.count})
     await running.close()

@@ -177,14 +177,19 @@ class CloudView:
         except TimeoutError:
             _log.warning("the view is late", store=done.store, wanted=done.position.seq)
 
-    async def fresh(self, roles: Sequence[str], shards: Iterable[int] = (IDENTITY_SHARD,)) -> None:
-        """Makes sure that the view has what the owners of `roles`, of the registrar those of `shards`, had written
-        when this was called.
+    async def fresh(
+        self, roles: Sequence[str], shards: Iterable[int] = (IDENTITY_SHARD,), hosts: Iterable[str] | None = None
+    ) -> None:
+        """Makes sure that the view has what the owners of `roles`, of the registrar those of `shards` and of hosts
+        `hosts` (all, if it is None), had written when this was called.
 
         A host that can't be reached is left as old as it is, and so is another owner that has fallen silent. Raises
         Unavailable if it can't be made sure: nobody may take for gone what this view just hasn't seen yet.
         """
         stores = [store for role in roles if role != "registrar" for store in self._to_ask(role)]
+        if hosts is not None:
+            among = frozenset(hosts)
+            stores = [store for store in stores if store in among or self._owners[store].role != "host"]
         if "registrar" in roles:
             stores += [store for shard in shards for store in self._of_shard(shard)]
         await asyncio.gather(*(self._caught_up(store) for store in stores))

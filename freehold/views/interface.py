@@ -93,9 +93,11 @@ class View(Protocol):
     async def seen(self, done: Done | Admitted) -> None:
         """Waits until it has a write, but not for ever."""
 
-    async def fresh(self, roles: Sequence[str], shards: Iterable[int] = (IDENTITY_SHARD,)) -> None:
-        """Makes sure that it has what the owners of `roles`, of the registrar those of `shards`, had written when this
-        was called.
+    async def fresh(
+        self, roles: Sequence[str], shards: Iterable[int] = (IDENTITY_SHARD,), hosts: Iterable[str] | None = None
+    ) -> None:
+        """Makes sure that it has what the owners of `roles`, of the registrar those of `shards` and of hosts `hosts`
+        (all, if it is None), had written when this was called.
 
         Raises Unavailable if it can't be made sure.
         """

@@ -141,7 +141,9 @@ class PastView:
     async def seen(self, done: Done | Admitted) -> None:
         """See View. What is written now isn't part of the past."""
 
-    async def fresh(self, roles: Sequence[str], shards: Iterable[int] = (IDENTITY_SHARD,)) -> None:
+    async def fresh(
+        self, roles: Sequence[str], shards: Iterable[int] = (IDENTITY_SHARD,), hosts: Iterable[str] | None = None
+    ) -> None:
         """See View. The past doesn't change."""
 
 

@@ -204,8 +204,9 @@ async def _key_pair(call: Call, server: ServerIn) -> KeyPair | None:
 async def _zone(call: Call, zone: str | None) -> str:
     if not zone:
         return ""
-    known = {host.cluster for host in await every(call, Host)}
-    if zone not in known:
+    if any(host.cluster == zone for host in call.cloud.view.list(Host)):
+        return zone
+    if not any(host.cluster == zone for host in await every(call, Host)):
         raise BadRequest("The requested availability zone is not available")
     return zone
 

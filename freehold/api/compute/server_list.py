@@ -26,6 +26,7 @@ SEARCHED_LENGTH_MAX: Final = 255
 _ENDS_THAT_ALL_FIT: Final = re.compile(r"^\^?\.\*(?![?+])|(?<!\\)\.\*\$?$")
 _ESCAPES_AND_CLASSES: Final = re.compile(r"\\[^1-9xuUN]|\[\^?\]?[^\]\[]*\]")
 
+HOSTS_ASKED_MAX: Final = 32
 SORTED_MAX: Final = 100_000
 """A list in another order than that of creation is sorted in memory, and refused above this."""
 
@@ -78,8 +79,9 @@ async def _answer(call: Call, shape: Callable[[Call, Server], dict[str, Any]], p
 async def _page(call: Call, page: Wanted) -> tuple[list[Server], bool]:
     keeps = filters(call)
     keys = _sort_keys(call)
-    roles = ["registrar", "host"] if _asks_of_hosts(call) else ["registrar"]
-    await call.cloud.view.fresh(roles, shards(call, Admission, _project(call)))
+    await call.cloud.view.fresh(["registrar"], shards(call, Admission, _project(call)))
+    if _asks_of_hosts(call):
+        await call.cloud.view.fresh(["host"], hosts=_hosts(call))
     try:
         gone = await server_changes.gone(call, _project(call))
         if keys in ([], [("created_at", True)], [("created_at", False)]):
@@ -97,6 +99,21 @@ def _asks_of_hosts(call: Call) -> bool:
     return bool(
         call.query.names() & {"status", "changes-since", "changes-before", "power_state", "vm_state", "task_state"}
     )
+
+
+def _hosts(call: Call) -> set[str]:
+    """Where the guests are that may be listed, and where those may be that have changed; nobody is asked if they are
+    many: a list costs its page, not the fleet. The view is as new as what the hosts have told then.
+    """
+    found = set[str]()
+    if server_changes.asked(call):
+        found = {seen.owner.store for seen in call.cloud.view.owners() if seen.owner.role == "host"}
+    for admission in call.cloud.view.list(Admission, _project(call)):
+        if admission.deed is not None:
+            found.add(admission.deed.host)
+        if len(found) > HOSTS_ASKED_MAX:
+            return set()
+    return found
 
 
 def _kept(call: Call, keeps: list[Keep], gone: list[Server], after: str, *, newest_first: bool) -> Iterable[Server]:
