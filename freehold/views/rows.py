@@ -275,6 +275,8 @@ class RowFile:
         self._touch(txn, kind, key, now)
         if kind == "admission":
             self._weigh_again(txn, key, now)
+        elif standing_at is not None and kind in UNDER_DEED:  # what its holder says of it now may count for less
+            self._weigh(txn, kind, key, now)
 
     def _touch(self, txn: lmdb.Transaction, kind: str, key: str, now: int) -> None:
         """What a record is shown with has changed as well."""
@@ -319,8 +321,12 @@ class RowFile:
         """The ledger has spoken of a guest: of several hosts that tell of it, another may be the one to show."""
         places = [("guest", guest), ("refusal", guest), *self._contested_actions(txn, guest)]
         for kind, key in places:
-            for store, value in self._shadows(txn, kind, key).items():
-                self._put(txn, store, kind, key, value, now)
+            self._weigh(txn, kind, key, now)
+
+    def _weigh(self, txn: lmdb.Transaction, kind: str, key: str, now: int) -> None:
+        """Shows the first of what several owners have under a key."""
+        for store, value in self._shadows(txn, kind, key).items():
+            self._put(txn, store, kind, key, value, now)
 
     def _contested_actions(self, txn: lmdb.Transaction, guest: str) -> Sequence[tuple[str, str]]:
         prefix = _place("action", f"{guest}/")

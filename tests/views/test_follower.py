@@ -238,7 +238,6 @@ async def test_a_heartbeat_that_comes_while_the_owner_is_asked_counts(around: Ar
     (before,) = around.bus._mouths.of(subjects.owner(around.store.owner))
     await before.close()
     await talk.serve(around.bus, subjects.owner(around.store.owner), OwnerQuestion, around._answer, "owner")
-    around.bus._answered_by.clear()
     await around.put("lost")
     await around.beat()
     await around.same()

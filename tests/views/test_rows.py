@@ -351,6 +351,18 @@ def test_a_guest_that_is_given_to_another_is_shown_there(rows: RowFile) -> None:
     assert shown(rows, "g") == (B.store, 2)
 
 
+@pytest.mark.parametrize("kind", ["guest", "action", "refusal"])
+def test_who_is_shown_and_says_less_now_lets_another_be_shown(rows: RowFile, kind: str) -> None:
+    """Its disk was put back to an old copy, whose record it has written anew."""
+    tell = Teller(rows)
+    claim(tell, kind, B, 3)
+    claim(tell, kind, A, 2)
+    claim(tell, kind, B, 1)
+    assert rows.holder(kind, "g/u" if kind == "action" else "g") == A.store
+    claim(tell, kind, B, 3)
+    assert rows.holder(kind, "g/u" if kind == "action" else "g") == B.store
+
+
 def test_without_the_ledger_there_are_only_claims(rows: RowFile) -> None:
     tell = Teller(rows)
     give(tell, A, 1)
