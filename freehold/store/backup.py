@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from freehold.store.database import Store
 from freehold.store.files import head_of, keep_horizon, take_up
 from freehold.store.segments import Mark, PrivateRow, Segment
-from freehold.store.writing import write_entry
+from freehold.store.writing import write_entries
 from freehold.vocabulary.envelope import NO_DIGEST, Entry, Position
 from freehold.vocabulary.errors import Broken, StoreFailed
 
@@ -133,8 +133,7 @@ class Rebuilding:
 
     def add(self, segment: Segment) -> None:
         """Puts in what a segment has."""
-        for entry in segment.entries:
-            write_entry(self._connection, entry)
+        write_entries(self._connection, segment.entries)
         for row in segment.private:
             self._connection.execute(
                 "INSERT OR REPLACE INTO private VALUES (?, ?, ?, ?)", (row.kind, row.key, row.value, row.version)

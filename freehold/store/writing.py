@@ -4,7 +4,11 @@ A private value has no log. Each change to one takes the next number of a counte
 deleted one stays for a while as a row without a value, so that whoever copies the store can ask for what came since.
 """
 
+from collections.abc import Sequence
+from itertools import count
 from typing import NamedTuple
+
+from msgspec.structs import astuple
 
 from freehold.store.connection import Connection
 from freehold.store.history import read_horizon
@@ -34,11 +38,8 @@ def write(connection: Connection, group: list[Staged]) -> None:
     """Writes a group of transactions as one. Row and log entry land together or not at all."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for staged in group:
-            for entry in staged.entries:
-                write_entry(connection, entry)
-            for change in staged.private:
-                _write_private(connection, change)
+        write_entries(connection, [entry for staged in group for entry in staged.entries])
+        _write_private(connection, [change for staged in group for change in staged.private])
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -86,25 +87,27 @@ def forget_private(connection: Connection, tail: int) -> None:
         raise
 
 
-def write_entry(connection: Connection, entry: Entry) -> None:
-    """Writes an entry and its row, as a part of a transaction."""
-    connection.execute(
-        "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (entry.seq, entry.time, entry.kind, entry.key, entry.value, entry.cause, entry.digest),
-    )
-    if entry.value is None:
-        connection.execute("DELETE FROM rows WHERE kind = ? AND key = ?", (entry.kind, entry.key))
-    else:
-        connection.execute(
-            "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?)", (entry.kind, entry.key, entry.seq, entry.value)
-        )
+def write_entries(connection: Connection, entries: Sequence[Entry]) -> None:
+    """Writes entries and what they leave of the rows, as a part of a transaction."""
+    if not entries:
+        return
+    connection.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)", map(astuple, entries))
+    newest = {(entry.kind, entry.key): entry for entry in entries}
+    gone = [place for place, entry in newest.items() if entry.value is None]
+    rows = [(*place, entry.seq, entry.value) for place, entry in newest.items() if entry.value is not None]
+    if gone:
+        connection.executemany("DELETE FROM rows WHERE kind = ? AND key = ?", gone)
+    if rows:
+        connection.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?)", rows)
 
 
-def _write_private(connection: Connection, change: Change) -> None:
-    connection.execute(
-        "INSERT OR REPLACE INTO private VALUES (?, ?, ?, ?)",
-        (change.kind, change.key, change.value, _version(connection) + 1),
-    )
+def _write_private(connection: Connection, changes: Sequence[Change]) -> None:
+    if not changes:
+        return
+    newest = {(change.kind, change.key): change.value for change in changes}
+    versions = count(_version(connection) + 1)
+    rows = [(*place, value, version) for (place, value), version in zip(newest.items(), versions, strict=False)]
+    connection.executemany("INSERT OR REPLACE INTO private VALUES (?, ?, ?, ?)", rows)
 
 
 def _version(connection: Connection) -> int:

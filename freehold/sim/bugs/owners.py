@@ -49,7 +49,7 @@ BUGS: Final = (
     Bug(
         "a deleted row stays",
         "freehold.store.writing",
-        'connection.execute("DELETE FROM rows WHERE kind = ? AND key = ?", (entry.kind, entry.key))',
+        'connection.executemany("DELETE FROM rows WHERE kind = ? AND key = ?", gone)',
         "pass",
     ),
     Bug(
