@@ -13,6 +13,10 @@ from freehold.vocabulary.errors import Conflict
 
 SCHEMA_VERSION: Final = 2
 ID_SUFFIX: Final = ".id"
+CHECKPOINT_PAGES: Final = 8000
+"""How long the WAL becomes before what is in it is written into the file: a page that changes often, once."""
+CACHE_KIB: Final = 32 * 1024
+"""At most, of each connection; it takes what it uses."""
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -157,6 +161,8 @@ def connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA busy_timeout=5000")
+    connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+    connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
     return connection
 
 
