@@ -28,7 +28,7 @@ from freehold.store.values import Place, Values
 from freehold.store.writing import Change, Staged
 from freehold.vocabulary import unknown
 from freehold.vocabulary.codec import KIND_OF, KINDS, decode, decode_kind, encode, kind_of
-from freehold.vocabulary.digest import chained
+from freehold.vocabulary.digest import chained_once
 from freehold.vocabulary.envelope import NO_DIGEST, PAGE_ENTRIES_MAX, Entries, Entry, Owner, Page, Position, Row
 from freehold.vocabulary.errors import Broken, StoreFailed, TooLarge
 from freehold.vocabulary.word import Word
@@ -176,7 +176,7 @@ class Store:
                     f"the {kind} {key} would have {len(value)} bytes; at most {RECORD_BYTES_MAX} can be kept"
                 )
             time, seq = self._clock.now(), seq + 1
-            digest = chained(digest, seq, time, kind, key, value, cause)
+            digest = chained_once(digest, seq, time, kind, key, value, cause)
             entries.append(Entry(seq, time, kind, key, value, cause, digest))
         return entries
 

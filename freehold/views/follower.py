@@ -15,7 +15,6 @@ readers. So is one that its owner may not tell of (`believed`); that is counted.
 
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Final, Protocol
 
 from freehold.bus import subjects, talk
@@ -23,8 +22,8 @@ from freehold.bus.interface import Bus, Hearing, Subscription
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks
 from freehold.views import believed
-from freehold.vocabulary.codec import KINDS, TOLD_BYTES_MAX, decode_told
-from freehold.vocabulary.digest import chained
+from freehold.vocabulary.codec import KINDS, decode_told
+from freehold.vocabulary.digest import chained_once
 from freehold.vocabulary.envelope import (
     Complete,
     Entries,
@@ -48,8 +47,6 @@ HELD_MAX: Final = 1000
 """Frames and heartbeats held while their owner is asked; if the oldest are lost, that is a gap like any other."""
 
 KEY_LETTERS_LOGGED: Final = 100
-CHAINED_MAX: Final = 256
-"""Digests that are remembered: the readers of one process are told the same, one after another."""
 
 _log = logger("views")
 
@@ -349,14 +346,10 @@ def _chains(stands: Position, entries: Sequence[Entry]) -> bool:
     seq, digest = stands.seq, stands.digest
     for e in entries:
         seq += 1
-        link = _chained if e.value is None or len(e.value) <= TOLD_BYTES_MAX else chained
-        digest = link(digest, e.seq, e.time, e.kind, e.key, e.value, e.cause)
+        digest = chained_once(digest, e.seq, e.time, e.kind, e.key, e.value, e.cause)
         if e.seq != seq or e.digest != digest:
             return False
     return True
-
-
-_chained: Final = lru_cache(maxsize=CHAINED_MAX)(chained)
 
 
 def _told_at(frame: Frame) -> str:

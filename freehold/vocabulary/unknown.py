@@ -44,6 +44,8 @@ def kept(newer: bytes, older: bytes, shape: type[Word]) -> bytes:
 def carrying(word: W, body: bytes) -> W:
     """A message that came as `body`, with what it has that its class doesn't know in its field `rest`."""
     assert isinstance(word, Word)
+    if not getattr(word, REST) and encode(word) == body:  # as nearly always
+        return word
     rest = _unknown(msgspec.msgpack.decode(body), type(word))
     return replace(word, rest=encode(rest) if rest else b"")
 

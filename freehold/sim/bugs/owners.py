@@ -61,8 +61,8 @@ BUGS: Final = (
     Bug(
         "the log isn't chained",
         "freehold.store.database",
-        "digest = chained(digest, seq, time, kind, key, value, cause)",
-        "digest = chained(bytes(16), seq, time, kind, key, value, cause)",
+        "digest = chained_once(digest, seq, time, kind, key, value, cause)",
+        "digest = chained_once(bytes(16), seq, time, kind, key, value, cause)",
     ),
     Bug(
         "reads don't see what is staged",
