@@ -19,6 +19,7 @@ from freehold.views.cursor import Place
 from freehold.views.feed import KINDS_TOLD
 from freehold.views.fences import Fences
 from freehold.views.follower import Follower
+from freehold.views.fragments import Fragments
 from freehold.views.interface import OwnerSeen
 from freehold.views.news import Newsroom, Told
 from freehold.views.rows import RowFile
@@ -42,6 +43,9 @@ NUDGE_S: Final = 0.5
 """How long a write is waited for before its owner is asked: its frame may have been lost."""
 SILENT_AFTER_PERIODS: Final = 3
 """An owner that missed this many heartbeats isn't asked by `fresh`: its part is shown as old as it is."""
+
+_JOINED: Final = frozenset({"port", "security_group"})
+"""Kinds of which it takes what stood before to know what was made of them."""
 
 _log = logger("views")
 
@@ -70,6 +74,8 @@ class CloudView:
         self.follower = Follower(bus, ROLES, self, "cloud", heeds=self.heeds)
         self.audit = Audit(self, clock.clock)
         self.news = Newsroom(self)
+        self.fragments = Fragments()
+        """What was made of servers for those who read them."""
 
     async def open(self, *, audited: bool = False) -> None:
         """Starts to follow: asks only for what came since the file was written. `audited`: and to look through it."""
@@ -106,6 +112,10 @@ class CloudView:
         """
         for value in self._file.list(KIND_OF[shape], project, after, newest_first):
             yield decode(value, shape)
+
+    def keys(self, shape: type[Word], project: str, *, after: str, limit: int, newest_first: bool) -> Sequence[str]:
+        """The keys of so many of a project's records, in the same order. Raises NotFound as well."""
+        return self._file.keys(KIND_OF[shape], project, after, limit, newest_first)
 
     def keyed(self, shape: type[R], prefix: str) -> Iterator[R]:
         """Records whose key begins with `prefix`, in key order."""
@@ -259,6 +269,9 @@ class CloudView:
         if owner.store in self._retired:
             return
         told = self._with_before(owner, entries)
+        if self.fragments:
+            for entry in entries:
+                self.fragments.changed(entry, self._file.get(entry.kind, entry.key) if entry.kind in _JOINED else None)
         self._file.apply(owner, position, entries)
         self._stand(owner, position)
         self.news.took(owner, position.epoch, told)
@@ -285,6 +298,7 @@ class CloudView:
         if owner.store in self._retired:
             return
         self._file.replace(owner, position, rows)
+        self.fragments.clear()
         self._stand(owner, position)
         self.news.replaced(owner)
         self._forget(row.key for row in rows if row.kind == "retirement")
@@ -308,6 +322,7 @@ class CloudView:
         for store in retired:
             self._retired.add(store)
             self._file.forget(store)
+            self.fragments.clear()
             for known in (self._owners, self._stands, self._in_step, self._beats, self._questions):
                 known.pop(store, None)
 

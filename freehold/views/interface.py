@@ -9,6 +9,7 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 
 from freehold.views.cursor import Place
+from freehold.views.fragments import Fragments
 from freehold.views.news import Newsroom
 from freehold.vocabulary.envelope import BackupLag, Done, Owner, Position
 from freehold.vocabulary.request import Admitted
@@ -49,6 +50,10 @@ class OwnerSeen(Word, frozen=True, kw_only=True):
 class View(Protocol):
     """See the module."""
 
+    @property
+    def fragments(self) -> Fragments:
+        """What was made of servers for those who read them."""
+
     def get(self, shape: type[R], key: str) -> R | None:
         """One record; None if there is none."""
 
@@ -59,6 +64,9 @@ class View(Protocol):
 
         `after` is the key of a marker, which isn't included. Raises NotFound if the marker isn't there.
         """
+
+    def keys(self, shape: type[Word], project: str, *, after: str, limit: int, newest_first: bool) -> Sequence[str]:
+        """The keys of so many of a project's records, in the same order. Raises NotFound as well."""
 
     def keyed(self, shape: type[R], prefix: str) -> Iterator[R]:
         """Records whose key begins with `prefix`, in key order."""

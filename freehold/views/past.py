@@ -9,6 +9,7 @@ from freehold.bus import subjects, talk
 from freehold.bus.interface import Bus
 from freehold.views import believed
 from freehold.views.cursor import Place
+from freehold.views.fragments import Fragments
 from freehold.views.interface import OwnerSeen
 from freehold.views.news import Newsroom
 from freehold.vocabulary.codec import KIND_OF, KINDS, UNDER_DEED, decode_kind
@@ -59,6 +60,8 @@ class PastView:
     def __init__(self) -> None:
         self._records: dict[type[Word], dict[str, Word]] = {}
         self.news = Newsroom(self)
+        self.fragments = Fragments(bytes_max=0)
+        """Nobody reads the same past twice."""
 
     def add(self, rows: Iterable[Row]) -> None:
         """Takes records in; of a guest on two hosts, those under the higher deed."""
@@ -84,13 +87,20 @@ class PastView:
     ) -> Iterator[R]:
         """See View."""
         found = self._of(shape)
-        places = sorted((_place(record), key) for key, record in found.items())
+        return (found[key] for key in self._keys(shape, project, after, newest_first))
+
+    def keys(self, shape: type[Word], project: str, *, after: str, limit: int, newest_first: bool) -> Sequence[str]:
+        """See View."""
+        return self._keys(shape, project, after, newest_first)[:limit]
+
+    def _keys(self, shape: type[Word], project: str | None, after: str, newest_first: bool) -> Sequence[str]:
+        places = sorted((_place(record), key) for key, record in self._of(shape).items())
         keys = [key for place, key in places if project is None or place[0] == project]
         if newest_first:
             keys.reverse()
         if after and after not in keys:
             raise NotFound(f"no {KIND_OF[shape]} {after} to go on after")
-        return (found[key] for key in keys[keys.index(after) + 1 if after else 0 :])
+        return keys[keys.index(after) + 1 if after else 0 :]
 
     def keyed(self, shape: type[R], prefix: str) -> Iterator[R]:
         """See View."""

@@ -19,7 +19,6 @@ and not closed cleanly) it is thrown away and built again.
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -27,6 +26,19 @@ from typing import Any, Final, TypeVar
 import lmdb
 
 from freehold.runtime.log import logger
+from freehold.views.layout import (
+    CREATED_BYTES,
+    Pairs,
+    backward,
+    bounded,
+    forward,
+    keys_backward,
+    keys_forward,
+    owned_key,
+    place_of,
+    row_key,
+    shadow_of,
+)
 from freehold.vocabulary.codec import KINDS, UNDER_DEED, decode, decode_kind, encode
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Entry, Owner, Position, Row
@@ -40,9 +52,6 @@ MAP_BYTES: Final = 64 * 1024**3
 LAYOUT: Final = b"3"
 STORE_BYTES: Final = 36
 HEAD_BYTES: Final = STORE_BYTES + 8
-KEY_BYTES_MAX: Final = 300
-"""LMDB takes keys of 511 bytes; longer record keys are cut and made unique by a hash."""
-
 BATCH_ROWS: Final = 256
 """Rows read in one transaction."""
 
@@ -50,7 +59,6 @@ _SHOWN_WITH: Final = {"guest": "admission"}
 """Kinds whose change counts as one of the record of another kind under the same key."""
 
 _log = logger("views")
-Pairs = Iterator[tuple[bytes, bytes]]
 Walk = Callable[[lmdb.Cursor, bytes, bytes | None], Pairs]
 Table = Any  # py-lmdb's handle of a table has no public type
 
@@ -112,36 +120,36 @@ class RowFile:
     def get(self, kind: str, key: str) -> bytes | None:
         """The bytes of one record; None if there is none."""
         with self._env.begin() as txn:
-            place = txn.get(_place(kind, key), db=self._places)
+            place = txn.get(place_of(kind, key), db=self._places)
             row = None if place is None else txn.get(place, db=self._rows)
         return None if row is None else bytes(row[HEAD_BYTES:])
 
     def own(self, store: str, kind: str, key: str) -> bytes | None:
         """The bytes of the record that one owner has under a key, be it shown or not; None if it has none."""
         with self._env.begin() as txn:
-            place = txn.get(_place(kind, key), db=self._places)
+            place = txn.get(place_of(kind, key), db=self._places)
             row = None if place is None else txn.get(place, db=self._rows)
             if row is not None and bytes(row[:STORE_BYTES]).decode() == store:
                 return bytes(row[HEAD_BYTES:])
-            hidden = None if row is None else txn.get(_shadow(kind, key, store), db=self._shadowed)
+            hidden = None if row is None else txn.get(shadow_of(kind, key, store), db=self._shadowed)
         return None if hidden is None else bytes(hidden)
 
     def action_of(self, urn: str) -> str:
         """The key of the action that a host did by a request; empty if none is known."""
         with self._env.begin() as txn:
-            return bytes(txn.get(_bounded(urn), b"", db=self._urns)).decode()
+            return bytes(txn.get(bounded(urn), b"", db=self._urns)).decode()
 
     def learned(self, kind: str, key: str) -> int:
         """The clock time at which it learned of what a record shows; 0 if there is no such record."""
         with self._env.begin() as txn:
-            place = txn.get(_place(kind, key), db=self._places)
+            place = txn.get(place_of(kind, key), db=self._places)
             row = None if place is None else txn.get(place, db=self._rows)
         return 0 if row is None else int.from_bytes(row[STORE_BYTES:HEAD_BYTES], "big")
 
     def holder(self, kind: str, key: str) -> str:
         """The store of the owner that a record is shown from; empty if there is none."""
         with self._env.begin() as txn:
-            place = txn.get(_place(kind, key), db=self._places)
+            place = txn.get(place_of(kind, key), db=self._places)
             row = None if place is None else txn.get(place, db=self._rows)
         return "" if row is None else bytes(row[:STORE_BYTES]).decode()
 
@@ -153,13 +161,24 @@ class RowFile:
             start = self._marked(kind, after)
             if start is None or not start.startswith(prefix):
                 raise NotFound(f"no {kind} {after} to go on after")
-        walk = _backward if newest_first else _forward
+        walk = backward if newest_first else forward
         for value in self._walked(self._rows, walk, prefix, start):
             yield value[HEAD_BYTES:]
 
+    def keys(self, kind: str, project: str, after: str, limit: int, newest_first: bool) -> Sequence[str]:
+        """The keys of so many of a project's records, in the same order. NotFound as well."""
+        prefix = kind.encode() + b"\0" + project.encode() + b"\0"
+        start = self._marked(kind, after) if after else None
+        if after and (start is None or not start.startswith(prefix)):
+            raise NotFound(f"no {kind} {after} to go on after")
+        walk = keys_backward if newest_first else keys_forward
+        with self._env.begin() as txn:
+            places = list(islice(walk(txn.cursor(db=self._rows), prefix, start), limit))
+        return [place[len(prefix) + CREATED_BYTES :].decode() for place in places]
+
     def keyed(self, kind: str, prefix: str) -> Iterator[bytes]:
         """The bytes of the records whose key begins with `prefix`, in key order."""
-        for place in self._walked(self._places, _forward, kind.encode() + b"\0" + prefix.encode(), None):
+        for place in self._walked(self._places, forward, kind.encode() + b"\0" + prefix.encode(), None):
             with self._env.begin() as txn:
                 row = txn.get(place, db=self._rows)
             if row is not None:
@@ -176,7 +195,7 @@ class RowFile:
 
     def _marked(self, kind: str, key: str) -> bytes | None:
         with self._env.begin() as txn:
-            place = txn.get(_place(kind, key), db=self._places)
+            place = txn.get(place_of(kind, key), db=self._places)
         return None if place is None else bytes(place)
 
     def _walked(self, table: Table, walk: Walk, prefix: bytes, start: bytes | None) -> Iterator[bytes]:
@@ -244,15 +263,15 @@ class RowFile:
     def _owned_by(self, txn: lmdb.Transaction, store: str) -> set[tuple[str, str]]:
         found: set[tuple[str, str]] = set()
         prefix = store.encode() + b"\0"
-        for _, value in _forward(txn.cursor(db=self._owned), prefix, None):
+        for _, value in forward(txn.cursor(db=self._owned), prefix, None):
             kind, key = decode(value, tuple[str, str])
             found.add((kind, key))
         return found
 
     def _put(self, txn: lmdb.Transaction, store: str, kind: str, key: str, value: bytes, now: int) -> None:
         record = decode_kind(kind, value)
-        place, where = _place(kind, key), _row_key(kind, key, record)
-        txn.put(_owned_key(store, kind, key), encode((kind, key)), db=self._owned)
+        place, where = place_of(kind, key), row_key(kind, key, record)
+        txn.put(owned_key(store, kind, key), encode((kind, key)), db=self._owned)
         standing_at = txn.get(place, db=self._places)
         if standing_at is not None:
             standing = bytes(txn.get(standing_at, b"", db=self._rows))
@@ -260,18 +279,18 @@ class RowFile:
             if holder != store:
                 rank = self._ranked(txn, kind, key)
                 if rank(standing[HEAD_BYTES:], holder) > rank(value, store):
-                    txn.put(_shadow(kind, key, store), value, db=self._shadowed)
+                    txn.put(shadow_of(kind, key, store), value, db=self._shadowed)
                     return
-                txn.put(_shadow(kind, key, holder), standing[HEAD_BYTES:], db=self._shadowed)
+                txn.put(shadow_of(kind, key, holder), standing[HEAD_BYTES:], db=self._shadowed)
             elif standing[HEAD_BYTES:] == value:
                 return
             if standing_at != where:
                 txn.delete(standing_at, db=self._rows)
-        txn.delete(_shadow(kind, key, store), db=self._shadowed)
+        txn.delete(shadow_of(kind, key, store), db=self._shadowed)
         txn.put(where, store.encode() + now.to_bytes(8, "big") + value, db=self._rows)
         txn.put(place, where, db=self._places)
         if kind == "action":  # the first stays: nobody takes another's request for its own
-            txn.put(_bounded(key.partition("/")[2]), key.encode(), overwrite=False, db=self._urns)
+            txn.put(bounded(key.partition("/")[2]), key.encode(), overwrite=False, db=self._urns)
         self._touch(txn, kind, key, now)
         if kind == "admission":
             self._weigh_again(txn, key, now)
@@ -280,22 +299,22 @@ class RowFile:
 
     def _touch(self, txn: lmdb.Transaction, kind: str, key: str, now: int) -> None:
         """What a record is shown with has changed as well."""
-        where = txn.get(_place(_SHOWN_WITH[kind], key), db=self._places) if kind in _SHOWN_WITH else None
+        where = txn.get(place_of(_SHOWN_WITH[kind], key), db=self._places) if kind in _SHOWN_WITH else None
         if where is not None:
             row = bytes(txn.get(where, b"", db=self._rows))
             txn.put(where, row[:STORE_BYTES] + now.to_bytes(8, "big") + row[HEAD_BYTES:], db=self._rows)
 
     def _delete(self, txn: lmdb.Transaction, store: str, kind: str, key: str, now: int) -> None:
-        txn.delete(_owned_key(store, kind, key), db=self._owned)
-        txn.delete(_shadow(kind, key, store), db=self._shadowed)
-        place = _place(kind, key)
+        txn.delete(owned_key(store, kind, key), db=self._owned)
+        txn.delete(shadow_of(kind, key, store), db=self._shadowed)
+        place = place_of(kind, key)
         where = txn.get(place, db=self._places)
         if where is None or bytes(txn.get(where, b"", db=self._rows))[:STORE_BYTES].decode() != store:
             return
         txn.delete(where, db=self._rows)
         txn.delete(place, db=self._places)
-        if kind == "action" and txn.get(_bounded(key.partition("/")[2]), db=self._urns) == key.encode():
-            txn.delete(_bounded(key.partition("/")[2]), db=self._urns)
+        if kind == "action" and txn.get(bounded(key.partition("/")[2]), db=self._urns) == key.encode():
+            txn.delete(bounded(key.partition("/")[2]), db=self._urns)
         self._touch(txn, kind, key, now)
         self._unshadow(txn, kind, key, now)
         if kind == "admission":
@@ -311,10 +330,10 @@ class RowFile:
 
     def _shadows(self, txn: lmdb.Transaction, kind: str, key: str) -> dict[str, bytes]:
         """What other owners than the one that is shown have under a key, by store."""
-        prefix = _place(kind, key) + b"\0"
+        prefix = place_of(kind, key) + b"\0"
         return {
             place[len(prefix) :].decode(): value
-            for place, value in _forward(txn.cursor(db=self._shadowed), prefix, None)
+            for place, value in forward(txn.cursor(db=self._shadowed), prefix, None)
         }
 
     def _weigh_again(self, txn: lmdb.Transaction, guest: str, now: int) -> None:
@@ -329,8 +348,8 @@ class RowFile:
             self._put(txn, store, kind, key, value, now)
 
     def _contested_actions(self, txn: lmdb.Transaction, guest: str) -> Sequence[tuple[str, str]]:
-        prefix = _place("action", f"{guest}/")
-        found = {place.split(b"\0")[1].decode() for place, _ in _forward(txn.cursor(db=self._shadowed), prefix, None)}
+        prefix = place_of("action", f"{guest}/")
+        found = {place.split(b"\0")[1].decode() for place, _ in forward(txn.cursor(db=self._shadowed), prefix, None)}
         return [("action", key) for key in sorted(found)]
 
     def _ranked(self, txn: lmdb.Transaction, kind: str, key: str) -> Callable[[bytes, str], tuple[int, int, str]]:
@@ -351,48 +370,6 @@ class RowFile:
 
     def _deed_of(self, txn: lmdb.Transaction, guest: str) -> Deed | None:
         """The highest deed of a guest, as the ledger has told."""
-        where = txn.get(_place("admission", guest), db=self._places)
+        where = txn.get(place_of("admission", guest), db=self._places)
         row = None if where is None else txn.get(where, db=self._rows)
         return None if row is None else decode(bytes(row[HEAD_BYTES:]), Admission).deed
-
-
-def _forward(cursor: lmdb.Cursor, prefix: bytes, start: bytes | None) -> Pairs:
-    """Keys and values that begin with `prefix`, after `start`."""
-    found = cursor.set_range(start or prefix)
-    if found and start is not None and bytes(cursor.key()) == start:
-        found = cursor.next()
-    while found and bytes(cursor.key()).startswith(prefix):
-        yield bytes(cursor.key()), bytes(cursor.value())
-        found = cursor.next()
-
-
-def _backward(cursor: lmdb.Cursor, prefix: bytes, start: bytes | None) -> Pairs:
-    """The same from the end, before `start`."""
-    end = start or prefix[:-1] + b"\x01"
-    found = cursor.prev() if cursor.set_range(end) else cursor.last()
-    while found and bytes(cursor.key()).startswith(prefix):
-        yield bytes(cursor.key()), bytes(cursor.value())
-        found = cursor.prev()
-
-
-def _bounded(key: str) -> bytes:
-    raw = key.encode()
-    return raw if len(raw) <= KEY_BYTES_MAX else raw[:KEY_BYTES_MAX] + blake2b(raw, digest_size=16).digest()
-
-
-def _place(kind: str, key: str) -> bytes:
-    return kind.encode() + b"\0" + _bounded(key)
-
-
-def _shadow(kind: str, key: str, store: str) -> bytes:
-    return _place(kind, key) + b"\0" + store.encode()
-
-
-def _owned_key(store: str, kind: str, key: str) -> bytes:
-    return store.encode() + b"\0" + _place(kind, key)
-
-
-def _row_key(kind: str, key: str, record: Word) -> bytes:
-    project = str(getattr(record, "project", "")).encode()[:64]
-    created = max(0, int(getattr(record, "created", getattr(record, "started", 0)))).to_bytes(8, "big")
-    return kind.encode() + b"\0" + project + b"\0" + created + _bounded(key)

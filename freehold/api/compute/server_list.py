@@ -1,12 +1,16 @@
 """Lists of servers: Nova's filters, order and pages, from the project's own rows."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from itertools import islice
 from typing import Any, Final
 
+import msgspec
+from msgspec import Raw
+
 from freehold.api.call import AS_OF, Answer, Call
 from freehold.api.compute import as_of, server_changes, server_view
+from freehold.api.compute import microversion as mv
 from freehold.api.compute.server_view import Server
 from freehold.api.paging import Wanted, next_link, ordered, wanted
 from freehold.api.reading import shards
@@ -29,6 +33,8 @@ _ESCAPES_AND_CLASSES: Final = re.compile(r"\\[^1-9xuUN]|\[\^?\]?[^\]\[]*\]")
 HOSTS_ASKED_MAX: Final = 32
 SORTED_MAX: Final = 100_000
 """A list in another order than that of creation is sorted in memory, and refused above this."""
+
+_PAGED: Final = frozenset({"limit", "marker"})
 
 Keep = Callable[[Server], bool]
 
@@ -66,6 +72,8 @@ async def detail(call: Call) -> Answer:
 
 async def _answer(call: Call, shape: Callable[[Call, Server], dict[str, Any]], path: str) -> Answer:
     page = wanted(call)
+    if _is_plain(call):
+        return await _plain(call, shape, page)
     if server_changes.asked(call) and AS_OF in call.headers:
         raise BadRequest("changes-since and changes-before are about now; leave Freehold-As-Of out")
     call, headers = await as_of.standing(call, _project(call))
@@ -74,6 +82,44 @@ async def _answer(call: Call, shape: Callable[[Call, Server], dict[str, Any]], p
     if more:
         body["servers_links"] = [{"rel": "next", "href": next_link(call, servers[-1].admission.guest)}]
     return Answer(body=body, headers={**headers, **server_changes.headers(call)})
+
+
+def _is_plain(call: Call) -> bool:
+    """Whether a project's own servers are asked for, as they come, by one to whom they are shown as they are stored:
+    without what hosts are, or when they were heard.
+    """
+    return (
+        call.query.names() <= _PAGED
+        and AS_OF not in call.headers
+        and not call.caller.is_admin
+        and call.cloud.unknown_after_s is None
+    )
+
+
+async def _plain(call: Call, shape: Callable[[Call, Server], dict[str, Any]], page: Wanted) -> Answer:
+    """The page, of what was made of each server when it was shown last."""
+    view, project = call.cloud.view, call.caller.project
+    await view.fresh(["registrar"], shards(call, Admission, project))
+    try:
+        guests = view.keys(Admission, project, after=page.marker, limit=page.limit + 1, newest_first=True)
+    except NotFound as error:
+        raise BadRequest(f"marker [{page.marker[:64]}] not found") from error
+    shown, variant = guests[: page.limit], (shape.__name__, mv.of(call), call.base_url)
+    body: dict[str, Any] = {"servers": [_fragment(call, shape, guest, variant) for guest in shown]}
+    if len(guests) > page.limit:
+        body["servers_links"] = [{"rel": "next", "href": next_link(call, shown[-1])}]
+    return Answer(body=body, headers=server_changes.headers(call))
+
+
+def _fragment(call: Call, shape: Callable[[Call, Server], dict[str, Any]], guest: str, variant: Hashable) -> Raw:
+    view = call.cloud.view
+    fragment = view.fragments.get(guest, variant)
+    if fragment is None:
+        admission = view.get(Admission, guest)
+        assert admission is not None, "nothing is taken in while a page is made"
+        fragment = msgspec.json.encode(shape(call, server_view.joined(call, admission)))
+        view.fragments.put(admission.project, guest, variant, fragment)
+    return Raw(fragment)
 
 
 async def _page(call: Call, page: Wanted) -> tuple[list[Server], bool]:
