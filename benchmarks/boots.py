@@ -156,7 +156,8 @@ def per_boot(before: dict[str, Any], after: dict[str, Any], guests: int, took_s:
     """What was done between two counts, for each guest."""
 
     def each(name: str, digits: int = 2) -> float:
-        return round((after[name] - before[name]) / guests, digits)
+        count: float = (after[name] - before[name]) / guests
+        return round(count, digits)
 
     kinds = {kind: (count - before["messages"].get(kind, 0)) / guests for kind, count in after["messages"].items()}
     return {
@@ -180,7 +181,8 @@ def exponent(costs: list[float]) -> float:
         return 0.0
     mean_x, mean_y = (sum(axis) / len(points) for axis in zip(*points, strict=True))
     spread = sum((x - mean_x) ** 2 for x, _ in points)
-    return round(sum((x - mean_x) * (y - mean_y) for x, y in points) / spread, 3)
+    slope: float = sum((x - mean_x) * (y - mean_y) for x, y in points) / spread
+    return round(slope, 3)
 
 
 def main() -> None:

@@ -69,8 +69,8 @@ class Counts:
 
         LocalBus.publish = published  # type: ignore[assignment,method-assign]
         LocalBus.ask = asked  # type: ignore[assignment,method-assign]
-        Together._commit = committed  # type: ignore[method-assign]
-        SimulatedHypervisor.launch = launched  # type: ignore[method-assign]
+        Together._commit = committed  # type: ignore[assignment,method-assign]
+        SimulatedHypervisor.launch = launched  # type: ignore[assignment,method-assign]
         writing.write = written
 
     async def count(self) -> Answer:

@@ -49,13 +49,14 @@ def registrars(call: Call, shape: type[Word], project: str | None = None) -> lis
     return found
 
 
-def _is_key(text: str) -> bool:
+def is_key(text: str) -> bool:
+    """Whether anything can be kept under a key."""
     return bool(text) and text.isprintable() and len(text.encode(errors="replace")) <= KEY_BYTES_MAX
 
 
 async def find(call: Call, shape: type[R], key: str) -> R | None:
     """The record under `key`, or None once the view is sure."""
-    if not _is_key(key):
+    if not is_key(key):
         return None
     view = call.cloud.view
     found = view.get(shape, key)
@@ -81,7 +82,7 @@ def not_found(noun: str, key: str) -> str:
 async def every(call: Call, shape: type[R], project: str | None = None, *, newest_first: bool = True) -> Iterator[R]:
     """All records of a class, of one project or of all, in order of creation."""
     await call.cloud.view.fresh([owner_role(shape)], shards(call, shape, project))
-    if project is not None and not _is_key(project):
+    if project is not None and not is_key(project):
         return iter(())
     return call.cloud.view.list(shape, project, newest_first=newest_first)
 
@@ -89,4 +90,4 @@ async def every(call: Call, shape: type[R], project: str | None = None, *, newes
 async def keyed(call: Call, shape: type[R], prefix: str) -> list[R]:
     """The records whose key begins with `prefix`."""
     await call.cloud.view.fresh([owner_role(shape)], shards(call, shape))
-    return list(call.cloud.view.keyed(shape, prefix)) if _is_key(prefix) else []
+    return list(call.cloud.view.keyed(shape, prefix)) if is_key(prefix) else []

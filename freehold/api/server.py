@@ -271,6 +271,9 @@ def _declared_bytes(request: Request) -> int:
 
 
 async def _whole_body(request: Request) -> bytes:
+    headers = request.headers
+    if request.method in ("GET", "HEAD") and "content-length" not in headers and "transfer-encoding" not in headers:
+        return b""  # see RFC 9112, section 6.3
     if _declared_bytes(request) > JSON_BYTES_MAX:
         raise TooLarge(f"the body is longer than {JSON_BYTES_MAX} bytes")
     body = bytearray()

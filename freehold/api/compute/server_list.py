@@ -1,16 +1,15 @@
 """Lists of servers: Nova's filters, order and pages, from the project's own rows."""
 
+import asyncio
 import re
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any, Final
 
-import msgspec
 from msgspec import Raw
 
 from freehold.api.call import AS_OF, Answer, Call
-from freehold.api.compute import as_of, server_changes, server_view
-from freehold.api.compute import microversion as mv
+from freehold.api.compute import as_of, server_changes, server_fragments, server_view
 from freehold.api.compute.server_view import Server
 from freehold.api.paging import Wanted, next_link, ordered, wanted
 from freehold.api.reading import shards
@@ -31,6 +30,8 @@ _ENDS_THAT_ALL_FIT: Final = re.compile(r"^\^?\.\*(?![?+])|(?<!\\)\.\*\$?$")
 _ESCAPES_AND_CLASSES: Final = re.compile(r"\\[^1-9xuUN]|\[\^?\]?[^\]\[]*\]")
 
 HOSTS_ASKED_MAX: Final = 32
+MADE_AT_ONCE: Final = 50
+"""Servers of a page, between which others have their turn."""
 SORTED_MAX: Final = 100_000
 """A list in another order than that of creation is sorted in memory, and refused above this."""
 
@@ -85,15 +86,8 @@ async def _answer(call: Call, shape: Callable[[Call, Server], dict[str, Any]], p
 
 
 def _is_plain(call: Call) -> bool:
-    """Whether a project's own servers are asked for, as they come, by one to whom they are shown as they are stored:
-    without what hosts are, or when they were heard.
-    """
-    return (
-        call.query.names() <= _PAGED
-        and AS_OF not in call.headers
-        and not call.caller.is_admin
-        and call.cloud.unknown_after_s is None
-    )
+    """Whether a project's own servers are asked for, as they come."""
+    return call.query.names() <= _PAGED and server_fragments.are_kept(call)
 
 
 async def _plain(call: Call, shape: Callable[[Call, Server], dict[str, Any]], page: Wanted) -> Answer:
@@ -104,22 +98,17 @@ async def _plain(call: Call, shape: Callable[[Call, Server], dict[str, Any]], pa
         guests = view.keys(Admission, project, after=page.marker, limit=page.limit + 1, newest_first=True)
     except NotFound as error:
         raise BadRequest(f"marker [{page.marker[:64]}] not found") from error
-    shown, variant = guests[: page.limit], (shape.__name__, mv.of(call), call.base_url)
-    body: dict[str, Any] = {"servers": [_fragment(call, shape, guest, variant) for guest in shown]}
+    shown, fragments, fragment = guests[: page.limit], list[Raw](), server_fragments.maker(call, shape)
+    for count, guest in enumerate(shown, 1):
+        made = fragment(guest)
+        if made is not None:  # else it has gone since the page was begun
+            fragments.append(made)
+        if count % MADE_AT_ONCE == 0:
+            await asyncio.sleep(0)  # others have their turn while a long page is made
+    body: dict[str, Any] = {"servers": fragments}
     if len(guests) > page.limit:
         body["servers_links"] = [{"rel": "next", "href": next_link(call, shown[-1])}]
     return Answer(body=body, headers=server_changes.headers(call))
-
-
-def _fragment(call: Call, shape: Callable[[Call, Server], dict[str, Any]], guest: str, variant: Hashable) -> Raw:
-    view = call.cloud.view
-    fragment = view.fragments.get(guest, variant)
-    if fragment is None:
-        admission = view.get(Admission, guest)
-        assert admission is not None, "nothing is taken in while a page is made"
-        fragment = msgspec.json.encode(shape(call, server_view.joined(call, admission)))
-        view.fragments.put(admission.project, guest, variant, fragment)
-    return Raw(fragment)
 
 
 async def _page(call: Call, page: Wanted) -> tuple[list[Server], bool]:

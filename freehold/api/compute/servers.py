@@ -7,11 +7,11 @@ from msgspec.structs import replace
 
 from freehold.api import requests, waiting
 from freehold.api.call import Answer, Call
-from freehold.api.compute import as_of, server_view, server_waits
+from freehold.api.compute import as_of, server_fragments, server_view, server_waits
 from freehold.api.compute import microversion as mv
 from freehold.api.compute.server_view import Server
 from freehold.api.compute.wire.servers import UpdateBody
-from freehold.api.reading import find
+from freehold.api.reading import find, is_key
 from freehold.bus import subjects, talk
 from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.errors import BadRequest, Conflict, NotFound
@@ -32,7 +32,12 @@ async def server_of(call: Call, key: str = "server_id") -> Server:
 
 async def show(call: Call) -> Answer:
     """GET /servers/{id}."""
-    call, headers = await as_of.standing(call, None, guest=call.params["server_id"])
+    guest = call.params["server_id"]
+    if is_key(guest) and server_fragments.are_kept(call):
+        made = server_fragments.maker(call, server_view.detail)(guest)
+        if made is not None:
+            return Answer(body={"server": made})
+    call, headers = await as_of.standing(call, None, guest=guest)
     return Answer(body={"server": server_view.detail(call, await server_of(call))}, headers=headers)
 
 
