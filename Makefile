@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-backups test-read-your-writes red-team bench-outage bench-waiting bench-streams sim sim-long sim-shrink sim-kills sim-bugs model demo demo-stop image lab lab-status \
+.PHONY: help setup check format test test-backups test-read-your-writes red-team bench-outage bench-waiting bench-streams bench-decisions bench-boots bench-pages sim sim-long sim-shrink sim-kills sim-bugs model demo demo-stop image lab lab-status \
 	lab-partition lab-kill-host lab-kill lab-kill-nats lab-heal lab-down lab-test lock clean
 
 help:       ## this list
@@ -54,6 +54,13 @@ bench-waiting: ## how soon after a stage's commit the answer comes that waits fo
 
 bench-decisions: ## how long it takes to choose a host: HOSTS="1000 10000 100000"
 	@scripts/setup && .venv/bin/python -m benchmarks.decisions --hosts $(or $(HOSTS),1000 10000 100000)
+
+bench-boots: ## what a boot costs in a simulated region: HOSTS=1000 CLUSTERS=10 PROJECTS=20 GUESTS=1000 ROUNDS=3
+	@scripts/setup && .venv/bin/python -m benchmarks.boots --hosts $(or $(HOSTS),1000) --clusters $(or $(CLUSTERS),10) \
+	    --projects $(or $(PROJECTS),20) --guests $(or $(GUESTS),1000) --rounds $(or $(ROUNDS),3)
+
+bench-pages: ## what a page of servers costs, with ever more of others: GUESTS="10000 100000 1000000"
+	@scripts/setup && .venv/bin/python -m benchmarks.pages --guests $(or $(GUESTS),10000 100000 1000000)
 
 bench-streams: ## readers of events while API processes are killed and started again: READERS=1000 KILLS=6
 	@scripts/setup && .venv/bin/python -m benchmarks.streams --readers $(or $(READERS),1000) --kills $(or $(KILLS),6)

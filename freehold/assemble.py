@@ -33,10 +33,13 @@ from freehold.drivers.delivery.http import HttpDelivery
 from freehold.drivers.fabric.beyond import beyond_of
 from freehold.drivers.fabric.interface import Fabric
 from freehold.drivers.fabric.linux import LinuxFabric
+from freehold.drivers.fabric.simulated import SimulatedFabric, simulated_carriage
 from freehold.drivers.hypervisor.interface import Hypervisor
 from freehold.drivers.hypervisor.qemu import QemuHypervisor
+from freehold.drivers.hypervisor.simulated import SimulatedHypervisor
 from freehold.drivers.imagefetch.http import HttpImageCache
 from freehold.drivers.imagefetch.interface import ImageCache
+from freehold.drivers.imagefetch.simulated import SimulatedImageCache
 from freehold.drivers.imagestore.folder import FolderImageStore
 from freehold.joining import BROKER_FOLDER, Joining
 from freehold.runtime.chance import SystemChance
@@ -44,7 +47,7 @@ from freehold.runtime.clock import Clock, HybridClock, SystemClock
 from freehold.runtime.local_socket import LocalSocket
 from freehold.runtime.machine import boot_id, host_name
 from freehold.runtime.tasks import Offload, Tasks, ThreadOffload, offload_inline
-from freehold.simulated import SimulatedMachines, clusters
+from freehold.simulated import Drivers, SimulatedMachines, clusters
 from freehold.store.database import Store
 from freehold.views.cloud import CloudView
 from freehold.vocabulary.errors import BadRequest, Broken
@@ -251,8 +254,17 @@ class Running:
         async def own(name: str, cluster: str) -> Store:
             return await self._store(name, "host", cluster=cluster)
 
-        machines = SimulatedMachines(self._settings, self._means, self._stack, self._start, own)
+        machines = SimulatedMachines(self._settings, self._means, self._stack, self._start, own, self._simulated)
         await machines.open()
+
+    def _simulated(self, number: int) -> Drivers:
+        settings, clock = self._settings, self._means.clock.clock
+        folder = None if settings.one_disk else settings.state / "simulated" / str(number)
+        hypervisor = SimulatedHypervisor(
+            folder and folder / "guests", clock, ram_mib=settings.simulated_ram_mib, boot_s=settings.simulated_boot_s
+        )
+        fabric = SimulatedFabric(folder and folder / "fabric", carriage=simulated_carriage(settings, number))
+        return hypervisor, fabric, SimulatedImageCache(clock)
 
     async def _open_apis(self) -> None:
         for number in range(self._settings.apis):

@@ -10,9 +10,9 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from freehold.config import Settings
-from freehold.drivers.fabric.simulated import SimulatedFabric, simulated_carriage
-from freehold.drivers.hypervisor.simulated import SimulatedHypervisor
-from freehold.drivers.imagefetch.simulated import SimulatedImageCache
+from freehold.drivers.fabric.interface import Fabric
+from freehold.drivers.hypervisor.interface import Hypervisor
+from freehold.drivers.imagefetch.interface import ImageCache
 from freehold.runtime.local_socket import LocalSocket
 from freehold.store.database import Store
 from freehold.store.together import Together
@@ -25,8 +25,13 @@ OPENED_AT_ONCE: Final = 200
 ONE_DISK: Final = "hosts.db"
 
 
+Drivers = tuple[Hypervisor, Fabric, ImageCache]
+
+
 class SimulatedMachines:
-    """All of this process. `start` opens a role and closes it at the end; `open_store` gives a store of its own."""
+    """All of this process. `start` opens a role and closes it at the end, `open_store` gives a store of its own,
+    `drivers` what a machine of that number is simulated with.
+    """
 
     def __init__(
         self,
@@ -35,9 +40,10 @@ class SimulatedMachines:
         stack: AsyncExitStack,
         start: Callable[[ClusterReader | HostWorker], Awaitable[None]],
         open_store: Callable[[str, str], Awaitable[Store]],
+        drivers: Callable[[int], Drivers],
     ) -> None:
         self._settings, self._means, self._stack = settings, means, stack
-        self._start, self._open_store = start, open_store
+        self._start, self._open_store, self._drivers = start, open_store, drivers
         self._readers: list[ClusterReader] = []
         self._together: Together | None = None
 
@@ -57,17 +63,12 @@ class SimulatedMachines:
             await asyncio.gather(*(self._open(number) for number in range(first, last)))
 
     async def _open(self, number: int) -> None:
-        settings, clock = self._settings, self._means.clock.clock
-        reader = self._readers[number % len(self._readers)]
-        folder = None if settings.one_disk else settings.state / "simulated" / str(number)
+        settings, reader = self._settings, self._readers[number % len(self._readers)]
         store = await self._store(number, clusters(settings)[number % len(self._readers)])
-        hypervisor = SimulatedHypervisor(
-            folder and folder / "guests", clock, ram_mib=settings.simulated_ram_mib, boot_s=settings.simulated_boot_s
-        )
-        fabric = SimulatedFabric(folder and folder / "fabric", carriage=simulated_carriage(settings, number))
-        images, name = SimulatedImageCache(clock), f"sim-{number}"
+        hypervisor, fabric, images = self._drivers(number)
         for driver in (hypervisor, fabric, images):
             self._stack.push_async_callback(driver.close)
+        name = f"sim-{number}"
         host = HostWorker(self._means, store, name, hypervisor, fabric, images, LAUNCHES_AT_ONCE, reader)
         await self._start(host)
         if not settings.one_disk:

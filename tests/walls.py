@@ -46,7 +46,7 @@ USUAL_FUNCTION_LINES = 35
 USUAL_SHARE_MIN = 0.9
 ROOM_DOCSTRING_LINES_MAX = 20
 
-BESIDE_THE_MIRROR = ("contract", "scenarios", "clients", "live", "test_house.py")
+BESIDE_THE_MIRROR = ("contract", "scenarios", "clients", "live", "benchmarks", "test_house.py")
 LOCKS = ("requirements.lock", "requirements-dev.lock")
 NOT_OURS = frozenset({"__pycache__", "build", "dist", "state", "cache"})
 HIDDEN_OURS = frozenset({".ci", ".gitignore", ".editorconfig"})
