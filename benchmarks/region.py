@@ -20,6 +20,7 @@ import uvloop
 from benchmarks.children import Answer, obey
 from freehold.assemble import Running
 from freehold.bus.local import LocalBus
+from freehold.cli.run import GC_THRESHOLDS
 from freehold.config import read as read_settings
 from freehold.drivers.hypervisor.simulated import SimulatedHypervisor
 from freehold.runtime import log
@@ -104,6 +105,7 @@ async def _run(state: Path, hosts: int, clusters: int) -> None:
         simulated_ram_mib=RAM_MIB,
         api_requests_per_project_max=256,
     )
+    gc.set_threshold(*GC_THRESHOLDS)
     running = Running(settings, print_nothing)
     await running.open()
     gc.collect()

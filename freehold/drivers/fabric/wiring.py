@@ -66,14 +66,19 @@ def check_peers(peers: Peers) -> None:
 def check_members(members: Members) -> None:
     """Raises BadRequest if the group or an IPv4 address of `members` can't be."""
     names.members(members.group)
-    for address in ipv4(members.addresses):
-        if not _is_ipv4(address):
-            raise BadRequest(f"{address[:32]!r} is no address of a member of group {members.group}.")
+    wrong = _first_wrong(members.addresses)
+    if wrong is not None:
+        raise BadRequest(f"{wrong[:32]!r} is no address of a member of group {members.group}.")
+
+
+@lru_cache(1 << 8)
+def _first_wrong(addresses: tuple[str, ...]) -> str | None:
+    """Groups have thousands of members, and are told whole when one comes: to each host of a process alike."""
+    return next((address for address in ipv4(addresses) if not _is_ipv4(address)), None)
 
 
 @lru_cache(1 << 16)
 def _is_ipv4(address: str) -> bool:
-    """Groups have thousands of members, and are told whole when one comes."""
     try:
         IPv4Address(address)
     except AddressValueError:
