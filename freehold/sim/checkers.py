@@ -205,9 +205,10 @@ class Checkers:
 
     def _takes(self, site: "Site", guest: Guest) -> Capacity:
         """What a guest takes of its host's room. With an old copy of its disk a host has guests again that have left it
-        since, beside those that came since: they are kept aside until somebody lets go of them.
+        since, beside those that came since: they are kept aside until somebody lets go of them, and go then.
         """
-        came_back = guest.state is GuestState.QUARANTINED and self._put_back[site.name] > 0
+        aside = guest.state in (GuestState.QUARANTINED, GuestState.DELETING)
+        came_back = aside and self._put_back[site.name] > 0
         return NOTHING if came_back else needed_by(guest.spec.flavor)
 
     def _admission(self, site: "Site", entry: Entry) -> None:

@@ -18,9 +18,7 @@ Pairs = Iterator[tuple[bytes, bytes]]
 
 def forward(cursor: lmdb.Cursor, prefix: bytes, start: bytes | None) -> Pairs:
     """Keys and values that begin with `prefix`, after `start`."""
-    found = cursor.set_range(start or prefix)
-    if found and start is not None and bytes(cursor.key()) == start:
-        found = cursor.next()
+    found = _first_after(cursor, prefix, start)
     while found and bytes(cursor.key()).startswith(prefix):
         yield bytes(cursor.key()), bytes(cursor.value())
         found = cursor.next()
@@ -28,8 +26,7 @@ def forward(cursor: lmdb.Cursor, prefix: bytes, start: bytes | None) -> Pairs:
 
 def backward(cursor: lmdb.Cursor, prefix: bytes, start: bytes | None) -> Pairs:
     """The same from the end, before `start`."""
-    end = start or prefix[:-1] + b"\x01"
-    found = cursor.prev() if cursor.set_range(end) else cursor.last()
+    found = _last_before(cursor, prefix, start)
     while found and bytes(cursor.key()).startswith(prefix):
         yield bytes(cursor.key()), bytes(cursor.value())
         found = cursor.prev()
@@ -37,19 +34,28 @@ def backward(cursor: lmdb.Cursor, prefix: bytes, start: bytes | None) -> Pairs:
 
 def keys_forward(cursor: lmdb.Cursor, prefix: bytes, start: bytes | None) -> Iterator[bytes]:
     """The keys alone, after `start`: a good deal faster."""
-    found = cursor.set_range(start or prefix)
-    if found and start is not None and bytes(cursor.key()) == start:
-        found = cursor.next()
-    if found:
+    if _first_after(cursor, prefix, start):
         yield from map(bytes, takewhile(lambda key: bytes(key).startswith(prefix), cursor.iternext(values=False)))
 
 
 def keys_backward(cursor: lmdb.Cursor, prefix: bytes, start: bytes | None) -> Iterator[bytes]:
     """The same from the end, before `start`."""
-    end = start or prefix[:-1] + b"\x01"
-    found = cursor.prev() if cursor.set_range(end) else cursor.last()
-    if found:
+    if _last_before(cursor, prefix, start):
         yield from map(bytes, takewhile(lambda key: bytes(key).startswith(prefix), cursor.iterprev(values=False)))
+
+
+def _first_after(cursor: lmdb.Cursor, prefix: bytes, start: bytes | None) -> bool:
+    """Whether anything is there, be it of the prefix or not; the cursor is at it then."""
+    found = cursor.set_range(start or prefix)
+    if found and start is not None and bytes(cursor.key()) == start:
+        found = cursor.next()
+    return found
+
+
+def _last_before(cursor: lmdb.Cursor, prefix: bytes, start: bytes | None) -> bool:
+    """The same from the end."""
+    end = start or prefix[:-1] + b"\x01"
+    return cursor.prev() if cursor.set_range(end) else cursor.last()
 
 
 def bounded(key: str) -> bytes:

@@ -44,9 +44,9 @@ BUGS: Final = (
     ),
     Bug(
         "a page begins with the marker",
-        "freehold.views.rows",
-        "    found = cursor.prev() if cursor.set_range(end) else cursor.last()",
-        "    found = cursor.set_range(end) if start else (cursor.prev() if cursor.set_range(end) else cursor.last())",
+        "freehold.views.layout",
+        "    return cursor.prev() if cursor.set_range(end) else cursor.last()",
+        "    return cursor.set_range(end) if start else (cursor.prev() if cursor.set_range(end) else cursor.last())",
     ),
     # --- reading what was written
     Bug(

@@ -55,9 +55,9 @@ class PortView:
         self._filters: dict[str, Filter] = {}
         self._needs: dict[str, frozenset[str]] = {}
         self._whereabouts = Whereabouts()
-        self._interests: dict[str, set[Interest]] = {}
-        """Who is to be woken by news of a port, a group or a network."""
-        self._everybody: set[Interest] = set()
+        self._interests: dict[str, dict[Interest, None]] = {}
+        """Who is to be woken by news of a port, a group or a network: in the order in which they came."""
+        self._everybody: dict[Interest, None] = {}
 
     # --- the sink ------------------------------------------------------------------------------------------------
 
@@ -128,23 +128,23 @@ class PortView:
     def interest(self) -> "Interest":
         """For a reader that is to be woken when what it cares for changes."""
         made = Interest(self)
-        self._everybody.add(made)
+        self._everybody[made] = None
         return made
 
     def care(self, interest: "Interest", before: Set[str], now: Set[str]) -> None:
         """What an interest is in has changed."""
         for key in before - now:
             interested = self._interests[key]
-            interested.discard(interest)
+            del interested[interest]
             if not interested:
                 del self._interests[key]
         for key in now - before:
-            self._interests.setdefault(key, set()).add(interest)
+            self._interests.setdefault(key, {})[interest] = None
 
     def forget(self, interest: "Interest") -> None:
         """Nobody is to be woken by it any more."""
         interest.care(frozenset())
-        self._everybody.discard(interest)
+        self._everybody.pop(interest, None)
 
     # --- what it says --------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from msgspec.structs import replace
 
 from freehold.vocabulary.codec import encode, kind_of
@@ -115,3 +116,18 @@ async def test_who_cares_no_more_isnt_woken() -> None:
     assert await woken(here, gone) == [True, False]
     told.drop("port", GUEST)
     assert await woken(here, gone) == [False, False]
+
+
+async def test_they_are_woken_in_the_order_in_which_they_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever else is in memory: a simulation of many hosts repeats itself."""
+    told, woken_ones = Told(), list[Interest]()
+    told.complete(of_guest())
+    interests = [told.view.interest() for _ in range(64)]
+    for interest in reversed(interests):
+        interest.care(frozenset({GUEST}))
+    monkeypatch.setattr(Interest, "wake", woken_ones.append)
+    told.tell(of_guest(security_groups=()))
+    assert woken_ones == interests[::-1]
+    woken_ones.clear()
+    told.tell(Carrier(host="two", address="192.0.2.2"))
+    assert woken_ones == interests
