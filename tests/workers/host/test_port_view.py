@@ -125,7 +125,7 @@ async def test_they_are_woken_in_the_order_in_which_they_came(monkeypatch: pytes
     interests = [told.view.interest() for _ in range(64)]
     for interest in reversed(interests):
         interest.care(frozenset({GUEST}))
-    monkeypatch.setattr(Interest, "wake", woken_ones.append)
+    monkeypatch.setattr(Interest, "wake", lambda interest: woken_ones.append(interest))
     told.tell(of_guest(security_groups=()))
     assert woken_ones == interests[::-1]
     woken_ones.clear()
