@@ -9,7 +9,6 @@ simulated machines, but not the client.
 
 import argparse
 import asyncio
-import math
 import tempfile
 import time
 from collections import Counter
@@ -19,7 +18,7 @@ from typing import Any, Final
 import aiohttp
 
 from benchmarks.children import Child
-from benchmarks.record import record
+from benchmarks.record import growth, record
 
 IMAGE_BYTES: Final = 1 << 16
 CIDR: Final = "10.64.0.0/10"
@@ -147,7 +146,7 @@ async def measured(asked: argparse.Namespace) -> dict[str, Any]:
         "clusters": asked.clusters,
         "projects": asked.projects,
         "guests_a_round": asked.guests,
-        "cpu_exponent": exponent([one["cpu_ms"] for one in curve]),
+        "cpu_exponent": growth(range(1, len(curve) + 1), [one["cpu_ms"] for one in curve]),
         "curve": curve,
     }
 
@@ -172,17 +171,6 @@ def per_boot(before: dict[str, Any], after: dict[str, Any], guests: int, took_s:
         "transactions": each("transactions"),
         "changes": each("changes"),
     }
-
-
-def exponent(costs: list[float]) -> float:
-    """How the cost grows with what is there already, round by round: cost ~ guests ** exponent."""
-    points = [(math.log(number + 1), math.log(cost)) for number, cost in enumerate(costs)]
-    if len(points) < 2:
-        return 0.0
-    mean_x, mean_y = (sum(axis) / len(points) for axis in zip(*points, strict=True))
-    spread = sum((x - mean_x) ** 2 for x, _ in points)
-    slope: float = sum((x - mean_x) * (y - mean_y) for x, y in points) / spread
-    return round(slope, 3)
 
 
 def main() -> None:

@@ -9,14 +9,13 @@ microversion and JSON. Times are CPU times of calls, as the server does them.
 import argparse
 import asyncio
 import gc
-import math
 import statistics
 import tempfile
 import time
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.record import record
+from benchmarks.record import growth, record
 from freehold.bus import subjects, talk
 from freehold.runtime.log import configure
 from freehold.views.cloud import CloudView
@@ -168,8 +167,8 @@ async def measured(sizes: list[int], count: int) -> dict[str, Any]:
                 curve.append({"guests": size} | await _costs(person, count))
         page, one = ([point[name] for point in curve] for name in ("page_ms_p50", "one_ms_p50"))
         return {"of_tenant": OF_TENANT, "curve": curve} | {
-            "page_exponent": _growth(sizes, page),
-            "one_exponent": _growth(sizes, one),
+            "page_exponent": growth(sizes, page),
+            "one_exponent": growth(sizes, one),
         }
 
 
@@ -184,17 +183,6 @@ async def _costs(person: Person, count: int) -> dict[str, float]:
         "one_ms_p50": round(statistics.median(ones), 4),
         "one_ms_p99": round(ones[int(len(ones) * 0.99) - 1], 4),
     }
-
-
-def _growth(sizes: list[int], costs: list[float]) -> float:
-    """The exponent of the growth of the cost with what is there."""
-    points = [(math.log(size), math.log(cost)) for size, cost in zip(sizes, costs, strict=True)]
-    if len(points) < 2:
-        return 0.0
-    mean_x, mean_y = (sum(axis) / len(points) for axis in zip(*points, strict=True))
-    spread = sum((x - mean_x) ** 2 for x, _ in points)
-    slope: float = sum((x - mean_x) * (y - mean_y) for x, y in points) / spread
-    return round(slope, 3)
 
 
 def main() -> None:

@@ -1,9 +1,11 @@
 """What a measurement found, printed and kept as JSON: with the machine, its load, and the commit that was measured."""
 
 import json
+import math
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +19,17 @@ def record(figure: str, figures: dict[str, Any], *, keep: bool = True) -> None:
     if keep:
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{figure}.json").write_text(json.dumps(whole, indent=1) + "\n")
+
+
+def growth(sizes: Sequence[float], costs: Sequence[float]) -> float:
+    """How a cost grows with a size: cost ~ size ** exponent."""
+    points = [(math.log(size), math.log(cost)) for size, cost in zip(sizes, costs, strict=True)]
+    if len(points) < 2:
+        return 0.0
+    mean_x, mean_y = (sum(axis) / len(points) for axis in zip(*points, strict=True))
+    spread = sum((x - mean_x) ** 2 for x, _ in points)
+    slope: float = sum((x - mean_x) * (y - mean_y) for x, y in points) / spread
+    return round(slope, 3)
 
 
 def machine() -> dict[str, Any]:

@@ -29,6 +29,30 @@ def story(state: Path, about: str) -> None:
     run(_story(state, about))
 
 
+def why(state: Path, urn: str) -> None:
+    """Prints how a host is chosen for a request's guest."""
+    run(_why(state, urn))
+
+
+async def _why(state: Path, urn: str) -> None:
+    async with Client(read_admin(state)) as client:
+        told = (await client.get(f"/freehold/v1/requests/{quote(urn, safe='')}/why"))["why"]
+    for line in reasons(told):
+        print(line)
+
+
+def reasons(told: dict[str, Any]) -> list[str]:
+    """How a host is chosen for a guest, for a person."""
+    given = f"given to host {told['host']}" if told["host"] else "given to no host"
+    return [
+        f"guest {told['guest']}: {given}",
+        *(f"  a host refused it: {refusal}" for refusal in told["refusals"]),
+        f"now, of {told['hosts']} hosts:",
+        *(f"  {one['hosts']:7} {one['means']}" for one in told["left_out"] if one["hosts"]),
+        f"  {told['fit']:7} fit" + (f", the best first: {', '.join(told['best'])}" if told["best"] else ""),
+    ]
+
+
 async def _status(state: Path) -> None:
     async with Client(read_admin(state)) as client:
         owners = (await client.get("/freehold/v1/owners"))["owners"]

@@ -197,6 +197,17 @@ def story(
     ask.story(state, about)
 
 
+@app.command()
+def why(
+    urn: Annotated[str, typer.Argument(metavar="URN", help="A request that made a guest: its URN, or its id.")],
+    state: StateOption,
+) -> None:
+    """Says which hosts a scheduler leaves out for a request's guest, what for, and which are the best of the rest."""
+    from freehold.cli import ask
+
+    ask.why(state, urn)
+
+
 @admin.command()
 def bootstrap(
     state: StateOption,

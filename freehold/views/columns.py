@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from freehold.vocabulary.choice import Filter
 from freehold.vocabulary.host import Capacity
 
 FIRST_ROWS: Final = 64
@@ -213,6 +214,32 @@ class Columns:
             fits[list(wish.refused)] = False
         np.multiply((self._score if wish.silent else self._live)[:count], fits, out=marks)
         return marks
+
+    def narrowed(self, wish: Wish, now: float) -> list[tuple[Filter, Rows]]:
+        """What each thing that is wished leaves out, of the rows that all before it have left; then, under the last,
+        nothing more. For who asks why, not for deciding: it takes its time. `Wish.refused` isn't among them.
+        """
+        count, room = self.count, wish.room
+        vcpus, ram_mib, disk_gib = self._room[:, :count]
+        heard = self._heard_until[:count] > now
+        cluster = self._cluster[:count] == self._clusters.get(wish.cluster, -1)
+        tests = (
+            (Filter.CLOSED, self._open[:count]),
+            (Filter.SILENT, heard | wish.silent),
+            (Filter.ZONE, cluster | (not wish.cluster)),
+            (Filter.VCPUS, vcpus >= room.vcpus),
+            (Filter.MEMORY, ram_mib >= room.ram_mib),
+            (Filter.DISK, disk_gib >= room.disk_gib),
+        )
+        left, found = np.ones(count, bool), list[tuple[Filter, Rows]]()
+        for name, passes in tests:
+            found.append((name, np.flatnonzero(left & ~passes)))
+            left &= passes
+        return found
+
+    def in_order(self, rows: Sequence[int]) -> list[int]:
+        """The same rows, the best first."""
+        return sorted(rows, key=lambda row: -int(self._score[row]))
 
     def best_of(self, wish: Wish, count: int, now: float, chance: Chance) -> Rows:
         """The rows of `count` guests that want the same, as one decision after the other would have them, each taking

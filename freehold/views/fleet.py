@@ -13,6 +13,7 @@ from freehold.runtime.clock import HybridClock
 from freehold.views.columns import SPREAD, Columns, Weights, Wish
 from freehold.views.fences import Fences
 from freehold.views.placements import Placements
+from freehold.vocabulary.choice import Choice, Filter, LeftOut
 from freehold.vocabulary.codec import decode, decode_told
 from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position, Row
 from freehold.vocabulary.fence import Fence
@@ -22,6 +23,7 @@ from freehold.vocabulary.request import Admission
 
 PROMISE_S: Final = 60.0
 SILENT_AFTER_PERIODS: Final = 3
+BEST_TOLD: Final = 5
 
 
 class Fleet:
@@ -71,6 +73,21 @@ class Fleet:
         wish = self._wish(wanted, cluster, refused)
         rows = self._columns.best_of(wish, count, self._clock.monotonic_s(), self._one_of).tolist()
         return [host for host in map(self._hosts.__getitem__, rows) if host is not None]
+
+    def explain(self, wanted: Capacity, cluster: str, also: Sequence[tuple[Filter, Iterable[str]]]) -> Choice:
+        """Which hosts `choose` leaves out, and for what; `also`: what else leaves hosts out, after what columns say."""
+        wish, now = self._wish(wanted, cluster, ()), self._clock.monotonic_s()
+        left = {row: None for row, host in enumerate(self._hosts) if host is not None}
+        count, found = len(left), list[LeftOut]()
+        named = [(name, rows.tolist()) for name, rows in self._columns.narrowed(wish, now)]
+        for name, rows in (*named, *((name, self._rows_of(stores)) for name, stores in also)):
+            gone = [row for row in dict.fromkeys(rows) if row in left]
+            for row in gone:
+                del left[row]
+            found.append(LeftOut(filter=name, hosts=len(gone)))
+        first = (self._hosts[row] for row in self._columns.in_order(list(left))[:BEST_TOLD])
+        best = tuple(host.name for host in first if host is not None)
+        return Choice(hosts=count, left_out=tuple(found), fit=len(left), best=best)
 
     def _wish(self, wanted: Capacity, cluster: str, refused: Sequence[str], *, silent: bool = False) -> Wish:
         self._let_go()

@@ -15,10 +15,3 @@ async def test_a_boot_takes_so_many_messages_and_changes_however_many_guests_the
         assert kinds["publish event"] <= 12
         assert figure["changes"] <= 60
     assert [figure["guests_there"] for figure in figures["curve"]] == [18, 34]
-
-
-def test_the_exponent_says_how_a_cost_grows() -> None:
-    assert boots.exponent([1.0]) == 0.0
-    assert boots.exponent([3.0, 3.0, 3.0]) == 0.0
-    assert boots.exponent([1.0, 2.0, 3.0, 4.0]) == 1.0
-    assert boots.exponent([1.0, 4.0, 9.0]) == 2.0

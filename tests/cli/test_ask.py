@@ -2,7 +2,7 @@
 
 import pytest
 
-from freehold.cli.ask import _stands, backed_up, doubts, heard
+from freehold.cli.ask import _stands, backed_up, doubts, heard, reasons
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,17 @@ def test_what_is_not_believed_is_said() -> None:
 )
 def test_how_far_a_backup_is_behind_is_said(lag: dict[str, float] | None, said: str) -> None:
     assert backed_up({"backup": lag}) == said
+
+
+def test_why_a_guest_is_where_it_is_is_said() -> None:
+    left_out = [{"filter": "memory", "hosts": 12, "means": "with too little memory free"}]
+    told = {"guest": "g", "host": "h", "refusals": [], "hosts": 15, "left_out": left_out, "fit": 3, "best": ["a", "b"]}
+    assert reasons(told) == [
+        "guest g: given to host h",
+        "now, of 15 hosts:",
+        "       12 with too little memory free",
+        "        3 fit, the best first: a, b",
+    ]
+    nowhere = told | {"host": None, "refusals": ["no room"], "fit": 0, "best": []}
+    assert reasons(nowhere)[:2] == ["guest g: given to no host", "  a host refused it: no room"]
+    assert reasons(nowhere)[-1] == "        0 fit"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from freehold.views import columns as columns_module
 from freehold.views.columns import PACK, SPREAD, Columns, Weights, Wish
+from freehold.vocabulary.choice import Filter
 from freehold.vocabulary.host import Capacity
 
 NOW = 10.0
@@ -170,3 +171,25 @@ def test_who_falls_silent_is_not_chosen_and_who_is_heard_again_is() -> None:
 @pytest.mark.parametrize("far", [1 << 40, -(1 << 40)])
 def test_a_score_stays_within_its_bits(far: int) -> None:
     assert Weights(ram_mib=1).of(Capacity(vcpus=0, ram_mib=far, disk_gib=0)) in (1, (1 << 31) - 1)
+
+
+@given(hosts, wants, st.sampled_from(["", "c1", "c9"]), st.booleans())
+def test_what_leaves_a_host_out_is_the_first_thing_that_it_lacks(
+    known: list[One], wanted: Capacity, cluster: str, silent: bool
+) -> None:
+    def lacks(one: One) -> Filter | None:
+        tests = {
+            Filter.CLOSED: one.is_open,
+            Filter.SILENT: silent or one.until > NOW,
+            Filter.ZONE: cluster in ("", one.cluster),
+            Filter.VCPUS: one.free.vcpus >= wanted.vcpus,
+            Filter.MEMORY: one.free.ram_mib >= wanted.ram_mib,
+            Filter.DISK: one.free.disk_gib >= wanted.disk_gib,
+        }
+        return next((name for name, passes in tests.items() if not passes), None)
+
+    found = {name: rows.tolist() for name, rows in columns_of(known).narrowed(Wish(wanted, cluster, (), silent), NOW)}
+    for name, rows in found.items():
+        assert rows == [row for row, one in enumerate(known) if lacks(one) is name]
+    left = [row for row, one in enumerate(known) if lacks(one) is None]
+    assert left == [row for row, one in enumerate(known) if one.fits(wanted, cluster, silent=silent)]

@@ -4,7 +4,7 @@ from typing import Final
 
 from freehold.api import faults
 from freehold.api.call import Door, Route, Routes
-from freehold.api.native import events, feeds, fences, hosts, machines, openapi, requests, status, story, webhooks
+from freehold.api.native import events, feeds, fences, hosts, machines, openapi, requests, status, story, webhooks, why
 
 ROUTES: Final[Routes] = {
     ("GET", "/v1/openapi.json"): Route(openapi.shower(lambda: ROUTES), "discover"),
@@ -27,6 +27,7 @@ ROUTES: Final[Routes] = {
     ("GET", "/v1/requests"): Route(requests.index, "request:read"),
     ("GET", "/v1/requests/{urn}"): Route(requests.show, "request:read"),
     ("DELETE", "/v1/requests/{urn}"): Route(requests.cancel, "request:write"),
+    ("GET", "/v1/requests/{urn}/why"): Route(why.why, "native:admin"),
     ("GET", "/v1/requests/{urn}/events"): Route(events.of_request, "request:read", sends_events=True),
     ("GET", "/v1/guests/{id}/events"): Route(events.of_guest, "request:read", sends_events=True),
     ("GET", "/v1/events"): Route(events.of_project, "request:read", sends_events=True),

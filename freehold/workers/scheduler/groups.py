@@ -32,6 +32,16 @@ def chosen(build: Build, members: Sequence[str], choose: Choose) -> Host | None:
     return choose(refused=refused)
 
 
+def left_out(build: Build, members: Sequence[str], hosts: Sequence[str]) -> Sequence[str]:
+    """Those of `hosts` that the policy doesn't allow."""
+    match build.spec.server_group_policy:
+        case GroupPolicy.ANTI_AFFINITY:
+            return members
+        case GroupPolicy.AFFINITY if members:
+            return [host for host in hosts if host not in members]
+    return ()
+
+
 def why(build: Build) -> str:
     """A part of the sentence that says why there is no host; empty if no policy had a say."""
     policy = build.spec.server_group_policy

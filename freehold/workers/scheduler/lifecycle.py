@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from freehold.views.fleet import Fleet
+from freehold.vocabulary.choice import Choice, Filter
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.errors import Fault
 from freehold.vocabulary.host import Capacity, Host
@@ -82,6 +83,14 @@ def decide(build: Build, fleet: Fleet, now: int, group_hosts: Sequence[str] | No
     if away is not None:
         return Drop(f"only hosts that aren't heard, such as {away.name}, have room; it comes again")
     return Surrender(build, no_room(build, fleet))
+
+
+def explained(build: Build, fleet: Fleet) -> Choice:
+    """How a host would be chosen now for a build, whatever has become of it."""
+    members = fleet.group_hosts(build.spec.server_group, build.guest)
+    apart = groups.left_out(build, members, [host.id for host in fleet.hosts()])
+    also = ((Filter.TARGET, _lacking(build, fleet)), (Filter.GROUP, apart), (Filter.REFUSED, build.refused))
+    return fleet.explain(wanted(build), _cluster(build), also)
 
 
 def _cluster(build: Build) -> str:

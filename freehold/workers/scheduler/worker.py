@@ -10,6 +10,7 @@ from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks
 from freehold.views.fleet import Fleet
 from freehold.views.follower import Follower
+from freehold.vocabulary.choice import Explain, SchedulerQuestion
 from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.errors import BadRequest, Conflict, FreeholdError, NoAnswer, NotFound, Unavailable
 from freehold.vocabulary.guest import ConsoleLog, ConsoleOutput, HostQuestion
@@ -18,7 +19,7 @@ from freehold.vocabulary.request import Build
 from freehold.vocabulary.word import Word
 from freehold.workers.base import Means
 from freehold.workers.scheduler import effects
-from freehold.workers.scheduler.lifecycle import Decision, Drop, PassOn, Place, Surrender, decide, wanted
+from freehold.workers.scheduler.lifecycle import Decision, Drop, PassOn, Place, Surrender, decide, explained, wanted
 
 COMMAND_DEADLINE_S: Final = 8.0
 FLEET_KNOWN_S: Final = 6.0
@@ -48,7 +49,7 @@ class SchedulerWorker:
         await self.follower.open()
         self._subscriptions = [
             await talk.hear(bus, subjects.BUILD_SCHEDULER, Build, self._take, group="scheduler"),
-            await talk.serve(bus, subjects.ASK_SCHEDULER, HostQuestion, self._carry, group="scheduler"),
+            await talk.serve(bus, subjects.ASK_SCHEDULER, SchedulerQuestion, self._answer, group="scheduler"),
         ]
 
     async def close(self) -> None:
@@ -96,6 +97,9 @@ class SchedulerWorker:
         if deed.host != place.deed.host:
             self.fleet.promise(place.build.guest, deed.host, wanted(place.build))
         await effects.pass_on(self._means, replace(place.build, deed=deed))
+
+    async def _answer(self, question: SchedulerQuestion) -> Word:
+        return explained(question.build, self.fleet) if isinstance(question, Explain) else await self._carry(question)
 
     async def _carry(self, question: HostQuestion) -> Word:
         """Carries a command to the host of the guest's highest deed, or to the host that it is about."""

@@ -14,7 +14,7 @@ from freehold.vocabulary.network import Carriage, Ties
 from freehold.vocabulary.request import FORGOTTEN_S, Build
 from freehold.vocabulary.tenant import Flavor
 from freehold.vocabulary.units import clock_time
-from freehold.workers.scheduler.lifecycle import Decision, Drop, PassOn, Place, Surrender, decide, wanted
+from freehold.workers.scheduler.lifecycle import Decision, Drop, PassOn, Place, Surrender, decide, explained, wanted
 from tests.owners import HandClock, a_build, a_deed, a_host
 
 LATER = clock_time(1_000_000)
@@ -134,3 +134,29 @@ def test_a_build_waits_for_hosts_that_have_room_and_arent_heard() -> None:
     assert isinstance(decide(build(), fleet, NOW), Drop)
     assert isinstance(decide(build(zone="elsewhere"), fleet, NOW), Surrender)
     assert isinstance(decide(build(refused=("large",)), fleet, NOW), Surrender)
+
+
+def counts(asked: Build, fleet: Fleet) -> dict[str, int]:
+    return {one.filter.value: one.hosts for one in explained(asked, fleet).left_out if one.hosts}
+
+
+def test_a_choice_is_explained_host_by_host() -> None:
+    hosts = [
+        SMALL,
+        LARGE,
+        a_host("drained", enabled=False),
+        a_host("full", vcpus=1),
+        a_host("flat", disk_gib=1),
+        a_host("best", ram_mib=8192),
+    ]
+    fleet = fleet_of(*hosts)
+    choice = explained(build(refused=("large",)), fleet)
+    assert (choice.hosts, choice.fit, choice.best) == (6, 2, ("best", "small"))
+    assert counts(build(refused=("large",)), fleet) == {"closed": 1, "vcpus": 1, "disk": 1, "refused": 1}
+    big = Flavor(id="f", name="big", vcpus=1, ram_mib=2048, disk_gib=1)
+    assert counts(build(big, zone="d"), fleet) == {"closed": 1, "zone": 4}
+    assert counts(build(ties=Ties(physical=("public",))), fleet)["target"] == 3
+    silent = HandClock()
+    fleet = fleet_of(SMALL, LARGE, clock=silent)
+    silent.move(1000)
+    assert counts(build(), fleet) == {"silent": 2}
