@@ -13,15 +13,18 @@ import aiohttp
 from freehold.cli.client import Client
 from freehold.cli.credentials import Admin
 from freehold.config import Settings
+from freehold.vocabulary.errors import Unavailable
 
 QCOW2_MAGIC: Final = b"QFI\xfb"
+TRIES: Final = 60
+PAUSE_S: Final = 1.0
 
 
 async def furnish(admin: Admin, settings: Settings, say: Callable[[str], None]) -> None:
     """Makes the network ``default`` and, where there is an image file, the image ``demo``: each where this process has
     the worker for it, for others may not be there yet.
     """
-    async with Client(admin) as client:
+    async with await _signed_in(admin) as client:
         if "network" in settings.roles:
             await _network(client, settings.network_cidr)
             say(f"network: default, {settings.network_cidr}")
@@ -29,6 +32,20 @@ async def furnish(admin: Admin, settings: Settings, say: Callable[[str], None]) 
         if "image" in settings.roles and await asyncio.to_thread(file.is_file):
             await _image(client, file)
             say(f"image: demo, from {file}")
+
+
+async def _signed_in(admin: Admin) -> Client:
+    """A client, once the cloud answers: thousands of hosts that have just come keep its owners busy for a while."""
+    for left in range(TRIES - 1, -1, -1):
+        try:
+            async with Client(admin) as client:
+                await client.get("/network/v2.0/networks")
+            break
+        except Unavailable:
+            if not left:
+                raise
+            await asyncio.sleep(PAUSE_S)
+    return Client(admin)
 
 
 def cached_demo_image() -> Path:
