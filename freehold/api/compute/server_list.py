@@ -30,6 +30,7 @@ _ENDS_THAT_ALL_FIT: Final = re.compile(r"^\^?\.\*(?![?+])|(?<!\\)\.\*\$?$")
 _ESCAPES_AND_CLASSES: Final = re.compile(r"\\[^1-9xuUN]|\[\^?\]?[^\]\[]*\]")
 
 HOSTS_ASKED_MAX: Final = 32
+"""With more, none is asked where it stands before a list is filtered by what hosts say."""
 MADE_AT_ONCE: Final = 50
 """Servers of a page, between which others have their turn."""
 SORTED_MAX: Final = 100_000

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from freehold.api.call import AS_OF
+from freehold.api.compute import server_list
 from tests.api.asgi import Client
 from tests.api.compute.conftest import V21, Compute
 
@@ -95,3 +96,23 @@ async def test_the_past_is_made_anew(compute: Compute) -> None:
     await shown(compute, compute.member)
     reply = await compute.member.ask("GET", f"{V21}/servers/detail", b"", {AS_OF: then})
     assert [one["name"] for one in reply.json["servers"]] == ["web"]
+
+
+@pytest.mark.parametrize("most", [0, 32])
+async def test_only_few_hosts_are_asked_before_a_list_is_filtered(
+    compute: Compute, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    guest = await compute.running()
+    asked, view = list[tuple[str, set[str] | None]](), compute.api.cloud.view
+    fresh = view.fresh
+
+    async def noted(roles: Any, shards: Any = (0,), hosts: Any = None) -> None:
+        asked.extend((role, None if hosts is None else set(hosts)) for role in roles)
+        await fresh(roles, shards, hosts)
+
+    monkeypatch.setattr(view, "fresh", noted)
+    monkeypatch.setattr(server_list, "HOSTS_ASKED_MAX", most)
+    reply = await compute.member.get(f"{V21}/servers?status=ACTIVE")
+    assert [one["id"] for one in reply.json["servers"]] == [guest]
+    its = compute.hosts[await compute.host_of(guest)].id
+    assert ("host", {its} if most else set()) in asked and ("host", None) not in asked
