@@ -50,10 +50,11 @@ def _registrar(state: State, rules: Rules, g: int, ledger: Ledger) -> Moves:
     if ledger.stage is Stage.GONE:
         return
     if not ledger.deleting:
-        yield Step("ask to delete", g), with_ledger(state, g, _delete_asked(state, ledger))
+        yield Step("ask to delete", g), with_ledger(_told_wanted(state, g, ledger), g, _delete_asked(state, ledger))
         yield from _deeds(state, rules, g, ledger)
     if ledger.stage is Stage.OPEN:
-        yield Step("fail", g), with_ledger(state, g, ledger._replace(stage=Stage.FAILED))
+        failed = ledger._replace(stage=Stage.FAILED)
+        yield Step("fail", g), with_ledger(_told_wanted(state, g, ledger), g, failed)
     if ledger.stage is Stage.FAILED and ledger.left and not may_hold(ledger) and not ledger.deleting:
         yield Step("evacuate again", g), unbarred(with_ledger(state, g, ledger._replace(stage=Stage.OPEN)), g)
     if ledger.deleting and is_fenced(state, ledger):
@@ -64,6 +65,17 @@ def _registrar(state: State, rules: Rules, g: int, ledger: Ledger) -> Moves:
         yield Step("time out", g), _refused(state, g, ledger)
     if rules.fault is Fault.LEDGER_PUT_BACK and ledger.deed:
         yield Step("put the ledger back", g), _ledger_put_back(state, g, ledger)
+
+
+def _told_wanted(state: State, g: int, ledger: Ledger) -> State:
+    """The host that is sent the build may just have been told that it is wanted, and takes it yet."""
+    if ledger.stage is not Stage.OPEN or ledger.deleting or not may_hold(ledger):
+        return state
+    host = state.hosts[ledger.host]
+    cell = host.cells[g]
+    if host.life is not Life.CLEARED and not cell.lost:
+        return state  # it asks for none yet
+    return with_cell(state, g, ledger.host, cell._replace(builds=cell.builds | 1 << ledger.deed))
 
 
 def _ledger_put_back(state: State, g: int, ledger: Ledger) -> State:

@@ -257,7 +257,8 @@ def _leased_wrongly(world: "World") -> str:
     there = {guest.id: guest for guest in copies}  # of several, the one under the highest deed is the guest
     for port in _ports(world):
         guest = there.get(port.device)
-        if guest is not None and port.id not in [wiring.port for wiring in guest.ports]:
+        apart = guest is not None and guest.deed < port.deed  # a copy that is kept, while who has the guest isn't heard
+        if guest is not None and not apart and port.id not in [wiring.port for wiring in guest.ports]:
             return f"port {port.id} is leased to guest {port.device}, which doesn't have it"
     return ""
 

@@ -33,6 +33,10 @@ LEGAL: dict[str, list[TraceEvent]] = {
     "deleted while its build is on its way": [ADMITTED, FIRST, *DELETED],
     "refused, built elsewhere": [ADMITTED, FIRST, CLAIMED, RefusedDurably("g", "a", 1), SECOND, CLAIMED_AGAIN, ON_B],
     "failed, its host refuses it for good": [ADMITTED, FIRST, CLAIMED, Failed("g"), RefusedDurably("g", "a", 1)],
+    "failed just when its host, restarted, was told that it is wanted": [
+        *(ADMITTED, FIRST, HostRestarted("a"), Failed("g"), CLAIMED),
+        RefusedDurably("g", "a", 1),
+    ],
     "runs again after its worker and its machine restarted": [
         *BUILT,
         HostRestarted("a"),

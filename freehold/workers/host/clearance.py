@@ -88,7 +88,8 @@ class Clearance:
     async def wanted(self, build: Build) -> Intent | None:
         """What the registrar knows of a guest unheard of here for which a build came, if it wants the build and has
         recorded its deed: whoever sent it can't make one up. If this disk was put back to an old copy, the build may be
-        a late one of a guest that was deleted, and of which nothing is known here any more.
+        a late one of a guest that was deleted, and of which nothing is known here any more; or of one that has run,
+        which isn't built anew but restored.
 
         None as well if it can't be asked: the build comes again.
         """
@@ -103,7 +104,7 @@ class Clearance:
         number = 0 if build.deed is None else build.deed.number
         deleting = bool(intent.delete_urn) and not build.restore  # what was lost is restored, and then deleted
         given = intent.deed == build.deed and intent.refused_deed < number
-        wanted = given and not (intent.failed or deleting)
+        wanted = given and not (intent.failed or deleting or (intent.has_run and not build.restore))
         if not wanted:
             _log.info("build dropped: the registrar doesn't want it any more", guest=build.guest, urn=build.urn)
         return intent if wanted else None

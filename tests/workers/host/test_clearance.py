@@ -186,9 +186,11 @@ async def test_a_build_that_failed_is_taken_apart_when_the_registrar_was_heard(b
     assert not bench.refusal().deleted
 
 
-@pytest.mark.parametrize("intent", [Intent(guest=GUEST, ended=True), Intent(guest=GUEST, failed=True)], ids=str)
-async def test_a_late_build_of_a_guest_that_is_over_is_not_taken(bench: Bench, intent: Intent) -> None:
-    bench.intents[GUEST] = intent
+@pytest.mark.parametrize("over", ["ended", "failed", "has_run"])
+async def test_a_late_build_of_a_guest_that_is_over_or_has_run_is_not_taken(bench: Bench, over: str) -> None:
+    """One that has run here, and of which nothing is left, isn't built anew: the registrar sends it to be restored."""
+    deed = None if over == "ended" else bench.build().deed
+    bench.intents[GUEST] = replace(Intent(guest=GUEST, deed=deed), **{over: True})
     await bench.send(bench.build(), told=False)
     await settled()
     assert bench.state() is None
