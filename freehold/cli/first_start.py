@@ -18,13 +18,14 @@ from freehold.vocabulary.errors import Unavailable
 QCOW2_MAGIC: Final = b"QFI\xfb"
 TRIES: Final = 60
 PAUSE_S: Final = 1.0
+_LISTS: Final = {"network": "/network/v2.0/networks", "image": "/image/v2/images"}
 
 
 async def furnish(admin: Admin, settings: Settings, say: Callable[[str], None]) -> None:
     """Makes the network ``default`` and, where there is an image file, the image ``demo``: each where this process has
     the worker for it, for others may not be there yet.
     """
-    async with await _signed_in(admin) as client:
+    async with await _signed_in(admin, [_LISTS[role] for role in _LISTS if role in settings.roles]) as client:
         if "network" in settings.roles:
             await _network(client, settings.network_cidr)
             say(f"network: default, {settings.network_cidr}")
@@ -34,12 +35,15 @@ async def furnish(admin: Admin, settings: Settings, say: Callable[[str], None]) 
             say(f"image: demo, from {file}")
 
 
-async def _signed_in(admin: Admin) -> Client:
-    """A client, once the cloud answers: thousands of hosts that have just come keep its owners busy for a while."""
+async def _signed_in(admin: Admin, lists: list[str]) -> Client:
+    """A client, once the cloud answers for these: thousands of hosts that have just come keep its owners busy for a
+    while. Raises Unavailable.
+    """
     for left in range(TRIES - 1, -1, -1):
         try:
             async with Client(admin) as client:
-                await client.get("/network/v2.0/networks")
+                for path in lists:
+                    await client.get(path)
             break
         except Unavailable:
             if not left:

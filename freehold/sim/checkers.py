@@ -205,9 +205,11 @@ class Checkers:
 
     def _takes(self, site: "Site", guest: Guest) -> Capacity:
         """What a guest takes of its host's room. With an old copy of its disk a host has guests again that have left it
-        since, beside those that came since: they are kept aside until somebody lets go of them, and go then.
+        since, beside those that came since: they are kept aside until somebody lets go of them, and go then. So do
+        those that were deleted since.
         """
-        aside = guest.state in (GuestState.QUARANTINED, GuestState.DELETING)
+        going = guest.id in self._delete_asked_s or guest.state is GuestState.DELETING
+        aside = going or guest.state is GuestState.QUARANTINED
         came_back = aside and self._put_back[site.name] > 0
         return NOTHING if came_back else needed_by(guest.spec.flavor)
 

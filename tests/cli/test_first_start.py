@@ -83,6 +83,19 @@ async def test_the_image_that_was_built_is_found(cloud: NewCloud) -> None:
     assert len((await cloud.get("/image/v2/images"))["images"]) == 1
 
 
+async def test_what_other_machines_have_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine that comes first has no network worker, and no other comes before it is ready."""
+    monkeypatch.setattr(first_start, "TRIES", 1)
+    roles = ("registrar", "image", "api")
+    settings = config.read(None, state=tmp_path, port=0, roles=roles, demo_image=image_file(tmp_path))
+    running, said = Running(settings, lambda line: None), list[str]()
+    await running.open()
+    assert running.new_password is not None
+    await furnish(Admin(running.url, running.new_password), settings, said.append)
+    await running.close()
+    assert said == [f"image: demo, from {settings.demo_image}"]
+
+
 async def test_a_qcow2_is_known_by_its_first_bytes(cloud: NewCloud, tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=r"qcow2|image"):
         await cloud.furnish(demo_image=image_file(tmp_path, first_start.QCOW2_MAGIC + b"and nothing that follows"))
