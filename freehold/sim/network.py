@@ -22,8 +22,9 @@ from freehold.vocabulary.errors import NoAnswer, TooLarge
 LATENCY_S_MIN: Final = 0.0002
 LATENCY_S_SPAN: Final = 0.002 - LATENCY_S_MIN
 BACKLOG_MAX: Final = 10_000
-KEPT_MAX: Final = 40
-BUILDS: Final = "freehold.build.host."
+KEPT_MAX: Final = 80
+BUILDS: Final = ("freehold.build.network.", "freehold.build.host.")
+"""The hops of a build that has its deed."""
 
 _covers: Final = lru_cache(maxsize=1 << 16)(matches)
 """The tables are made anew whenever a process comes or goes: mostly of pairs that were in them before."""
@@ -125,7 +126,7 @@ class Network:
         """Told of every answer as it is sent."""
         self.sent = 0
         self._builds: deque[tuple[str, str, bytes]] = deque(maxlen=KEPT_MAX)
-        """The last builds that were sent to hosts: from which place, on which subject."""
+        """The last builds that were sent on these hops: from which place, on which subject."""
 
     # --- cuts ------------------------------------------------------------------------------------------------------
 
@@ -173,12 +174,14 @@ class Network:
             self._builds.append((sender.place, subject, body))
         self._spread(sender.place, subject, body)
 
-    def say_again(self, subject: str) -> None:
-        """The last builds that were sent on a subject are sent again, as a broker may that had kept them."""
+    def say_again(self, store: str) -> None:
+        """The last builds for a host are sent again, to it and to its network worker, as a broker may that had kept
+        them.
+        """
         for place, said, body in list(self._builds):
-            if said == subject:
+            if store.encode() in body:
                 self._faults["build said again"] += 1
-                self._spread(place, subject, body)
+                self._spread(place, said, body)
 
     def _spread(self, place: str, subject: str, body: bytes) -> None:
         single, groups = self._listeners(subject)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Final
 
-from freehold.bus import subjects
 from freehold.sim.machine import Everybody
 from freehold.sim.plan import Trouble
 from freehold.sim.site import ApiSite, HostSite, Site
@@ -154,7 +153,7 @@ def _builds_again(world: World, host: HostSite) -> None:
     """The last builds for a host come once more, as from a broker that had kept them."""
     if not world.calm and host.store is not None:
         world.tell(host.name, "old builds come again")
-        world.network.say_again(subjects.build_host(host.store.id))
+        world.network.say_again(host.store.id)
 
 
 def _slow_driver(world: World, host: HostSite, trouble: Trouble) -> None:

@@ -72,6 +72,8 @@ class Host(Word, frozen=True, kw_only=True):
     """Of its guests, those that it keeps as copies: another host has them."""
     boot: str = ""
     """The machine's boot id: a change means that it was restarted and no guest runs."""
+    incarnation: str = ""
+    """New with each start of the host worker: between two, its disk may have been put back."""
     carriage: Carriage = Carriage()
     updated: int = 0
 

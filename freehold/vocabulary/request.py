@@ -79,6 +79,8 @@ class Build(Word, frozen=True, kw_only=True):
     """The only host that it may be placed on; empty: any."""
     stopped: bool = False
     """It is made, and left off."""
+    incarnation: str = ""
+    """Which of its host's incarnations it was sent to by the network worker. Empty, of an older one: it didn't say."""
     rest: bytes = b""
     """See `unknown`."""
 

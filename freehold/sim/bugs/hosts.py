@@ -45,6 +45,12 @@ BUGS: Final = (
         "return self._keep(refusal_of_unknown(command, known, self._clock.now()))",
         "return None",
     ),
+    Bug(
+        "a build that was sent before a start is taken after it",
+        f"{_HOST}.claims",
+        'return build.incarnation not in ("", host.incarnation)',
+        "return False",
+    ),
     # --- a host's loop and effects
     Bug(
         "a command is answered before it is durable",

@@ -104,6 +104,13 @@ def _kept_apart(host: Host, guest: str) -> Conflict:
     )
 
 
+def was_sent_before(host: Host, build: Build) -> bool:
+    """Whether a build was sent to an earlier incarnation of this host. Its ports may have been given back since, by a
+    refusal that isn't on this disk any more.
+    """
+    return build.incarnation not in ("", host.incarnation)
+
+
 def _not_ours(host: Host, deed: Deed, build: Build) -> str:
     if deed.host != host.id:
         return f"its deed names host {deed.host}"

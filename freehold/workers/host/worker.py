@@ -10,6 +10,7 @@ from freehold.bus.interface import Subscription
 from freehold.drivers.fabric.interface import Fabric
 from freehold.drivers.hypervisor.interface import Facts, Hypervisor
 from freehold.drivers.imagefetch.interface import ImageCache
+from freehold.runtime.chance import new_id
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks, periodically
 from freehold.store.database import Store
@@ -35,7 +36,7 @@ from freehold.vocabulary.request import Build
 from freehold.vocabulary.word import Word
 from freehold.workers.base import Desk, Means
 from freehold.workers.host.actors import Actors
-from freehold.workers.host.claims import Claimed, Dropped, Known, Refused, claim
+from freehold.workers.host.claims import Claimed, Dropped, Known, Refused, claim, was_sent_before
 from freehold.workers.host.clearance import Clearance
 from freehold.workers.host.deadlines import TimelyFabric, TimelyHypervisor
 from freehold.workers.host.effects import Effects
@@ -153,7 +154,8 @@ class HostWorker:
 
     async def _keep_host(self, facts: Facts, carriage: Carriage) -> None:
         known = self._records.known_host()
-        host = replace(_host(self._store, self._name, facts, known), carriage=carriage)
+        incarnation = new_id(self._means.chance)
+        host = replace(_host(self._store, self._name, facts, known), carriage=carriage, incarnation=incarnation)
         for shard, gate in enumerate(self._actors.gates):
             gate.machine_restarted = host.boot != facts.boot != self._records.resumed(shard)
         if host.retired:
@@ -205,9 +207,8 @@ class HostWorker:
 
     async def _take_build(self, build: Build) -> None:
         """The refusal or the guest's record is the answer: it is told when it is on disk."""
-        if not build.restore and not self._actors.knows_room() and not self._actors.is_surely_lost(build.guest):
-            # Only who knows what is here knows what room there is. The build comes again.
-            _log.info("build not taken yet", guest=build.guest, urn=build.urn)
+        if reason := self._takes_it_later(build):
+            _log.info("build not taken yet: it comes again", guest=build.guest, urn=build.urn, reason=reason)
             return
         power, left = Power.ABSENT, False
         if is_uuid(build.guest) and self._is_news(build):
@@ -237,6 +238,14 @@ class HostWorker:
             case Dropped(reason=reason, wrong=wrong):
                 log = _log.warning if wrong else _log.debug
                 log("build dropped", guest=build.guest, urn=build.urn, reason=reason)
+
+    def _takes_it_later(self, build: Build) -> str:
+        """Why this build isn't looked at, and one of the same guest that comes later is; empty if it is."""
+        if was_sent_before(self._records.host(), build):
+            return "it was sent before this start"
+        if build.restore or self._actors.knows_room() or self._actors.is_surely_lost(build.guest):
+            return ""
+        return "only who knows what is here knows what room there is"
 
     def _is_news(self, build: Build) -> bool:
         """Whether it may be taken, and there is no record of its guest. What else there is of that isn't known then: a

@@ -1,4 +1,5 @@
-"""Where the cluster's hosts are on the underlay: what each says of itself, told to the others, who don't hear it.
+"""Where the cluster's hosts are on the underlay: what each says of itself, told to the others, who don't hear it. And
+which incarnation of each it is that says so.
 
 A host is believed about itself alone: with another's address it would be sent what is for its own guests, and the other
 host drops that.
@@ -9,6 +10,7 @@ from msgspec.structs import replace
 from freehold.vocabulary.host import Host
 from freehold.vocabulary.network import Carrier, is_underlay_address
 from freehold.workers.network.draft import Draft
+from freehold.workers.network.holdings import Incarnation
 
 
 def hear_host(draft: Draft, store: str, host: Host | None) -> None:
@@ -16,6 +18,10 @@ def hear_host(draft: Draft, store: str, host: Host | None) -> None:
     address = "" if host is None else host.carriage.underlay
     if address and not is_underlay_address(address):
         raise ValueError(f"{address[:64]!r} can't be an address on the underlay")
+    if host is not None and host.incarnation:
+        heard = Incarnation(host=store, incarnation=host.incarnation)
+        if draft.holdings.incarnations.get(store) != heard:
+            draft.put(heard)
     before = draft.holdings.carriers.get(store)
     if not address:
         if before is not None:

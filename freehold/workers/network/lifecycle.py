@@ -4,6 +4,7 @@ A build comes:
 
     what is                                             what happens
     no deed, another cluster's, expired                 dropped
+    its host hasn't been heard                          dropped: nothing is known of what it refuses
     the deed's host refuses this deed already           dropped: a late message can't bring a guest back
     a booking under a higher deed, or one that has      dropped: out of date
     ended by the refusal of who had it
@@ -38,7 +39,7 @@ from freehold.vocabulary.guest import Guest, GuestState, Refusal
 from freehold.vocabulary.network import FixedAddress, Lease, NetworkWanted, Port, PortWiring
 from freehold.vocabulary.request import Build, is_forgotten
 from freehold.workers.network.draft import Draft
-from freehold.workers.network.holdings import Booking, Holdings, Sight, name_of
+from freehold.workers.network.holdings import Booking, Holdings, Incarnation, Sight, name_of
 from freehold.workers.network.ports import GUEST_OWNER, make_port, visible_network, wiring
 
 ACTIVE: Final[dict[GuestState, bool]] = {
@@ -72,6 +73,7 @@ class Standing(StrEnum):
 
     NOT_OURS = "it has no deed of this cluster"
     EXPIRED = "it has long expired"
+    UNHEARD = "its host hasn't been heard yet"
     ENDED = "its host has refused its deed"
     OUTDATED = "a higher deed has its ports, or had them and was refused"
     CONTRADICTED = "another host has its ports under the same deed"
@@ -113,6 +115,8 @@ def standing(holdings: Holdings, build: Build, now: int) -> Standing:
         return Standing.NOT_OURS
     if is_forgotten(build, now):
         return Standing.EXPIRED
+    if deed.host not in holdings.incarnations:
+        return Standing.UNHEARD
     if holdings.sight(deed.host, build.guest).ended >= deed.number:
         return Standing.ENDED
     booking = holdings.bookings.get(build.guest)
@@ -135,7 +139,7 @@ def decide_build(draft: Draft, build: Build) -> Decision:
     except FreeholdError as error:
         draft.changes.clear()
         return Impossible(deed.number, error.fault())
-    return Granted(_with_ports(build, wired), deed.host)
+    return Granted(_with_ports(build, wired, draft.holdings.incarnations[deed.host]), deed.host)
 
 
 def still_stands(holdings: Holdings, granted: Granted) -> bool:
@@ -149,8 +153,8 @@ def still_stands(holdings: Holdings, granted: Granted) -> bool:
     return booking is not None and (booking.deed, booking.host, booking.ports) == (deed.number, granted.host, ports)
 
 
-def _with_ports(build: Build, ports: tuple[PortWiring, ...]) -> Build:
-    return replace(build, ports=ports)
+def _with_ports(build: Build, ports: tuple[PortWiring, ...], heard: Incarnation) -> Build:
+    return replace(build, ports=ports, incarnation=heard.incarnation)
 
 
 def _ports_for(draft: Draft, build: Build, deed: Deed, where: Standing) -> tuple[Port, ...]:

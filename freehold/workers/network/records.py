@@ -9,12 +9,12 @@ from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.envelope import Position
 from freehold.vocabulary.network import Carrier, Network, NetworkQuota, Port, SecurityGroup, Subnet
 from freehold.vocabulary.word import Word
-from freehold.workers.network.holdings import Booking, Change, Gone, Holdings, Sight, name_of
+from freehold.workers.network.holdings import Booking, Change, Gone, Holdings, Incarnation, Sight, name_of
 
 _TOLD: Final[tuple[type[Word], ...]] = (Network, Subnet, SecurityGroup, NetworkQuota, Port, Carrier)
 """In the order in which they refer to one another."""
 
-_PRIVATE: Final[dict[str, type[Word]]] = {"booking": Booking, "sight": Sight}
+_PRIVATE: Final[dict[str, type[Word]]] = {"booking": Booking, "sight": Sight, "incarnation": Incarnation}
 _POSITION: Final = "host_position"
 
 

@@ -244,3 +244,17 @@ async def test_nothing_is_built_over_an_old_copy_however_often_its_host_has_refu
     await bench.send(build)
     await bench.until(lambda: bench.refusal().deed == 6)
     assert bench.state() is None and bench.hypervisor.look(GUEST) == held
+
+
+async def test_a_build_that_was_sent_before_a_start_is_not_taken_after_it(bench: Bench) -> None:
+    """Its ports may have been given back since: the host had refused it, and its disk was put back to before that."""
+    first = bench.host().incarnation
+    late = replace(bench.build(), incarnation=first)
+    await bench.kill()
+    await bench.open()
+    assert bench.host().incarnation not in ("", first)
+    await bench.send(late)
+    await settled()
+    assert bench.state() is None and bench.store.read_as(Refusal, GUEST) is None
+    await bench.send(replace(late, incarnation=bench.host().incarnation))
+    await bench.until(lambda: bench.state() is S.RUNNING)

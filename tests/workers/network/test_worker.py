@@ -36,6 +36,7 @@ from freehold.workers.base import Desk, Means
 from freehold.workers.network import worker as working
 from freehold.workers.network.holdings import Sight
 from freehold.workers.network.worker import NetworkWorker
+from tests.owners import a_host
 from tests.workers.network.rules_bench import CLUSTER, a_build, an_id, refused, shown
 
 
@@ -50,6 +51,7 @@ class House:
         self.ended: set[str] = set()
         """Guests of which the registrar says that nothing is left."""
         self.network_id = ""
+        self.network: Store | None = None
 
     async def store(self, role: str, name: str, cluster: str = CLUSTER) -> Store:
         means = self.means
@@ -67,6 +69,7 @@ class House:
         store = await self.store("network", "network")
         worker = NetworkWorker(self.means, store)
         await worker.open()
+        self.network = store
         try:
             yield store
             assert worker.tasks.failed is None
@@ -77,6 +80,7 @@ class House:
     @asynccontextmanager
     async def host(self, name: str = "host", cluster: str = CLUSTER) -> AsyncIterator[Store]:
         store = await self.store("host", name, cluster)
+        await store.commit([put(store.id, a_host(store.id, cluster=cluster, incarnation=f"{name} 1"))], "host started")
         desk = Desk(self.means, store, name)
         await desk.open()
         try:
@@ -112,6 +116,9 @@ class House:
         return self.network_id
 
     async def build(self, host: str, **fields: Any) -> None:
+        network = self.network
+        assert network is not None
+        await until(lambda: network.read_private("incarnation", host))
         wanted = NetworkWanted(network=self.network_id)
         await talk.say(self.means.bus, subjects.build_network(CLUSTER), a_build(wanted, host=host, **fields))
 
@@ -158,8 +165,8 @@ async def test_what_is_answered_is_durable_and_told(house: House) -> None:
 
 
 async def test_nothing_is_answered_or_sent_on_before_it_is_on_disk(house: House) -> None:
-    async with house.worker() as store:
-        await house.listen("h1")
+    async with house.worker() as store, house.host() as host:
+        await house.listen(host.id)
         key = await house.with_network()
         disk = asyncio.Event()
 
@@ -170,7 +177,7 @@ async def test_nothing_is_answered_or_sent_on_before_it_is_on_disk(house: House)
         store._offload = slow
         question = CreatePort(port=Port(id=an_id(1), project="p", network=key, mac=""))
         asked = [asyncio.create_task(house.ask(question)) for _ in range(2)]
-        await house.build("h1")
+        await house.build(host.id)
         await until(lambda: len(store.scan(Port)) == 2)
         for _ in range(50):
             await asyncio.sleep(0)
@@ -202,31 +209,57 @@ async def test_a_build_whose_lease_ends_while_it_waits_for_the_disk_is_not_sent_
 
 
 async def test_a_build_reaches_its_host_however_often_it_is_sent(house: House) -> None:
-    async with house.worker() as store:
-        await house.listen("h1")
+    async with house.worker() as store, house.host() as host:
+        await house.listen(host.id)
         await house.with_network()
         for _ in range(3):
-            await house.build("h1")
+            await house.build(host.id)
         await until(lambda: len(house.heard) == 3)
         assert len({build.ports for build in house.heard}) == 1
         assert [port.id for port in store.scan(Port)] == [house.heard[0].ports[0].port]
 
 
+async def test_a_build_is_sent_to_the_incarnation_of_its_host_that_was_heard_last(house: House) -> None:
+    """What an earlier one has refused, and what was given back by that, may be missing on the disk of this one."""
+    async with house.worker() as store, house.host() as host:
+        await house.listen(host.id)
+        await house.with_network()
+        await house.build(host.id)
+        await host.commit([put(host.id, a_host(host.id, cluster=CLUSTER, incarnation="host 2"))], "host started")
+        await until(lambda: b"host 2" in (store.read_private("incarnation", host.id) or b""))
+        await house.build(host.id)
+        await until(lambda: len(house.heard) == 2)
+        assert [build.incarnation for build in house.heard] == ["host 1", "host 2"]
+
+
+async def test_no_build_is_sent_to_a_host_that_was_never_heard(house: House) -> None:
+    """Whether it has refused the guest, and its ports were given back by that, isn't known then."""
+    async with house.worker() as store, house.host() as host:
+        await house.listen("unheard")
+        await house.listen(host.id)
+        await house.with_network()
+        wanted = NetworkWanted(network=house.network_id)
+        await talk.say(house.means.bus, subjects.build_network(CLUSTER), a_build(wanted, host="unheard", guest="g1"))
+        await house.build(host.id, guest="g2")
+        await until(lambda: house.heard)
+        assert [port.device for port in store.scan(Port)] == ["g2"] == [build.guest for build in house.heard]
+
+
 async def test_many_builds_at_once_share_no_address(house: House) -> None:
-    async with house.worker() as store:
-        await house.listen("h1")
+    async with house.worker() as store, house.host() as host:
+        await house.listen(host.id)
         await house.with_network("10.0.0.0/22")
-        await asyncio.gather(*(house.build("h1", guest=f"g{n}") for n in range(300)))
+        await asyncio.gather(*(house.build(host.id, guest=f"g{n}") for n in range(300)))
         await until(lambda: len(house.heard) == 300)
         assert len({build.ports[0].addresses for build in house.heard}) == 300
         assert len(store.scan(Port)) == 300
 
 
 async def test_the_registrar_hears_why_a_build_is_given_up(house: House) -> None:
-    async with house.worker() as store:
-        await house.listen("h1")
+    async with house.worker() as store, house.host() as host:
+        await house.listen(host.id)
         house.network_id = an_id(7)
-        await house.build("h1", deed=3)
+        await house.build(host.id, deed=3)
         await until(lambda: house.given_up)
         (notice,) = house.given_up
         assert (notice.guest, notice.deed, notice.fault.code) == ("g1", 3, "NotFound")
