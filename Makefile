@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-backups test-read-your-writes red-team bench-outage bench-waiting bench-streams bench-decisions bench-boots bench-pages sim sim-long sim-shrink sim-kills sim-bugs model demo demo-stop image lab lab-status \
+.PHONY: help setup check format test test-backups test-read-your-writes red-team bench-outage bench-waiting bench-streams bench-decisions bench-boots bench-pages bench-idle bench-visible sim sim-long sim-shrink sim-kills sim-bugs model demo demo-stop image lab lab-status \
 	lab-partition lab-kill-host lab-kill lab-kill-nats lab-heal lab-down lab-test lock clean
 
 help:       ## this list
@@ -61,6 +61,14 @@ bench-boots: ## what a boot costs in a simulated region: HOSTS=1000 CLUSTERS=10 
 
 bench-pages: ## what a page of servers costs, with ever more of others: GUESTS="10000 100000 1000000"
 	@scripts/setup && .venv/bin/python -m benchmarks.pages --guests $(or $(GUESTS),10000 100000 1000000)
+
+bench-idle:   ## what connected hosts cost a scheduler and an API: HOSTS=10000 CLUSTERS=20 FOR_S=60
+	@scripts/setup && .venv/bin/python -m benchmarks.idle --hosts $(or $(HOSTS),10000) --clusters $(or $(CLUSTERS),20) \
+		--for-s $(or $(FOR_S),60)
+
+bench-visible: ## how soon what a host commits is in a view: HOSTS=1000 CLUSTERS=10 RATES="100 300 1000" FOR_S=20
+	@scripts/setup && .venv/bin/python -m benchmarks.visible --hosts $(or $(HOSTS),1000) --clusters $(or $(CLUSTERS),10) \
+		--rates $(or $(RATES),100 300 1000) --for-s $(or $(FOR_S),20)
 
 bench-streams: ## readers of events while API processes are killed and started again: READERS=1000 KILLS=6
 	@scripts/setup && .venv/bin/python -m benchmarks.streams --readers $(or $(READERS),1000) --kills $(or $(KILLS),6)

@@ -5,6 +5,8 @@ of their own.
 
 load N      from now on N guests' power changes a second, those of a host together: each is an event
 rest        no more of them
+watch       from now on it is noted when what hosts write is on their disks
+landed      what was noted: of each store, positions with the time of this machine, in ns
 connected   how many hosts have a connection
 look STORE  how a host speaks
 report      where each host's log stands, and how its guests are
@@ -70,6 +72,7 @@ class Fleet:
         """What one process has checked, for all hosts that it plays."""
         self.hosts: list[One] = []
         self._changes = 0
+        self._landed: dict[str, list[tuple[int, int]]] = {}
 
     async def open(self, number: int, cluster: str) -> None:
         """A host, whose identity is in its folder."""
@@ -106,6 +109,26 @@ class Fleet:
         if self._load is not None:
             self._load.cancel()
         return {}
+
+    async def watch(self) -> Answer:
+        """See the module."""
+        for one in self.hosts:
+            self._tasks.start("watch", self._note(one.store))
+        return {}
+
+    async def _note(self, store: Store) -> None:
+        noted = self._landed[store.id] = []
+        seen = await store.news(0)
+        while True:
+            seen = await store.news(seen)
+            noted.append((store.position().seq, time.time_ns()))
+
+    async def landed(self) -> Answer:
+        """See the module."""
+        noted = {store: list(positions) for store, positions in self._landed.items() if positions}
+        for positions in self._landed.values():
+            positions.clear()
+        return noted
 
     async def connected(self) -> Answer:
         """See the module."""
@@ -178,6 +201,8 @@ async def _run(folder: Path, server: str, first: int, count: int, clusters: list
         {
             "load": fleet.load,
             "rest": fleet.rest,
+            "watch": fleet.watch,
+            "landed": fleet.landed,
             "connected": fleet.connected,
             "look": fleet.look,
             "report": fleet.report,

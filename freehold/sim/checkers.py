@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, cast
 
 from freehold.drivers.hypervisor.simulated import SimulatedGuest
+from freehold.sim.leases import Leases
 from freehold.sim.witness import Witness
 from freehold.views.cloud import CloudView
 from freehold.vocabulary.codec import decode
@@ -12,7 +13,6 @@ from freehold.vocabulary.envelope import Entry, Owner, Position, Row
 from freehold.vocabulary.errors import NoAnswer, StoreFailed
 from freehold.vocabulary.guest import Guest, GuestState, Power, Refusal
 from freehold.vocabulary.host import NOTHING, Capacity, Host, needed_by
-from freehold.vocabulary.network import Port, PortWiring
 from freehold.vocabulary.request import Admission, Request, Stage
 from freehold.vocabulary.tenant import Quota
 from freehold.vocabulary.units import unix_ms
@@ -69,8 +69,7 @@ class Checkers:
         """What each guest of a host takes, by the host."""
         self._wired: dict[tuple[str, str], frozenset[str]] = {}
         """The ports of each guest of a host."""
-        self._addresses: dict[tuple[str, str], str] = {}
-        self._ports: dict[str, Port] = {}
+        self.leases = Leases(world, self.violated)
 
     def violated(self, what: str) -> None:
         """Something that must always hold doesn't."""
@@ -120,23 +119,6 @@ class Checkers:
         if state not in LAUNCHED_UNDER:
             self.violated(f"{site.name} ran guest {guest} when its record on disk was {state}")
 
-    def port_plugged(self, site: "HostSite", wiring: PortWiring) -> None:
-        """No address or MAC on two live guests."""
-        self.checks += 1
-        for other in self._world.hosts:
-            live = other.live_ports()
-            for port in other.ports.ports.values():
-                theirs = port.wiring
-                if theirs.port not in live:
-                    continue
-                if theirs.network != wiring.network or (theirs.port == wiring.port and other is site):
-                    continue
-                shared = {wiring.mac, *wiring.addresses} & {theirs.mac, *theirs.addresses}
-                if shared:
-                    self.violated(
-                        f"{min(shared)} of port {wiring.port} on {site.name} is that of {theirs.port} on {other.name}"
-                    )
-
     # --- stores ----------------------------------------------------------------------------------------------------
 
     def watch_store(self, site: "Site") -> None:
@@ -148,6 +130,7 @@ class Checkers:
         """A store was put back to an old copy, or deleted: what is written next follows on that."""
         assert site.store is not None
         self._put_back[site.name] += 1
+        self.leases.put_back(site)
         self._read[site.name] = site.store.position().seq if site.store.rows() else 0
         self._counts_again_s[site.name] = self._world.loop.time() + RECOUNT_S
         guests = [decode(value, Guest) for kind, _, value in site.store.rows() if kind == "guest"]
@@ -186,7 +169,7 @@ class Checkers:
             quota = decode(entry.value, Quota)
             self._quotas[quota.project] = quota.instances
         elif entry.kind == "port":
-            self._port(entry)
+            self.leases.written(entry)
         elif entry.kind == "guest":
             self._guest(cast("HostSite", site), entry)
         elif entry.kind == "refusal" and entry.value is not None:
@@ -267,22 +250,6 @@ class Checkers:
         expired = failed.fault is not None and failed.fault.code == NoAnswer.__name__
         if expired and site.started_s < began_s and SEEN_S < waited_s < given_s - SEEN_S:
             self.violated(f"the request of {failed.guest} was given {given_s:g} s, and expired in {waited_s:g} s")
-
-    def _port(self, entry: Entry) -> None:
-        """No address or MAC on two live guests."""
-        old = self._ports.pop(entry.key, None)
-        if old is not None:
-            for name in _names(old):
-                if self._addresses.get(name) == entry.key:
-                    del self._addresses[name]
-        if entry.value is None:
-            return
-        port = decode(entry.value, Port)
-        self._ports[entry.key] = port
-        for name in _names(port):
-            holder = self._addresses.setdefault(name, entry.key)
-            if holder != entry.key:
-                self.violated(f"{name[1]} was given to port {entry.key} and to port {holder}")
 
     def _guest(self, site: "HostSite", entry: Entry) -> None:
         """Only the host in the highest deed may run the guest; a host speaks for itself alone."""
@@ -381,10 +348,6 @@ class Checkers:
                 self.violated(f"{name} read {site.name} up to {read.seq}, when {written.seq} had been written before")
 
         view._caught_up = has_caught_up  # type: ignore[method-assign]
-
-
-def _names(port: Port) -> list[tuple[str, str]]:
-    return [(port.network, port.mac), *((port.network, fixed.address) for fixed in port.addresses)]
 
 
 def _stage(admission: Admission) -> str:

@@ -115,6 +115,8 @@ class Network:
         self.weather = Weather()
         self._cuts: dict[tuple[str, str], float] = {}
         """Since when nothing passes from one place to another."""
+        self._unheard: dict[tuple[str, str], float] = {}
+        """Until when one place doesn't hear another."""
         self._wakers: dict[Endpoint, dict[Waker, None]] = {}
         self._ears: dict[_Ear, None] = {}
         self._mouths: dict[_Mouth, None] = {}
@@ -139,6 +141,16 @@ class Network:
         """Nothing passes from one place to another any more; it still does the other way."""
         self._cuts.setdefault((origin, to), asyncio.get_running_loop().time())
 
+    def deafen(self, origin: str, to: str, for_s: float) -> None:
+        """One place doesn't hear what another tells everybody, though they may ask one another."""
+        self._unheard[origin, to] = asyncio.get_running_loop().time() + for_s
+
+    def _is_unheard(self, origin: str, to: str) -> bool:
+        if asyncio.get_running_loop().time() >= self._unheard.get((origin, to), 0.0):
+            return False
+        self._faults["message unheard"] += 1
+        return True
+
     def mend(self, one: str, other: str) -> None:
         """Ends a cut, in both ways; both are connected again, and told so."""
         now_s = asyncio.get_running_loop().time()
@@ -147,7 +159,8 @@ class Network:
             self._connect_again({one, other}, now_s - began_s)
 
     def mend_all(self) -> None:
-        """Ends all cuts."""
+        """Ends all cuts; everybody hears."""
+        self._unheard.clear()
         for one, other in list(self._cuts):
             self.mend(one, other)
 
@@ -186,7 +199,8 @@ class Network:
     def _spread(self, place: str, subject: str, body: bytes) -> None:
         single, groups = self._listeners(subject)
         for ear in single:
-            self._carry(place, ear.endpoint, ear.hear, subject, body)
+            if not (self._unheard and self._is_unheard(place, ear.endpoint.place)):
+                self._carry(place, ear.endpoint, ear.hear, subject, body)
         for members in groups:
             ear = members[self._random.randrange(len(members))] if len(members) > 1 else members[0]
             self._carry(place, ear.endpoint, ear.hear, subject, body)

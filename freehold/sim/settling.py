@@ -3,11 +3,12 @@
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from freehold.sim import readers
 from freehold.sim.disk import StoreFile
 from freehold.sim.losses import evacuated
 from freehold.sim.plan import QUOTA
-from freehold.vocabulary.codec import KINDS, decode
-from freehold.vocabulary.guest import Action, Guest, GuestState, Power, Refusal
+from freehold.vocabulary.codec import decode
+from freehold.vocabulary.guest import Guest, GuestState, Power, Refusal
 from freehold.vocabulary.network import Carrier, Port
 from freehold.vocabulary.request import Admission, Request, Stage
 from freehold.workers.host.lifecycle import effect_of
@@ -37,8 +38,6 @@ QUIET_S: Final = 60.0
 TRACED_EVERY: Final = 4
 """Seeds, of which one is held against the model of deeds; and so is every run in which less was seen than this:"""
 TRACE_EVENTS_MAX: Final = 250
-_UNDER_DEED: Final[dict[str, type[Guest | Action | Refusal]]] = {"guest": Guest, "action": Action, "refusal": Refusal}
-"""What several hosts may have of one guest."""
 MESSAGES_PER_OWNER: Final = 40
 """What an idle owner may send in `QUIET_S`: heartbeats, and what answers them."""
 
@@ -62,7 +61,7 @@ async def settle(world: "World", clients: list["Client"]) -> None:
         return
     world.tell("world", "all has settled")
     evacuated(world, _stranded(world))
-    for check in (_views, _fleets, _orphans, _ledger, _secrets, _logs, _told, _trace):
+    for check in (_views, _orphans, _ledger, _secrets, _logs, _told, _trace):
         check(world)
     await _promises(world, clients)
     await _quiet(world)
@@ -174,39 +173,8 @@ def _told(world: "World") -> None:
 
 
 def _views(world: "World") -> None:
-    """A view equals the fold of the owners, byte for byte, but for what a machine that died had said last. Of what
-    several hosts have done with a guest, the one that has it is shown.
-    """
-    held: dict[tuple[str, str], list[tuple[bool, int, str, bytes]]] = {}
-    deeds = {admission.guest: admission.deed for admission in _admissions(world)}
-    for site in world.sites.values():
-        if site.store is not None:
-            for kind, key, value in site.store.rows():
-                under, deed = _deed(kind, value), deeds.get(key.partition("/")[0])
-                first = kind in _UNDER_DEED and kind != "guest" and deed is not None and deed.host == site.store.id
-                held.setdefault((kind, key), []).append((first, under, site.store.id, value))
-    dead = {host.store.id for host in world.hosts if host.dead and host.store is not None}
-    theirs = {place for place, those in held.items() if any(store in dead for _, _, store, _ in those)}
-    rows = {place: max(those)[3] for place, those in held.items()}
-    for api in world.apis:
-        assert api.view is not None
-        shown = api.view.everything()
-        unsure = theirs | {(kind, key) for kind, key in shown if dead and api.view.owner(KINDS[kind], key) in dead}
-        differs = [place for place in {**shown, **rows} if shown.get(place) != rows.get(place) and place not in unsure]
-        if differs:
-            world.checkers.violated(f"the view of {api.name} differs from the owners: {min(differs)}")
-
-
-def _fleets(world: "World") -> None:
-    """The scheduler's columns equal the hosts' records."""
-    for site in world.schedulers:
-        fleet = site.worker.fleet if site.worker is not None else None
-        for host in _living(world):
-            assert host.store is not None
-            mine = [value for kind, _, value in host.store.rows() if kind == "host"]
-            shown = [row for row in fleet.hosts() if row.name == host.name] if fleet else []
-            if mine and [decode(mine[0], type(row)) for row in shown[:1]] != shown[:1]:
-                world.checkers.violated(f"{site.name} sees {host.name} as {shown}")
+    readers.check_views(world, {admission.guest: admission.deed for admission in _admissions(world)})
+    readers.check_fleets(world, _living(world))
 
 
 def _orphans(world: "World") -> None:
@@ -393,8 +361,3 @@ def _guests(host: "HostSite") -> list[Guest]:
 def _power(host: "HostSite", guest: str) -> Power:
     held = host.guests.get(guest)
     return Power.ABSENT if held is None else held.power
-
-
-def _deed(kind: str, value: bytes) -> int:
-    shape = _UNDER_DEED.get(kind)
-    return 0 if shape is None else decode(value, shape).deed

@@ -313,7 +313,7 @@ class HostSite(Site):
         )
         self.hypervisor.deaf = self.deaf
         self.images = SimulatedImageCache(self.clock, fetch_s=0.2)
-        look = self.world.checkers.port_plugged
+        look = self.world.checkers.leases.plugged
         fabric = WatchedFabric(self.ports, self.carriage, lambda wiring: look(self, wiring))
         store = self.open_store(means, process)
         drivers: list[Any] = [Watched(self, process, driver) for driver in (self.hypervisor, fabric, self.images)]

@@ -17,6 +17,9 @@ DELAYED: Final = 0.7
 """Of the disks that are put back, so many are when others have heard of what they forget."""
 NEWEST: Final = 0.999
 """Of the copies of a disk."""
+UNHEARD: Final = 0.35
+"""Of the disks that are put back before a delete, so many when the registrar hasn't heard of it."""
+UNHEARD_S: Final = 90.0
 SAID_AGAIN: Final = 4
 AGAIN_S: Final = (1.0, 60.0)
 """Old builds come so often, and so late, when a host whose disk was put back is up again: it takes none before it has
@@ -74,8 +77,10 @@ def _part(
         world.later(for_s, world.network.mend, site.name, other)
 
 
-def _put_back_at_delete(world: World, host: HostSite, after_s: float) -> None:
-    """When a guest that comes from now on has been gone from a host's disk for `after_s`, the disk is as it is now."""
+def _put_back_at_delete(world: World, host: HostSite, after_s: float, *, unheard: bool) -> None:
+    """When a guest that comes from now on has been gone from a host's disk for `after_s`, the disk is as it is now.
+    `unheard`: the registrar doesn't hear of it, and others do.
+    """
     store = host.store
     assert store is not None
     copy, held, came = store.copied(), set(store.keys("guest")), set[str]()
@@ -83,6 +88,9 @@ def _put_back_at_delete(world: World, host: HostSite, after_s: float) -> None:
     def is_time() -> bytes | None:
         there = set(store.keys("guest"))
         came.update(there - held)
+        if unheard and came <= there and came:
+            for registrar in world.registrars:
+                world.network.deafen(host.name, registrar.name, UNHEARD_S)
         return None if came <= there else copy
 
     _put_back_when(world, host, is_time, "before a guest came that was deleted", after_s)
@@ -193,7 +201,9 @@ _HOST: Final[dict[str, Callable[[World, HostSite, Trouble], None]]] = {
     "power cut": lambda world, host, trouble: world.cut_power(host, trouble.for_s),
     "put back": lambda world, host, trouble: world.put_back(host, trouble.amount),
     "put back alone": lambda world, host, trouble: _put_back_alone(world, host, trouble.for_s),
-    "put back at a delete": lambda world, host, trouble: _put_back_at_delete(world, host, _after_s(trouble)),
+    "put back at a delete": lambda world, host, trouble: _put_back_at_delete(
+        world, host, _after_s(trouble), unheard=trouble.amount < UNHEARD
+    ),
     "put back to a build": lambda world, host, trouble: _put_back_to_a_build(world, host, _after_s(trouble)),
     "old builds come again": lambda world, host, _trouble: _builds_again(world, host),
     "store deleted": lambda world, host, _trouble: world.delete_store(host),

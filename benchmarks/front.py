@@ -1,0 +1,99 @@
+"""A scheduler and an API in a process of their own, beside the centre's, and what they cost.
+
+    python -m benchmarks.front STATE SERVER ROLE...
+
+count       CPU seconds so far, and what is known
+watch       from now on it is noted when the API's view shows what hosts have told
+shown       what was noted: of each store, positions with the time of this machine, in ns
+"""
+
+import asyncio
+import gc
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from benchmarks.children import Answer, obey
+from freehold.assemble import Running
+from freehold.cli.run import GC_THRESHOLDS
+from freehold.config import Settings
+from freehold.runtime import log
+from freehold.views.cloud import CloudView
+from freehold.views.follower import Follower
+from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position
+
+ROLES: Final = ("scheduler", "api")
+
+
+class Watch:
+    """Looks into this process, from outside, for what no user could see."""
+
+    def __init__(self) -> None:
+        self._shown: dict[str, list[tuple[int, int]]] = {}
+        self._heartbeats = 0
+        self._followers: list[Follower] = []
+
+    def find(self) -> None:
+        """Looks for those that read owners, when all is open."""
+        self._followers = [one for one in gc.get_objects() if isinstance(one, Follower)]
+
+    def begin(self) -> None:
+        """Counts from now on."""
+        hear = Follower._on_heartbeat
+
+        async def heard(follower: Follower, heartbeat: Heartbeat) -> None:
+            self._heartbeats += 1
+            await hear(follower, heartbeat)
+
+        Follower._on_heartbeat = heard  # type: ignore[assignment,method-assign]
+
+    async def count(self) -> Answer:
+        """See the module."""
+        followers = self._followers
+        return {
+            "cpu_s": time.process_time(),
+            "heartbeats": self._heartbeats,
+            "owners": max(len(one.stands()) for one in followers),
+            "questions": sum(one.questions for one in followers),
+            "resyncs": sum(one.resyncs for one in followers),
+        }
+
+    async def watch(self) -> Answer:
+        """See the module."""
+        apply = CloudView.apply
+
+        def applied(view: CloudView, owner: Owner, position: Position, entries: Sequence[Entry]) -> None:
+            apply(view, owner, position, entries)
+            if owner.role == "host":
+                self._shown.setdefault(owner.store, []).append((position.seq, time.time_ns()))
+
+        CloudView.apply = applied  # type: ignore[assignment,method-assign]
+        return {}
+
+    async def shown(self) -> Answer:
+        """See the module."""
+        shown, self._shown = self._shown, {}
+        return dict(shown)
+
+
+async def _run(state: Path, server: str, roles: tuple[str, ...]) -> None:
+    watch = Watch()
+    watch.begin()
+    gc.set_threshold(*GC_THRESHOLDS)
+    running = Running(Settings(state=state, roles=roles, port=0, bus=server), lambda line: None)
+    await running.open()
+    watch.find()
+    gc.collect()
+    gc.freeze()
+    await obey({"url": running.url}, {"count": watch.count, "watch": watch.watch, "shown": watch.shown})
+    await running.close()
+
+
+if __name__ == "__main__":
+    log.configure(level="error")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(Path(sys.argv[1]), sys.argv[2], tuple(sys.argv[3:])))
