@@ -15,7 +15,7 @@ from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks
 from freehold.store.database import put
 from freehold.store.writing import Change
-from freehold.vocabulary.envelope import Done, Owner
+from freehold.vocabulary.envelope import Done, Owner, Position, Stands
 from freehold.vocabulary.errors import Conflict, Fault, FreeholdError, NoAnswer, NotFound
 from freehold.vocabulary.fence import Evacuate, Fence, FenceHost, FenceStands, UnfenceHost
 from freehold.vocabulary.host import Fenced
@@ -28,6 +28,8 @@ from freehold.workers.registrar.reconciler import Reconciler
 from freehold.workers.registrar.records import Records
 
 ASK_HOST_DEADLINE_S: Final = 5.0
+ANSWERS_S: Final = 2.0
+"""Within which a host that is to be fenced answers, if it is there."""
 LET_IN: Final = Fault(code="Conflict", message="Its host was let in again, and has it.")
 
 _log = logger("registrar")
@@ -45,15 +47,30 @@ class Fencing:
     # --- the fence -------------------------------------------------------------------------------------------------
 
     async def fence(self, asked: FenceHost) -> FenceStands:
-        """Durably. Raises Conflict while the host is heard, and for an order of an earlier fence."""
+        """Durably. Raises Conflict while the host is heard or answers, and for an order of an earlier fence."""
+        answers = not asked.force and self._fences.stands(asked.host) is None and await self._answers(asked.host)
         if self._fences.stands(asked.host) is None:
-            self._check(asked)
+            self._check(asked, "It answers." if answers else "")
             if not asked.only_look:
                 self._keep(asked)
         return await self._stands(asked.host)
 
-    def _check(self, asked: FenceHost) -> None:
-        heard = "" if asked.force else self._fences.is_heard(asked.host)
+    async def _answers(self, host: str) -> bool:
+        """Whether a host is there, though what it tells may not be heard. An order may be old: who gave it has vouched
+        for what was so then.
+        """
+        cluster = self._fences.cluster(host)
+        if not cluster:
+            return False
+        subject = subjects.owner(Owner(store=host, role="host", cluster=cluster))
+        try:
+            await talk.ask(self._means.bus, subject, Stands(), Position, ANSWERS_S)
+        except FreeholdError:
+            return False
+        return True
+
+    def _check(self, asked: FenceHost, answers: str) -> None:
+        heard = "" if asked.force else self._fences.is_heard(asked.host) or answers
         if heard:
             raise Conflict(
                 f"Host {asked.name} isn't off. {heard} Switch it off, or cut it from network and disks, and fence it "

@@ -6,7 +6,7 @@ import pytest
 
 from freehold.bus import subjects, talk
 from freehold.vocabulary.deed import Deed
-from freehold.vocabulary.envelope import Done, Heartbeat, Owner, Position
+from freehold.vocabulary.envelope import Done, Heartbeat, Owner, OwnerQuestion, Position, Stands
 from freehold.vocabulary.errors import Conflict, Unavailable
 from freehold.vocabulary.fence import Evacuate, FenceHost, FenceStands, UnfenceHost
 from freehold.vocabulary.guest import Labels
@@ -51,6 +51,25 @@ async def next_deed(bench: Bench, guest: str, number: int = 2, host: str = "h2")
 def hear(bench: Bench, host: str = "h1") -> None:
     owner = Owner(store=host, role="host", cluster="c")
     bench.sink.heard(Heartbeat(owner=owner, position=Position(epoch="e"), time=1, name=host))
+
+
+async def test_a_host_that_answers_is_not_fenced_though_nothing_is_heard_of_it(bench: Bench) -> None:
+    """An order may be old: an API process stood still with it, and the host has been let in since."""
+
+    async def stands(question: OwnerQuestion) -> Position:
+        assert isinstance(question, Stands)
+        return Position(epoch="e")
+
+    hear(bench)
+    bench.clock.move(HEARD_S + 1)
+    served = await talk.serve(
+        bench.bus, subjects.owner(Owner(store="h1", role="host", cluster="c")), OwnerQuestion, stands, "owner"
+    )
+    with pytest.raises(Conflict, match=r"isn't off\. It answers\. Switch it off"):
+        await fence(bench)
+    await fence(bench, force=True, only_look=True)
+    await served.close()
+    await fence(bench)
 
 
 async def test_a_host_that_is_heard_is_not_fenced(bench: Bench) -> None:
