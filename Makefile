@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-backups test-read-your-writes red-team bench-outage bench-waiting bench-streams bench-decisions bench-boots bench-pages bench-idle bench-visible sim sim-long sim-shrink sim-kills sim-bugs model demo demo-stop image lab lab-status \
+.PHONY: help setup check format test test-backups test-read-your-writes red-team bench-outage bench-waiting bench-streams bench-decisions bench-boots bench-pages bench-idle bench-visible bench-restart sim sim-long sim-shrink sim-kills sim-bugs model demo demo-stop image lab lab-status \
 	lab-partition lab-kill-host lab-kill lab-kill-nats lab-heal lab-down lab-test lock clean
 
 help:       ## this list
@@ -69,6 +69,10 @@ bench-idle:   ## what connected hosts cost a scheduler and an API: HOSTS=10000 C
 bench-visible: ## how soon what a host commits is in a view: HOSTS=1000 CLUSTERS=10 RATES="100 300 1000" FOR_S=20
 	@scripts/setup && .venv/bin/python -m benchmarks.visible --hosts $(or $(HOSTS),1000) --clusters $(or $(CLUSTERS),10) \
 		--rates $(or $(RATES),100 300 1000) --for-s $(or $(FOR_S),20)
+
+bench-restart: ## how soon an API process answers when it is started: HOSTS=100 GUESTS=1000000 TAIL=100000
+	@scripts/setup && .venv/bin/python -m benchmarks.restart --hosts $(or $(HOSTS),100) --guests $(or $(GUESTS),1000000) \
+		--tail $(or $(TAIL),100000)
 
 bench-streams: ## readers of events while API processes are killed and started again: READERS=1000 KILLS=6
 	@scripts/setup && .venv/bin/python -m benchmarks.streams --readers $(or $(READERS),1000) --kills $(or $(KILLS),6)

@@ -7,19 +7,21 @@ behind FILE of how many hosts some reader has read less than is in the file, or 
             host's store: cluster, epoch, sequence and digest
 report      how much was asked, the longest that queues were since `forget`, and the like
 forget      lets the lengths of queues begin anew
+fill FILE FIRST COUNT PROJECT  writes servers into the stores of the registrar and of the first cluster's network worker
 """
 
 import asyncio
 import gc
-import json
 import sys
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import uvloop
 
 from benchmarks.children import Answer, obey
+from benchmarks.filling import hosts_in, stores_here, write_centre
+from benchmarks.stands import is_behind, written
 from freehold.assemble import Running
 from freehold.bus import signed
 from freehold.bus.ears import Ear
@@ -27,7 +29,6 @@ from freehold.bus.nats import NatsBus
 from freehold.config import Settings
 from freehold.runtime import log
 from freehold.views.follower import Follower
-from freehold.vocabulary.envelope import Position
 
 ROLES: Final = ("registrar", "image", "scheduler", "api")
 SAMPLE_S: Final = 0.05
@@ -41,6 +42,7 @@ class Watch:
     def __init__(self) -> None:
         found = gc.get_objects()
         self._followers = [one for one in found if isinstance(one, Follower)]
+        (self._registrar,), (self._network, *_) = stores_here("registrar"), stores_here("network")
         self._buses = [one for one in found if isinstance(one, NatsBus)]
         self._peaks = dict.fromkeys(("backlog", "outbound bytes", "asked at once", "due", "held"), 0)
 
@@ -72,15 +74,21 @@ class Watch:
 
     async def behind(self, file: str) -> Answer:
         """See the module."""
-        stands = await asyncio.to_thread(_written, file)
+        stands = await asyncio.to_thread(written, file)
         found: dict[str, list[str]] = {}
         for reader in self._followers:
             read = reader.stands()
             of_it = (store for store, (cluster, *_) in stands.items() if reader._cluster in ("*", cluster))
             for store in of_it:
-                if _is_behind(read.get(store), stands[store]):
+                if is_behind(read.get(store), stands[store]):
                     found.setdefault(store, []).append(_lacks(reader, store))
         return {"behind": len(found), "some": dict(list(found.items())[:SHOWN_MAX])}
+
+    async def fill(self, file: str, first: str, count: str, project: str) -> Answer:
+        """See the module."""
+        numbers = range(int(first), int(first) + int(count))
+        await write_centre(self._registrar, self._network, numbers, project, hosts_in(file))
+        return {}
 
     async def report(self) -> Answer:
         """See the module."""
@@ -98,18 +106,6 @@ def _lacks(reader: Follower, store: str) -> str:
     """How a reader stands to an owner of which it lacks something."""
     asks = "asks it" if store in reader._held else "will ask it" if store in reader._due else "doesn't ask it"
     return f"{reader.tasks._room} of {reader._cluster} {asks}"
-
-
-def _is_behind(read: Position | None, written: list[Any]) -> bool:
-    _, epoch, seq, digest = written
-    if read is None or read.epoch != epoch or read.seq < seq:
-        return True
-    return bool(read.seq == seq and read.digest.hex() != digest)
-
-
-def _written(file: str) -> dict[str, list[Any]]:
-    stands: dict[str, list[Any]] = json.loads(Path(file).read_bytes())
-    return stands
 
 
 def _check_once() -> None:
@@ -135,7 +131,13 @@ async def _run(folder: Path, server: str, clusters: list[str]) -> None:
     sampling = asyncio.create_task(watch.run())
     await obey(
         {"url": running.url, "password": running.new_password.reveal()},
-        {"connected": watch.connected, "behind": watch.behind, "report": watch.report, "forget": watch.forget},
+        {
+            "connected": watch.connected,
+            "behind": watch.behind,
+            "report": watch.report,
+            "forget": watch.forget,
+            "fill": watch.fill,
+        },
     )
     sampling.cancel()
     for one in (*networks, running):

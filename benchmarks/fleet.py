@@ -10,6 +10,8 @@ landed      what was noted: of each store, positions with the time of this machi
 connected   how many hosts have a connection
 look STORE  how a host speaks
 report      where each host's log stands, and how its guests are
+stores      the hosts' stores, in order
+fill FILE FIRST COUNT PROJECT STATE  writes guests into the stores of the hosts that are theirs by the file's order
 """
 
 import asyncio
@@ -24,6 +26,7 @@ from typing import Any, Final
 import uvloop
 
 from benchmarks.children import Answer, obey
+from benchmarks.filling import hosts_in, write_host
 from freehold.bus.interface import CARRIED_BYTES_MAX
 from freehold.bus.nats import NatsBus, NatsPlace
 from freehold.bus.passports import Identity
@@ -38,7 +41,7 @@ from freehold.runtime.keys import SigningKey
 from freehold.runtime.tasks import Tasks, ThreadOffload
 from freehold.store.database import Store
 from freehold.store.identity import read_identity
-from freehold.vocabulary.guest import Power
+from freehold.vocabulary.guest import GuestState, Power
 from freehold.workers.base import Means
 from freehold.workers.host.worker import HostWorker
 
@@ -130,6 +133,20 @@ class Fleet:
             positions.clear()
         return noted
 
+    async def stores(self) -> Answer:
+        """See the module."""
+        return {"stores": [one.store.id for one in self.hosts]}
+
+    async def fill(self, file: str, first: str, count: str, project: str, state: str) -> Answer:
+        """See the module."""
+        stores, numbers = hosts_in(file), range(int(first), int(first) + int(count))
+        mine = {one.store.id: one.store for one in self.hosts}
+        for place, key in enumerate(stores):
+            if key in mine:
+                theirs = (number for number in numbers if number % len(stores) == place)
+                await write_host(mine[key], theirs, project, GuestState(state))
+        return {}
+
     async def connected(self) -> Answer:
         """See the module."""
         return {"connected": sum(one.bus.is_connected for one in self.hosts)}
@@ -203,6 +220,8 @@ async def _run(folder: Path, server: str, first: int, count: int, clusters: list
             "rest": fleet.rest,
             "watch": fleet.watch,
             "landed": fleet.landed,
+            "stores": fleet.stores,
+            "fill": fleet.fill,
             "connected": fleet.connected,
             "look": fleet.look,
             "report": fleet.report,

@@ -3,6 +3,7 @@
     python -m benchmarks.front STATE SERVER ROLE...
 
 count       CPU seconds so far, and what is known
+behind FILE of how many hosts it has read less than is in the file, as benchmarks/centre.py has it
 watch       from now on it is noted when the API's view shows what hosts have told
 shown       what was noted: of each store, positions with the time of this machine, in ns
 """
@@ -18,6 +19,7 @@ from typing import Final
 import uvloop
 
 from benchmarks.children import Answer, obey
+from benchmarks.stands import is_behind, written
 from freehold.assemble import Running
 from freehold.cli.run import GC_THRESHOLDS
 from freehold.config import Settings
@@ -62,6 +64,12 @@ class Watch:
             "resyncs": sum(one.resyncs for one in followers),
         }
 
+    async def behind(self, file: str) -> Answer:
+        """See the module."""
+        stands = await asyncio.to_thread(written, file)
+        read = [one.stands() for one in self._followers]
+        return {"behind": sum(any(is_behind(of.get(store), at) for of in read) for store, at in stands.items())}
+
     async def watch(self) -> Answer:
         """See the module."""
         apply = CloudView.apply
@@ -89,7 +97,9 @@ async def _run(state: Path, server: str, roles: tuple[str, ...]) -> None:
     watch.find()
     gc.collect()
     gc.freeze()
-    await obey({"url": running.url}, {"count": watch.count, "watch": watch.watch, "shown": watch.shown})
+    await obey(
+        {"url": running.url}, {"count": watch.count, "behind": watch.behind, "watch": watch.watch, "shown": watch.shown}
+    )
     await running.close()
 
 

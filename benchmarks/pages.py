@@ -38,13 +38,15 @@ HOST: Final = Owner(store="22222222-2222-4222-8222-222222222222", role="host", c
 NETWORK: Final = Owner(store="33333333-3333-4333-8333-333333333333", role="network", cluster="default")
 
 
-def a_server(number: int, project: str) -> tuple[Admission, Guest, Port]:
+def a_server(
+    number: int, project: str, host: Owner = HOST, state: GuestState = GuestState.RUNNING
+) -> tuple[Admission, Guest, Port]:
     """What its owners would say of a server."""
-    guest, port, urn = _id("a", number), _id("b", number), f"urn:freehold:request:{_id('c', number)}"
+    guest, port, urn = guest_id(number), _id("b", number), f"urn:freehold:request:{_id('c', number)}"
     spec = GuestSpec(flavor=FLAVOR, image=_id("d", 0), image_name="i")
     labels = Labels(name=f"server {number}", metadata={"role": "web"})
     created, address = (1 << 40) + number, f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
-    deed = Deed(guest=guest, project=project, number=1, host=HOST.store, cluster="default", urn=urn)
+    deed = Deed(guest=guest, project=project, number=1, host=host.store, cluster=host.cluster, urn=urn)
     admission = Admission(
         guest=guest,
         project=project,
@@ -74,14 +76,14 @@ def a_server(number: int, project: str) -> tuple[Admission, Guest, Port]:
         id=guest,
         project=project,
         user="u",
-        host=HOST.store,
-        cluster="default",
+        host=host.store,
+        cluster=host.cluster,
         deed=1,
         urn=urn,
         spec=spec,
         labels=labels,
         hostname=f"server-{number}",
-        state=GuestState.RUNNING,
+        state=state,
         ports=(wiring,),
         created=created,
         updated=created,
@@ -93,11 +95,16 @@ def a_server(number: int, project: str) -> tuple[Admission, Guest, Port]:
         network=_id("e", 0),
         mac=mac,
         device=guest,
-        host=HOST.store,
+        host=host.store,
         addresses=(FixedAddress(subnet=_id("f", 0), address=address),),
         created=created,
     )
     return admission, held, told
+
+
+def guest_id(number: int) -> str:
+    """The id of that server."""
+    return _id("a", number)
 
 
 def _id(letter: str, number: int) -> str:

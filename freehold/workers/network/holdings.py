@@ -45,7 +45,7 @@ class Sight(Word, frozen=True, kw_only=True):
     deleted: int = 0
     """The same, of a guest that was deleted."""
     booked: int = 0
-    """The highest deed under which it had the guest's ports, and refused it; 0: none."""
+    """The highest deed under which it had the guest's ports, and has it no more; 0: none."""
 
 
 class Incarnation(Word, frozen=True, kw_only=True):
@@ -219,7 +219,7 @@ class Holdings:
         return self.sights.get(sight_key(host, guest)) or Sight(host=host, guest=guest)
 
     def refused_deed(self, guest: str) -> int:
-        """The highest deed that was refused by who had the guest's ports under it; 0: none. Any host may say that it
+        """The highest deed that was ended by who had the guest's ports under it; 0: none. Any host may say that it
         refuses a guest; only of these is it known that it was theirs to say.
         """
         return max((self.sight(host, guest).booked for host in self._hosts_of.get(guest, ())), default=0)

@@ -255,7 +255,7 @@ def hear_refusal(draft: Draft, host: str, key: str, refusal: Refusal | None) -> 
     sight = draft.holdings.sight(host, key)
     ended = 0 if refusal is None else refusal.deed
     deleted = ended if refusal is not None and refusal.deleted else 0
-    _believe(draft, sight, replace(sight, ended=ended, deleted=deleted))
+    _believe(draft, sight, replace(sight, ended=ended, deleted=deleted, booked=sight.booked if ended else 0))
 
 
 def is_over(booking: Booking, sight: Sight) -> bool:
@@ -299,11 +299,10 @@ def _believe(draft: Draft, before: Sight, sight: Sight) -> None:
     if booking is not None and is_over(booking, sight):
         end(draft, booking)
         kept = False
-        if sight.ended >= booking.deed:
-            sight = replace(sight, booked=max(sight.booked, booking.deed))
+        sight = replace(sight, booked=max(sight.booked, booking.deed))
     # A sight is kept while it may decide something: how a booking ends, or that a late build is dropped.
     after = sight if kept else replace(sight, deed=0, here=False)
-    if kept or sight.ended:
+    if kept or sight.ended or sight.booked:
         if after != before:
             draft.put(after)
     elif draft.holdings.has(name_of(before)):

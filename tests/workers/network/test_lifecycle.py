@@ -82,6 +82,7 @@ def test_no_networks_no_ports() -> None:
         (a_build(guest="booked", deed=1), Standing.OUTDATED),
         (a_build(guest="booked", deed=2, host="h2"), Standing.CONTRADICTED),
         (a_build(guest="refused", deed=1), Standing.OUTDATED),
+        (a_build(guest="begun", deed=1), Standing.OUTDATED),
     ],
 )
 def test_builds_that_are_dropped(build: Any, standing: Standing) -> None:
@@ -91,6 +92,10 @@ def test_builds_that_are_dropped(build: Any, standing: Standing) -> None:
     bench.refuses("h1", "gone", 2)
     granted(bench.build(a_build(NetworkWanted(network=key), guest="refused", deed=2, host="h2")))
     bench.refuses("h2", "refused", 2)
+    granted(bench.build(a_build(NetworkWanted(network=key), guest="begun", deed=2, host="h2")))
+    bench.shows("h2", "begun", 2)
+    bench.shows("h2", "begun", 0)  # it is gone before its host says that it refuses it
+    bench.refuses("h2", "begun", 2)
     before = dict(bench.holdings.ports)
     build = replace(build, networks=(NetworkWanted(network=key),))
     assert bench.build(build) == Dropped(standing)
