@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-backups test-read-your-writes red-team bench-outage bench-waiting bench-streams bench-decisions bench-boots bench-pages bench-idle bench-visible bench-restart sim sim-long sim-shrink sim-kills sim-bugs model demo demo-stop image lab lab-status \
+.PHONY: help setup check format test test-backups test-read-your-writes red-team bench-outage bench-waiting bench-streams bench-decisions bench-boots bench-pages bench-idle bench-visible bench-restart bench-overload sim sim-long sim-shrink sim-kills sim-bugs model demo demo-stop image lab lab-status \
 	lab-partition lab-kill-host lab-kill lab-kill-nats lab-heal lab-down lab-test lock clean
 
 help:       ## this list
@@ -73,6 +73,10 @@ bench-visible: ## how soon what a host commits is in a view: HOSTS=1000 CLUSTERS
 bench-restart: ## how soon an API process answers when it is started: HOSTS=100 GUESTS=1000000 TAIL=100000
 	@scripts/setup && .venv/bin/python -m benchmarks.restart --hosts $(or $(HOSTS),100) --guests $(or $(GUESTS),1000000) \
 		--tail $(or $(TAIL),100000)
+
+bench-overload: ## ten times as much is asked as can be done: HOSTS=200 CLUSTERS=4 PROJECTS=20 TIMES=10 FOR_S=600
+	@scripts/setup && .venv/bin/python -m benchmarks.overload --hosts $(or $(HOSTS),200) --clusters $(or $(CLUSTERS),4) \
+		--projects $(or $(PROJECTS),20) --times $(or $(TIMES),10) --for-s $(or $(FOR_S),600)
 
 bench-streams: ## readers of events while API processes are killed and started again: READERS=1000 KILLS=6
 	@scripts/setup && .venv/bin/python -m benchmarks.streams --readers $(or $(READERS),1000) --kills $(or $(KILLS),6)

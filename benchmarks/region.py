@@ -4,11 +4,13 @@
 
 It says where it answers and the admin's password. Then:
 
-count       what the process has done so far: CPU seconds, messages by kind, what was written, guests that run
+count       what the process has done so far: CPU seconds, messages by kind, what was written, guests that run; the
+            most tasks there were since the last count, and its memory
 """
 
 import asyncio
 import gc
+import resource
 import sys
 import time
 from collections import Counter
@@ -28,6 +30,7 @@ from freehold.store import writing
 from freehold.store.together import Together
 
 RAM_MIB: Final = 1 << 20
+SAMPLE_S: Final = 1.0
 
 
 class Counts:
@@ -38,6 +41,7 @@ class Counts:
         self._written: Counter[str] = Counter()
         self._commit_cpu_s = 0.0
         self._guests = 0
+        self._tasks_max = 0
 
     def watch(self) -> None:
         """Counts from now on."""
@@ -74,14 +78,23 @@ class Counts:
         SimulatedHypervisor.launch = launched  # type: ignore[assignment,method-assign]
         writing.write = written
 
+    async def sample(self) -> None:
+        """Looks now and then how many tasks there are."""
+        while True:
+            self._tasks_max = max(self._tasks_max, len(asyncio.all_tasks()))
+            await asyncio.sleep(SAMPLE_S)
+
     async def count(self) -> Answer:
         """See the module."""
+        tasks_max, self._tasks_max = self._tasks_max, 0
         names = ("commits", "transactions", "changes", "commits_together")
         return {name: self._written[name] for name in names} | {
             "cpu_s": time.process_time(),
             "messages": dict(self._messages),
             "commit_cpu_s": self._commit_cpu_s,
             "guests": self._guests,
+            "tasks_max": tasks_max,
+            "rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         }
 
 
@@ -111,7 +124,9 @@ async def _run(state: Path, hosts: int, clusters: int) -> None:
     gc.collect()
     gc.freeze()
     password = running.new_password.reveal() if running.new_password else ""
+    sampling = asyncio.create_task(counts.sample())
     await obey({"url": running.url, "password": password}, {"count": counts.count})
+    sampling.cancel()
     await running.close()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from freehold.cli.client import Client
 from freehold.config import read as read_settings
-from freehold.vocabulary.errors import BadRequest
+from freehold.vocabulary.errors import BadRequest, Conflict, NotFound
 from tests.test_assemble import client, running
 
 SERVERS = "/compute/v2.1/servers"
@@ -60,6 +60,25 @@ async def test_guests_run_on_hosts_of_their_cluster_and_all_stores_are_one_file(
         assert again == {name: host["id"] for name, host in hosts.items()}
         assert await status(asked, guest["id"]) == "ERROR", "its guests end with the process"
     assert sorted(path.name for path in tmp_path.glob("*host*")) == ["hosts.db", "hosts.db.lock"]
+
+
+async def test_what_a_project_may_have_of_networks_holds_in_every_cluster(tmp_path: Path) -> None:
+    async with running(tmp_path, hosts=2, clusters=2) as cloud, client(cloud, cloud.new_password) as asked:
+        project = (await asked.get("/identity/v3/projects?name=admin"))["projects"][0]["id"]
+        await asked.put_json(f"/network/v2.0/quotas/{project}", {"quota": {"network": 1}})
+
+        async def make(cluster: str) -> None:
+            await asked.post("/network/v2.0/networks", {"network": {"name": "n", "availability_zone_hints": [cluster]}})
+
+        for cluster in ("default-0", "default-1"):
+            await make(cluster)
+            with pytest.raises(Conflict, match="quota"):
+                await make(cluster)
+        await asked.delete(f"/network/v2.0/quotas/{project}")
+        for cluster in ("default-0", "default-1"):
+            await make(cluster)
+        with pytest.raises(NotFound, match="quota"):
+            await asked.delete(f"/network/v2.0/quotas/{project}")
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,22 @@ async def networks(call: Call, question: NetworkQuestion, cluster: str = "") -> 
     return await _ask(call, subjects.ask_network(cluster, call.cloud.beyond(cluster)), question)
 
 
+async def every_network(call: Call, question: NetworkQuestion) -> None:
+    """Asks the network workers of all clusters for a change, one after the other. Raises what one refuses with, or
+    Unavailable: those before it have done it then, and do it again if they are asked again. NotFound if none has it.
+    """
+    heard = {seen.owner.cluster for seen in call.cloud.view.owners() if seen.owner.role == "network"}
+    clusters = sorted(heard | {call.cloud.cluster})
+    absent = list[NotFound]()
+    for cluster in clusters:
+        try:
+            await networks(call, question, cluster)
+        except NotFound as error:
+            absent.append(error)
+    if len(absent) == len(clusters):
+        raise absent[0]
+
+
 async def notifier(call: Call, question: NotifierQuestion, answer: type[A], deadline_s: float = DEADLINE_S) -> A:
     """Asks the notifier, and waits until the view shows what was written."""
     said = await talk.ask(call.cloud.bus, subjects.ASK_NOTIFIER, question, answer, deadline_s)

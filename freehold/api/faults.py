@@ -56,8 +56,12 @@ _STATUS: Final[tuple[tuple[type[FreeholdError], int], ...]] = (
 )
 
 
-def status_of(error: FreeholdError) -> int:
-    """The HTTP status of an error; what isn't in the table is our own failure."""
+def status_of(error: FreeholdError, body: FaultBody) -> int:
+    """The HTTP status of an error, where it is told by `body`; what isn't in the table is our own failure. A quota that
+    is used up is a conflict for Neutron, and forbidden for Nova.
+    """
+    if body is neutron and isinstance(error, QuotaExceeded):
+        return 409
     if isinstance(error, HttpRefusal):
         return error.status
     return next((status for cls, status in _STATUS if isinstance(error, cls)), 500)

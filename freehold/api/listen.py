@@ -13,6 +13,10 @@ from freehold.vocabulary.errors import Unavailable
 CLOSE_S: Final = 5
 """How long requests that run may take when the server closes."""
 POLL_S: Final = 0.005
+KEEP_ALIVE_S: Final = 75
+"""How long a connection without a request stays open. While the process is busy, a request may have come that it hasn't
+read yet: whoever closes early cuts that off, and a client doesn't know whether its POST was taken.
+"""
 
 
 class _Server(uvicorn.Server):
@@ -43,6 +47,7 @@ class Listener:
             interface="asgi3",
             proxy_headers=False,
             server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=CLOSE_S,
         )
         self._server = _Server(config)

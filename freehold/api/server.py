@@ -170,7 +170,7 @@ class Server:
                 call.body = await _whole_body(request)
             return await route.serve(call)
         except FreeholdError as error:
-            status = faults.status_of(error)
+            status = faults.status_of(error, door.fault)
             if status >= 500:
                 _log.warning("request failed", path=call.path[:200], error=error.message, id=call.request_id)
             return self._failed(door, call, status, error.message, error)

@@ -1,4 +1,4 @@
-"""What a project may have of networks and what belongs to them."""
+"""What a project may have of networks and what belongs to them, in each cluster."""
 
 from typing import Final
 
@@ -101,12 +101,12 @@ async def update(call: Call) -> Answer:
     await one(call, Project, call.params["project_id"], "Project")
     changes = {ours: getattr(wanted, name) for name, ours in _LIMITS.items() if getattr(wanted, name) is not UNSET}
     quota = msgspec.structs.replace(await _of(call), **changes)
-    await asking.networks(call, SaveNetworkQuota(quota=quota))
+    await asking.every_network(call, SaveNetworkQuota(quota=quota))
     return Answer(body={"quota": _limits(quota)})
 
 
 async def delete(call: Call) -> Answer:
     """DELETE /quotas/{project_id}: back to the defaults."""
     quota = await _of(call)
-    await asking.networks(call, DeleteOf(kind="network_quota", id=quota.project))
+    await asking.every_network(call, DeleteOf(kind="network_quota", id=quota.project))
     return Answer(204)

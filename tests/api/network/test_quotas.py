@@ -14,7 +14,7 @@ async def test_quotas_are_seen_by_their_project_and_set_by_admins(api: Api) -> N
     assert (await api.admin.put(f"{V2}/quotas/none", {"quota": {"network": 1}})).status == 404
     await made_network(api.member)
     over = await api.member.post(f"{V2}/networks", {"network": {"name": "two"}})
-    assert over.json["NeutronError"]["type"] == "OverQuota"
+    assert (over.status, over.json["NeutronError"]["type"]) == (409, "OverQuota")
     details = (await api.member.get(f"{path}/details.json")).json["quota"]
     assert details["network"] == {"limit": 1, "used": 1, "reserved": 0}
     assert [row["project_id"] for row in (await api.admin.get(f"{V2}/quotas")).json["quotas"]] == [api.project]
