@@ -18,10 +18,7 @@ def hear_host(draft: Draft, store: str, host: Host | None) -> None:
     address = "" if host is None else host.carriage.underlay
     if address and not is_underlay_address(address):
         raise ValueError(f"{address[:64]!r} can't be an address on the underlay")
-    if host is not None and host.incarnation:
-        heard = Incarnation(host=store, incarnation=host.incarnation)
-        if draft.holdings.incarnations.get(store) != heard:
-            draft.put(heard)
+    _hear_incarnation(draft, store, host)
     before = draft.holdings.carriers.get(store)
     if not address:
         if before is not None:
@@ -30,3 +27,13 @@ def hear_host(draft: Draft, store: str, host: Host | None) -> None:
         draft.put(Carrier(host=store, address=address))
     elif before.address != address:
         draft.put(replace(before, address=address))
+
+
+def _hear_incarnation(draft: Draft, store: str, host: Host | None) -> None:
+    """One of an older release has none: it is heard all the same, and takes builds that name none."""
+    before = draft.holdings.incarnations.get(store)
+    heard = None if host is None else Incarnation(host=store, incarnation=host.incarnation)
+    if heard is None and before is not None:
+        draft.drop("incarnation", store)
+    elif heard is not None and heard != before:
+        draft.put(heard)

@@ -24,8 +24,11 @@ class Records:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.holdings = self.read()
-        self.positions = {key: decode(value, Position) for key, value in store.scan_private(_POSITION)}
-        """Where what is known of each host stands, by its store."""
+        kept = {key: decode(value, Position) for key, value in store.scan_private(_POSITION)}
+        self.positions = {key: kept[key] for key in kept if key in self.holdings.incarnations}
+        """Where what is known of each host stands, by its store. If which incarnation of it was heard isn't known, as
+        with an older release, it is read anew.
+        """
         self._kept_positions = dict(self.positions)
 
     def read(self) -> Holdings:

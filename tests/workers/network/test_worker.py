@@ -13,7 +13,7 @@ from freehold.bus.local import LocalBus
 from freehold.runtime.chance import SystemChance
 from freehold.runtime.clock import HybridClock, SystemClock
 from freehold.runtime.tasks import offload_inline
-from freehold.store.database import Store, drop, put
+from freehold.store.database import Store, drop, keep_private, put
 from freehold.store.writing import Change
 from freehold.vocabulary.codec import decode
 from freehold.vocabulary.envelope import Done
@@ -34,7 +34,7 @@ from freehold.vocabulary.request import Build, GiveUp, Intent, IntentList, Inten
 from freehold.vocabulary.word import Word
 from freehold.workers.base import Desk, Means
 from freehold.workers.network import worker as working
-from freehold.workers.network.holdings import Sight
+from freehold.workers.network.holdings import Incarnation, Sight
 from freehold.workers.network.worker import NetworkWorker
 from tests.owners import a_host
 from tests.workers.network.rules_bench import CLUSTER, a_build, an_id, refused, shown
@@ -115,10 +115,14 @@ class House:
         await self.ask(SaveSubnet(subnet=subnet, new=True))
         return self.network_id
 
+    def incarnation(self, host: str) -> str | None:
+        """Which of a host's the worker has heard last; None if it has heard none."""
+        assert self.network is not None
+        kept = self.network.read_private("incarnation", host)
+        return None if kept is None else decode(kept, Incarnation).incarnation
+
     async def build(self, host: str, **fields: Any) -> None:
-        network = self.network
-        assert network is not None
-        await until(lambda: network.read_private("incarnation", host))
+        await until(lambda: self.incarnation(host) is not None)
         wanted = NetworkWanted(network=self.network_id)
         await talk.say(self.means.bus, subjects.build_network(CLUSTER), a_build(wanted, host=host, **fields))
 
@@ -221,15 +225,39 @@ async def test_a_build_reaches_its_host_however_often_it_is_sent(house: House) -
 
 async def test_a_build_is_sent_to_the_incarnation_of_its_host_that_was_heard_last(house: House) -> None:
     """What an earlier one has refused, and what was given back by that, may be missing on the disk of this one."""
-    async with house.worker() as store, house.host() as host:
+    async with house.worker(), house.host() as host:
         await house.listen(host.id)
         await house.with_network()
         await house.build(host.id)
         await host.commit([put(host.id, a_host(host.id, cluster=CLUSTER, incarnation="host 2"))], "host started")
-        await until(lambda: b"host 2" in (store.read_private("incarnation", host.id) or b""))
+        await until(lambda: house.incarnation(host.id) == "host 2")
         await house.build(host.id)
         await until(lambda: len(house.heard) == 2)
         assert [build.incarnation for build in house.heard] == ["host 1", "host 2"]
+
+
+async def test_hosts_that_an_older_release_has_heard_are_read_anew(house: House) -> None:
+    async with house.host() as host:
+        async with house.worker() as store:
+            await house.listen(host.id)
+            await house.with_network()
+            await house.build(host.id)
+            await until(lambda: house.heard)
+            await store.commit([keep_private("incarnation", host.id, None)], "an older release")
+        async with house.worker():
+            await house.build(host.id)
+            await until(lambda: len(house.heard) == 2)
+
+
+async def test_a_host_of_an_older_release_gets_builds_that_name_no_incarnation(house: House) -> None:
+    async with house.worker(), house.host() as host:
+        await host.commit([put(host.id, a_host(host.id, cluster=CLUSTER))], "an older release")
+        await house.listen(host.id)
+        await house.with_network()
+        await until(lambda: house.incarnation(host.id) == "")
+        await house.build(host.id)
+        await until(lambda: house.heard)
+        assert house.heard[0].incarnation == ""
 
 
 async def test_no_build_is_sent_to_a_host_that_was_never_heard(house: House) -> None:
