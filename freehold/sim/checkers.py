@@ -114,7 +114,8 @@ class Checkers:
         durable = site.store.row("guest", guest)
         record = None if durable is None else decode(durable, Guest)
         state = None if record is None else record.state
-        if record is not None and record.launched is None and self._is_active(guest, site, record.deed):
+        goes_on = before is not None and before.power is Power.PAUSED  # it is there, and nothing of it is made
+        if record and not record.launched and not goes_on and self._is_active(guest, site, record.deed):
             self.violated(f"guest {guest} was known to have run on {site.name}, which has built it anew")
         if state not in LAUNCHED_UNDER:
             self.violated(f"{site.name} ran guest {guest} when its record on disk was {state}")
