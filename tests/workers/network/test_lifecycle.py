@@ -77,6 +77,7 @@ def test_no_networks_no_ports() -> None:
         (a_build(cluster="elsewhere"), Standing.NOT_OURS),
         (a_build(host=""), Standing.NOT_OURS),
         (a_build(expires=5), Standing.EXPIRED),
+        (a_build(host="unheard"), Standing.UNHEARD),
         (a_build(guest="gone", deed=2), Standing.ENDED),
         (a_build(guest="gone", deed=1), Standing.ENDED),
         (a_build(guest="booked", deed=1), Standing.OUTDATED),
