@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 SERVERS: Final = "/compute/v2.1/servers"
 PAGE: Final = 2
 WHILE_S_MAX: Final = 20
+LOOKS: Final = 4
+LOOK_S: Final = 0.005
 TOKEN_MS: Final = 50 * 60_000
 """A clock that is ahead by more takes a token for expired."""
 
@@ -80,6 +83,8 @@ class Client:
         match ask.what:
             case "create":
                 await self._create(api, 1, ask.pick)
+            case "create and look":
+                await self._create_and_look(api, ask.pick)
             case "create for a while":
                 await self._create_for_a_while(api, ask.pick)
             case "create several":
@@ -119,6 +124,24 @@ class Client:
         if known is not None:
             await self.delete(api, known)
 
+    async def _create_and_look(self, api: "ApiSite", pick: int) -> None:
+        """A guest that is looked for where the same client is just reading."""
+        other = self._other()
+        lists = [asyncio.ensure_future(self._list_later(other, turn * LOOK_S)) for turn in range(LOOKS)]
+        try:
+            await self._create(api, 1, pick)
+        finally:
+            await asyncio.gather(*lists)
+
+    async def _list_later(self, api: "ApiSite", after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        with suppress(Unanswered):
+            await self.list(api)
+
+    def _other(self) -> "ApiSite":
+        """Where a guest is read that was created just now."""
+        return self.world.apis[(self.asked + 1) % len(self.world.apis)]
+
     async def _create(self, api: "ApiSite", count: int, pick: int) -> str:
         """Gives the idempotency key."""
         key = f"key-{self.number}-{self.asked}"
@@ -151,8 +174,7 @@ class Client:
             self._violated(f"key {key} gave guest {self.keys[key]} and then {guest}")
         if body.get("min_count", 1) == 1 and guest not in self.guests:
             self.guests[guest] = Known(guest, body["name"])
-            other = self.world.apis[(self.asked + 1) % len(self.world.apis)]
-            await self.get(other, self.guests[guest])
+            await self.get(self._other(), self.guests[guest])
         return True
 
     async def delete(self, api: "ApiSite", known: Known) -> None:

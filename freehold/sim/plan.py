@@ -64,7 +64,8 @@ class Plan:
 
 
 ASKS: Final = {
-    "create": 24,
+    "create": 12,
+    "create and look": 12,
     "create for a while": 8,
     "create several": 3,
     "delete": 22,
@@ -122,6 +123,7 @@ TROUBLES: Final = {
     "put back alone": 4,
     "put back at a delete": 4,
     "put back to a build": 4,
+    "put back to a refused build": 4,
     "store deleted": 3,
     "old builds come again": 4,
     "host dies": 1,
@@ -216,6 +218,7 @@ def _trouble(random: Random, kind: str, names: list[str], storm_s: float) -> Tro
         "put back alone",
         "put back at a delete",
         "put back to a build",
+        "put back to a refused build",
         "store deleted",
         "old builds come again",
         "image can't be fetched",

@@ -8,6 +8,7 @@ from freehold.sim.plan import Trouble
 from freehold.sim.site import ApiSite, HostSite, Site
 from freehold.sim.world import CALLERS_PLACE, RESTORE_S, World
 from freehold.vocabulary.codec import decode
+from freehold.vocabulary.errors import Broken
 from freehold.vocabulary.guest import Guest, Power
 
 SLOW_S: Final = 4.0
@@ -89,8 +90,7 @@ def _put_back_at_delete(world: World, host: HostSite, after_s: float, *, unheard
         there = set(store.keys("guest"))
         came.update(there - held)
         if unheard and came <= there and came:
-            for registrar in world.registrars:
-                world.network.deafen(host.name, registrar.name, UNHEARD_S)
+            _deafen_registrars(world, host)
         return None if came <= there else copy
 
     _put_back_when(world, host, is_time, "before a guest came that was deleted", after_s)
@@ -116,6 +116,36 @@ def _put_back_to_a_build(world: World, host: HostSite, after_s: float) -> None:
         return None
 
     _put_back_when(world, host, is_time, "when a guest was built that has run since", after_s)
+
+
+def _put_back_to_a_refused_build(world: World, host: HostSite, after_s: float) -> None:
+    """The next build for a host fails. When it has been refused for `after_s`, which the registrar doesn't hear, the
+    disk is as it was when the guest was being built.
+    """
+    store = host.store
+    assert store is not None
+    held, copies = set(store.keys("guest")), dict[str, bytes]()
+
+    def is_time() -> bytes | None:
+        there = store.keys("guest")
+        for key in there:
+            row = None if key in held else store.row("guest", key)
+            if row is not None and decode(row, Guest).launched is None and host.hypervisor is not None:
+                held.add(key)
+                copies[key] = store.copied()
+                host.hypervisor.fail("make_disk", Broken("The hypervisor broke."))
+        refused = [copies[key] for key in copies if key not in there]
+        if refused:
+            _deafen_registrars(world, host)
+        return refused[0] if refused else None
+
+    _put_back_when(world, host, is_time, "when a guest was built that was refused since", after_s)
+
+
+def _deafen_registrars(world: World, host: HostSite) -> None:
+    """What a host says is heard by others, and not by the registrar."""
+    for registrar in world.registrars:
+        world.network.deafen(host.name, registrar.name, UNHEARD_S)
 
 
 def _put_back_alone(world: World, host: HostSite, for_s: float) -> None:
@@ -205,6 +235,9 @@ _HOST: Final[dict[str, Callable[[World, HostSite, Trouble], None]]] = {
         world, host, _after_s(trouble), unheard=trouble.amount < UNHEARD
     ),
     "put back to a build": lambda world, host, trouble: _put_back_to_a_build(world, host, _after_s(trouble)),
+    "put back to a refused build": lambda world, host, trouble: _put_back_to_a_refused_build(
+        world, host, _after_s(trouble)
+    ),
     "old builds come again": lambda world, host, _trouble: _builds_again(world, host),
     "store deleted": lambda world, host, _trouble: world.delete_store(host),
     "host dies": lambda world, host, _trouble: world.die(host),

@@ -196,12 +196,17 @@ class Carriage(Word, frozen=True, kw_only=True):
 
 
 class Carrier(Word, frozen=True, kw_only=True):
-    """Where a host of the cluster is on the underlay (key: the host), as its record says. Hosts hear no other hosts:
-    the network worker tells them.
+    """What the network worker has heard of a host of its cluster (key: the host): where it is on the underlay, for the
+    other hosts, which don't hear it; and which incarnation of it was heard last, for the host itself.
     """
 
     host: str
-    address: str
+    address: str = ""
+    """Empty: it isn't on the underlay."""
+    incarnation: str = ""
+    """What was given back on the word of an earlier one may be missing on the disk of this one, so no build that was
+    sent to that may come to this. Empty: an older release was heard, or has heard it.
+    """
 
 
 def is_underlay_address(text: str) -> bool:

@@ -61,7 +61,13 @@ BUGS: Final = (
     Bug(
         "guests are started before the registrar was heard",
         f"{_HOST}.actors",
-        "return not waits or self.gate(guest.project).cleared.is_set() or guest.id in self._let",
+        "return self.gate(guest.project).cleared.is_set() and (not wires or self._leases.are_sure(guest))",
+        "return not wires or self._leases.are_sure(guest)",
+    ),
+    Bug(
+        "what an earlier process was making is wired unasked",
+        f"{_HOST}.leases",
+        "return guest.id not in self._unsure or not _is_in_doubt(guest)",
         "return True",
     ),
     Bug(

@@ -20,12 +20,14 @@ from freehold.vocabulary.guest import Guest, GuestState, Power
 from freehold.vocabulary.shards import ONE_SHARD, Shards
 from freehold.vocabulary.units import unix_ms
 from freehold.workers.host.effects import Effects
+from freehold.workers.host.leases import Leases
 from freehold.workers.host.lifecycle import Decision, decide, effect_of
 from freehold.workers.host.messages import (
     DeadlinePassed,
     Effect,
     EffectDone,
     EffectFailed,
+    LeaseEnded,
     MachineRestarted,
     Message,
     PowerSeen,
@@ -69,9 +71,11 @@ class Actors:
         hypervisor: Hypervisor,
         clock: HybridClock,
         tasks: Tasks,
+        leases: Leases,
         shards: Shards = ONE_SHARD,
     ) -> None:
         self._records, self._effects, self._hypervisor = records, effects, hypervisor
+        self._leases = leases
         self._clock, self._tasks = clock, tasks
         self._turns: set[str] = set()
         self._deadlines: dict[str, int] = {}
@@ -171,11 +175,14 @@ class Actors:
         return after is None or after.state is not held.state
 
     def _may_begin(self, guest: Guest, effect: Effect) -> bool:
-        """No guest is wired or started, and none is taken apart as never having run, before the registrar was heard:
-        by an old copy of this disk, another's address would be on this machine.
+        """No guest is wired or started, and none is taken apart as never having run, before the registrar was heard,
+        and none is wired whose ports may have been given back: by an old copy of this disk, another's address would be
+        on this machine.
         """
-        waits = effect in (Effect.WIRE, Effect.LAUNCH) or guest.state is GuestState.REFUSING
-        return not waits or self.gate(guest.project).cleared.is_set() or guest.id in self._let
+        wires = effect in (Effect.WIRE, Effect.LAUNCH)
+        if not (wires or guest.state is GuestState.REFUSING) or guest.id in self._let:
+            return True
+        return self.gate(guest.project).cleared.is_set() and (not wires or self._leases.are_sure(guest))
 
     async def _performed(self, effect: Effect, guest: str) -> EffectDone | EffectFailed | None:
         work: asyncio.Task[EffectDone | EffectFailed] = self._tasks.start(effect, self._effects.perform(effect, guest))
@@ -267,6 +274,14 @@ class Actors:
         await self.look_at_power(guest)
         held = self._records.guest(guest)
         return held is not None and held.state not in _ON
+
+    async def see_to_leases(self) -> None:
+        """Goes on with the guests that an earlier process was making, or refuses those whose ports were given back."""
+        for guest in await self._leases.ended():
+            _log.error("a guest's ports were given back, and this disk was put back to before that", guest=guest)
+            self.take(guest, LeaseEnded())
+        for held in self._records.guests():
+            self.wake(held.id)
 
     async def resume(self, guest: str) -> None:
         """Runs a guest again that ran before the machine restarted, unless somebody has done that already."""

@@ -81,6 +81,13 @@ class HasRun:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaseEnded:
+    """The network worker has given back the ports of a guest that is being made: this host had refused it, and the disk
+    that shows it was put back to before that.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class StartAsked:
     """A client wants it to run."""
 
@@ -138,6 +145,7 @@ Message = (
     | HigherDeedKnown
     | DeedRefused
     | HasRun
+    | LeaseEnded
     | WithdrawAsked
     | DiscardAsked
 )
@@ -168,6 +176,7 @@ class Came(StrEnum):
     RESTARTED = "restarted"
     DEED_VOID = "deed_void"
     HAS_RUN = "has_run"
+    LEASE_ENDED = "lease_ended"
     START = "start"
     STOP = "stop"
     STOP_NOW = "stop_now"
@@ -202,6 +211,8 @@ def came_of(guest: Guest, message: Message) -> Came:
             return Came.DEED_VOID
         case HasRun():
             return Came.HAS_RUN
+        case LeaseEnded():
+            return Came.LEASE_ENDED
         case WithdrawAsked():
             return Came.WITHDRAW
         case DiscardAsked():
@@ -227,6 +238,7 @@ def _command_came(message: CommandAsked) -> Came:
 
 
 DELETED: Final = Fault(code="NotFound", message="The guest was deleted.")
+GIVEN_BACK: Final = Fault(code="Conflict", message="The guest's addresses were given back before it was built here.")
 WITHDRAWN: Final = Fault(code="Conflict", message="The request had failed by then, and the build was withdrawn.")
 
 

@@ -28,6 +28,7 @@ _BUILDING: Final[dict[Came, GuestState | End]] = {
     C.FAILED_BUILD: S.REFUSING,
     C.DEED_VOID: S.REFUSING,
     C.HAS_RUN: S.STOPPED,
+    C.LEASE_ENDED: S.REFUSING,
     C.WITHDRAW: S.REFUSING,
     C.DELETE: S.DELETING,
 }
@@ -42,6 +43,7 @@ MOVES: Final[dict[GuestState, dict[Came, GuestState | End]]] = {
         C.FAILED: S.STOPPED,
         C.DEED_VOID: S.QUARANTINED,
         C.HAS_RUN: S.WIRING,
+        C.LEASE_ENDED: S.REFUSING,
         C.WITHDRAW: S.REFUSING,
         C.RELABEL: S.WIRING,
         C.DELETE: S.DELETING,
@@ -52,6 +54,7 @@ MOVES: Final[dict[GuestState, dict[Came, GuestState | End]]] = {
         C.FAILED: S.STOPPED,
         C.DEED_VOID: S.QUARANTINED,
         C.HAS_RUN: S.LAUNCHING,
+        C.LEASE_ENDED: S.REFUSING,
         C.WITHDRAW: S.REFUSING,
         C.RELABEL: S.LAUNCHING,
         C.DELETE: S.DELETING,

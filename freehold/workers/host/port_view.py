@@ -16,7 +16,7 @@ from freehold.workers.host.whereabouts import Whereabouts
 
 
 class Interest:
-    """What one host cares for of the cluster: ids of ports, security groups and networks."""
+    """What one host cares for of the cluster: ids of ports, security groups, networks and hosts."""
 
     def __init__(self, view: "PortView") -> None:
         self._view = view
@@ -54,6 +54,7 @@ class PortView:
         self._addresses: dict[str, Members] = {}
         self._filters: dict[str, Filter] = {}
         self._needs: dict[str, frozenset[str]] = {}
+        self._carriers: dict[str, Carrier] = {}
         self._whereabouts = Whereabouts()
         self._interests: dict[str, dict[Interest, None]] = {}
         """Who is to be woken by news of a port, a group or a network: in the order in which they came."""
@@ -79,6 +80,7 @@ class PortView:
             self._store = owner.store
             for table in (self._groups, self._ports, self._members, self._addresses, self._filters, self._needs):
                 table.clear()
+            self._carriers.clear()
             self._whereabouts.clear()
             for row in rows:
                 self._put(row.kind, row.key, row.value)
@@ -99,8 +101,15 @@ class PortView:
         elif kind == "port":
             self._put_port(key, None if value is None else decode(value, Port))
         elif kind == "carrier":
-            self._whereabouts.put_carrier(key, None if value is None else decode(value, Carrier))
+            self._put_carrier(key, None if value is None else decode(value, Carrier))
+
+    def _put_carrier(self, key: str, carrier: Carrier | None) -> None:
+        self._carriers.pop(key, None)
+        if carrier is not None:
+            self._carriers[key] = carrier
+        if self._whereabouts.put_carrier(key, carrier):
             _wake(self._everybody)
+        self._changed(key)
 
     def _put_port(self, key: str, port: Port | None) -> None:
         before = self._ports.pop(key, None)
@@ -158,6 +167,18 @@ class PortView:
             wiring.port in self._ports and all(group in self._groups for group in self._groups_of(wiring))
             for wiring in wirings
         )
+
+    def has_heard(self, host: str, incarnation: str) -> bool:
+        """Whether the network worker had heard this incarnation of a host when it said what is known here. An older
+        release doesn't say which it has heard.
+        """
+        carrier = self._carriers.get(host)
+        return carrier is not None and carrier.incarnation in ("", incarnation)
+
+    def is_leased(self, wiring: PortWiring, host: str, guest: str) -> bool:
+        """Whether a port is leased to a guest on a host."""
+        port = self._ports.get(wiring.port)
+        return port is not None and (port.host, port.device) == (host, guest)
 
     def filter_of(self, wiring: PortWiring) -> Filter:
         """What may pass a port; nothing where its groups aren't known."""

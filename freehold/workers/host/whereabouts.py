@@ -23,14 +23,16 @@ class Whereabouts:
         self._told.clear()
         self._hosts = None
 
-    def put_carrier(self, host: str, carrier: Carrier | None) -> None:
-        """A host is on the underlay, or no more."""
-        if carrier is None:
-            self._addresses.pop(host, None)
-        else:
-            self._addresses[host] = carrier.address
+    def put_carrier(self, host: str, carrier: Carrier | None) -> bool:
+        """A host is on the underlay, or no more. Whether that is news of where it is."""
+        before, address = self._addresses.pop(host, ""), "" if carrier is None else carrier.address
+        if address:
+            self._addresses[host] = address
+        if address == before:
+            return False
         self._told.clear()
         self._hosts = None
+        return True
 
     def put_port(self, before: Port | None, port: Port | None) -> bool:
         """A port is as it is now, and not as it was. Whether that is news of where it is."""

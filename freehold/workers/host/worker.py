@@ -41,6 +41,7 @@ from freehold.workers.host.clearance import Clearance
 from freehold.workers.host.deadlines import TimelyFabric, TimelyHypervisor
 from freehold.workers.host.effects import Effects
 from freehold.workers.host.filters import Filters
+from freehold.workers.host.leases import Leases
 from freehold.workers.host.local_door import LocalDoor
 from freehold.workers.host.messages import (
     CommandAsked,
@@ -106,7 +107,8 @@ class HostWorker:
         effects = Effects(
             hypervisor, fabric, images, self._filters, records.job, clock.clock, means.chance, launches_max
         )
-        self._actors = Actors(records, effects, hypervisor, clock, self.tasks, means.shards)
+        self._leases = Leases(records, self.reader.view)
+        self._actors = Actors(records, effects, hypervisor, clock, self.tasks, self._leases, means.shards)
         self._reconciler = reconciler = Reconciler(records, hypervisor, fabric, images, clock, self._actors.knows_room)
         self._clearance = Clearance(self._means, self._records, self._actors, lambda: reconciler.strange)
         self._removals = Removals(records, self._actors, self._clearance, hypervisor, clock)
@@ -124,6 +126,7 @@ class HostWorker:
         """
         facts = await self._hypervisor.probe()
         await self._keep_host(facts, await self._fabric.probe())
+        self._leases.begin()
         await self._take_up_ports()
         await self._desk.open()
         if self._reads_alone:
@@ -132,6 +135,7 @@ class HostWorker:
         self.tasks.start("news", self._hear_news())
         self.tasks.start("filters", self._filters.follow())
         self.tasks.start("clearance", self._clearance.get(facts.boot))
+        self.tasks.start("leases", self._actors.see_to_leases())
         look = self._desk.watchdog.watched("reconcile", self._reconcile)
         self.tasks.start("reconcile", periodically(self._means.clock.clock.sleep, PERIOD_S, look))
 

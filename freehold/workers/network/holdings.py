@@ -48,15 +48,6 @@ class Sight(Word, frozen=True, kw_only=True):
     """The highest deed under which it had the guest's ports, and has it no more; 0: none."""
 
 
-class Incarnation(Word, frozen=True, kw_only=True):
-    """Which incarnation of a host was heard last (private, key the host). What was given back on the word of an earlier
-    one may be missing on the disk of this one, so no build that was sent to that may come to this.
-    """
-
-    host: str
-    incarnation: str
-
-
 class Gone(NamedTuple):
     """A record is deleted."""
 
@@ -75,7 +66,6 @@ _NAMES: Final[dict[type, tuple[str, Callable[[Any], str]]]] = {
     Carrier: ("carrier", lambda record: record.host),
     Booking: ("booking", lambda record: record.guest),
     Sight: ("sight", lambda record: sight_key(record.host, record.guest)),
-    Incarnation: ("incarnation", lambda record: record.host),
 }
 
 
@@ -103,7 +93,6 @@ class Holdings:
         self.carriers: dict[str, Carrier] = {}
         self.bookings: dict[str, Booking] = {}
         self.sights: dict[str, Sight] = {}
-        self.incarnations: dict[str, Incarnation] = {}
         self.books: dict[str, AddressBook] = {}
         self.segments: dict[int, str] = {}
         self.wires: dict[tuple[str, int], str] = {}
@@ -130,7 +119,6 @@ class Holdings:
             "carrier": self.carriers,
             "booking": self.bookings,
             "sight": self.sights,
-            "incarnation": self.incarnations,
         }
         self._indexers: dict[str, Callable[[Any, bool], None]] = {
             "network": self._index_network,

@@ -58,9 +58,10 @@ class HostSink:
             if (kind, sight.guest) not in told
         ]
         absent += [("host", host)] if ("host", host) not in told else []
-        # First what is gone: a guest that was refused, and isn't any more, has its ports. A crash before the position
-        # is kept has the whole state taken once more, to the same end.
-        for kind, key in (*absent, *told):
+        # First what is gone: a guest that was refused, and isn't any more, has its ports. Last the host: which of its
+        # incarnations was heard says that its guests were. A crash before the position is kept has the whole state
+        # taken once more, to the same end.
+        for kind, key in (*absent, *sorted(told, key=lambda name: name[0] == "host")):
             draft = self._draft()
             _hear(draft, host, kind, key, told.get((kind, key)))
             if draft.changes:

@@ -36,10 +36,10 @@ from msgspec.structs import replace
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.errors import BadRequest, Conflict, Fault, FreeholdError, NotFound
 from freehold.vocabulary.guest import Guest, GuestState, Refusal
-from freehold.vocabulary.network import FixedAddress, Lease, NetworkWanted, Port, PortWiring
+from freehold.vocabulary.network import Carrier, FixedAddress, Lease, NetworkWanted, Port, PortWiring
 from freehold.vocabulary.request import Build, is_forgotten
 from freehold.workers.network.draft import Draft
-from freehold.workers.network.holdings import Booking, Holdings, Incarnation, Sight, name_of
+from freehold.workers.network.holdings import Booking, Holdings, Sight, name_of
 from freehold.workers.network.ports import GUEST_OWNER, make_port, visible_network, wiring
 
 ACTIVE: Final[dict[GuestState, bool]] = {
@@ -115,7 +115,7 @@ def standing(holdings: Holdings, build: Build, now: int) -> Standing:
         return Standing.NOT_OURS
     if is_forgotten(build, now):
         return Standing.EXPIRED
-    if deed.host not in holdings.incarnations:
+    if deed.host not in holdings.carriers:
         return Standing.UNHEARD
     if holdings.sight(deed.host, build.guest).ended >= deed.number:
         return Standing.ENDED
@@ -139,7 +139,7 @@ def decide_build(draft: Draft, build: Build) -> Decision:
     except FreeholdError as error:
         draft.changes.clear()
         return Impossible(deed.number, error.fault())
-    return Granted(_with_ports(build, wired, draft.holdings.incarnations[deed.host]), deed.host)
+    return Granted(_with_ports(build, wired, draft.holdings.carriers[deed.host]), deed.host)
 
 
 def still_stands(holdings: Holdings, granted: Granted) -> bool:
@@ -153,7 +153,7 @@ def still_stands(holdings: Holdings, granted: Granted) -> bool:
     return booking is not None and (booking.deed, booking.host, booking.ports) == (deed.number, granted.host, ports)
 
 
-def _with_ports(build: Build, ports: tuple[PortWiring, ...], heard: Incarnation) -> Build:
+def _with_ports(build: Build, ports: tuple[PortWiring, ...], heard: Carrier) -> Build:
     return replace(build, ports=ports, incarnation=heard.incarnation)
 
 

@@ -102,7 +102,7 @@ def _doubles(holdings: Holdings) -> Iterator[str]:
     yield from (f"The MAC address {mac} has {count} ports." for mac, count in macs.items() if count > 1)
     segments = Counter(network.segment for network in holdings.networks.values() if not network.physical)
     yield from (f"The segment {segment} has {count} networks." for segment, count in segments.items() if count > 1)
-    places = Counter(carrier.address for carrier in holdings.carriers.values())
+    places = Counter(carrier.address for carrier in holdings.carriers.values() if carrier.address)
     yield from (f"The underlay address {place} has {count} hosts." for place, count in places.items() if count > 1)
     addresses = Counter((fixed.subnet, fixed.address) for port in holdings.ports.values() for fixed in port.addresses)
     for (subnet, address), count in addresses.items():

@@ -9,12 +9,12 @@ from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.envelope import Position
 from freehold.vocabulary.network import Carrier, Network, NetworkQuota, Port, SecurityGroup, Subnet
 from freehold.vocabulary.word import Word
-from freehold.workers.network.holdings import Booking, Change, Gone, Holdings, Incarnation, Sight, name_of
+from freehold.workers.network.holdings import Booking, Change, Gone, Holdings, Sight, name_of
 
 _TOLD: Final[tuple[type[Word], ...]] = (Network, Subnet, SecurityGroup, NetworkQuota, Port, Carrier)
 """In the order in which they refer to one another."""
 
-_PRIVATE: Final[dict[str, type[Word]]] = {"booking": Booking, "sight": Sight, "incarnation": Incarnation}
+_PRIVATE: Final[dict[str, type[Word]]] = {"booking": Booking, "sight": Sight}
 _POSITION: Final = "host_position"
 
 
@@ -25,7 +25,8 @@ class Records:
         self._store = store
         self.holdings = self.read()
         kept = {key: decode(value, Position) for key, value in store.scan_private(_POSITION)}
-        self.positions = {key: kept[key] for key in kept if key in self.holdings.incarnations}
+        heard = {carrier.host for carrier in self.holdings.carriers.values() if carrier.incarnation}
+        self.positions = {key: kept[key] for key in kept if key in heard}
         """Where what is known of each host stands, by its store. If which incarnation of it was heard isn't known, as
         with an older release, it is read anew.
         """

@@ -37,7 +37,16 @@ from freehold.vocabulary.guest import (
 )
 from freehold.vocabulary.host import NOTHING, Capacity, Host, needed_by
 from freehold.vocabulary.image import ImageOffer
-from freehold.vocabulary.network import Carriage, Direction, FixedAddress, Port, PortWiring, Rule, SecurityGroup
+from freehold.vocabulary.network import (
+    Carriage,
+    Carrier,
+    Direction,
+    FixedAddress,
+    Port,
+    PortWiring,
+    Rule,
+    SecurityGroup,
+)
 from freehold.vocabulary.request import Build, DeedPage, DeedsOf, Intent, IntentList, Intents, LedgerNotice, Lost
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.shards import ONE_SHARD, Shards
@@ -121,6 +130,8 @@ class Bench:
         self.registrar: Subscription | None = None
         self.others: list[Subscription] = []
         """The registrar's other shards."""
+        self.heard = True
+        """Whether the network worker hears each start of the host at once."""
         self.gates: dict[str, asyncio.Event] = {}
         self.given: dict[str, Deed | None] = {}
         """The deeds that the registrar has recorded for guests of which `intents` says nothing."""
@@ -168,6 +179,13 @@ class Bench:
         self.store = await self._store("host")
         self.worker = HostWorker(self.means, self.store, "h", self.hypervisor, self.fabric, self.images)
         await self.worker.open()
+        if self.heard:
+            await self.hear()
+
+    async def hear(self) -> None:
+        """The network worker has heard this incarnation of the host, and tells so."""
+        carrier = Carrier(host=self.store.id, incarnation=self.host().incarnation)
+        await self.network.commit([put(carrier.host, carrier)], "test")
 
     async def kill(self) -> None:
         """Ends the process as kill -9 does: what isn't on disk is lost, and nobody is told."""
@@ -242,7 +260,8 @@ class Bench:
         if known is not None and build.deed is not None and build.deed.number > known.number:
             self.given[build.guest] = build.deed
         if told:
-            await self.network.commit([put(wiring.port, a_port(wiring)) for wiring in build.ports], "test")
+            leased = [replace(a_port(one), host=self.store.id, device=build.guest) for one in build.ports]
+            await self.network.commit([put(port.id, port) for port in leased], "test")
         if self.registrar is not None:
             await self.until(lambda: self.worker.cleared)
         await talk.say(self.bus, subjects.build_host(self.store.id), build)

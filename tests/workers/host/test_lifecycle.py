@@ -21,6 +21,7 @@ from freehold.workers.host.messages import (
     EffectFailed,
     HasRun,
     HigherDeedKnown,
+    LeaseEnded,
     MachineRestarted,
     Message,
     PowerSeen,
@@ -79,6 +80,7 @@ reboot_soft      !! !! !! !! !! !! !! !! !! !! rs !! !! !! !!
 reboot_hard      !! !! !! !! !! !! rh !! !! !! rh rh rh rh !!
 relabel          fi md wi la sd st rs rh !! !! RU ST PA CR !!
 delete           de de de de de de de de de de de de de de de
+lease_ended      re re re re .. .. .. .. .. .. .. .. .. .. ..
 withdraw         re re re re .. .. .. .. .. re .. .. .. .. re
 discard          !! !! !! !! !! !! !! !! !! !! !! !! !! !! re
 """
@@ -128,6 +130,7 @@ MESSAGES: list[Message] = [
     DeadlinePassed(NOW),
     MachineRestarted(),
     HasRun(),
+    LeaseEnded(),
     DeedRefused(9),
     HigherDeedKnown(Deed(guest=GUEST, project=PROJECT, number=9, host="another", cluster="c", urn="u")),
     StartAsked(start()),

@@ -8,6 +8,7 @@ from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.errors import Fault
 from freehold.vocabulary.guest import Guest, GuestSpec, GuestState, Labels, Refusal
 from freehold.vocabulary.network import (
+    Carrier,
     CreatePort,
     Network,
     NetworkWanted,
@@ -22,7 +23,7 @@ from freehold.vocabulary.request import Build
 from freehold.vocabulary.tenant import Flavor
 from freehold.vocabulary.units import clock_time
 from freehold.workers.network.draft import Draft
-from freehold.workers.network.holdings import Holdings, Incarnation
+from freehold.workers.network.holdings import Holdings
 from freehold.workers.network.lifecycle import Decision, Granted, decide_build, hear_guest, hear_refusal
 from freehold.workers.network.questions import decide_question
 
@@ -37,7 +38,7 @@ class RulesBench:
         self.holdings = Holdings(CLUSTER)
         self.chance = SeededChance(seed)
         self.now = clock_time(1 << 40)
-        self.holdings.apply(Incarnation(host=f"h{number}", incarnation="i1") for number in range(1, 10))
+        self.holdings.apply(Carrier(host=f"h{number}", incarnation="i1") for number in range(1, 10))
 
     def decide(self, rule: Callable[[Draft], Any]) -> Any:
         """The result of `rule`, with its changes applied unless it raises."""

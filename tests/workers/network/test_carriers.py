@@ -5,43 +5,41 @@ import pytest
 from freehold.vocabulary.host import Host
 from freehold.vocabulary.network import Carriage, Carrier
 from freehold.workers.network.carriers import hear_host
-from freehold.workers.network.holdings import Change, Gone, name_of
+from freehold.workers.network.draft import Draft
+from freehold.workers.network.holdings import Change
 from tests.owners import a_host
 from tests.workers.network.rules_bench import RulesBench
 
 
-def at(address: str) -> Host:
-    return a_host("h1", carriage=Carriage(underlay=address, overlay_mtu=1450))
+def at(address: str, incarnation: str = "first") -> Host:
+    return a_host("h1", carriage=Carriage(underlay=address, overlay_mtu=1450), incarnation=incarnation)
 
 
-def name(change: Change) -> str:
-    return change.kind if isinstance(change, Gone) else name_of(change).kind
+def heard(bench: RulesBench, host: Host | None) -> list[Change]:
+    """What hearing it changes."""
+    changes: list[Change] = []
 
-
-def heard(bench: RulesBench, host: Host | None) -> list[object]:
-    """What hearing it changes of where it is."""
-    changes: list[object] = []
-
-    def hear(draft) -> None:  # type: ignore[no-untyped-def]
+    def hear(draft: Draft) -> None:
         hear_host(draft, "h1", host)
-        changes.extend(change for change in draft.changes if name(change) != "incarnation")
+        changes.extend(draft.changes)
 
     bench.decide(hear)
     return changes
 
 
-def test_a_host_is_told_of_where_it_says_it_is_and_no_more_when_it_says_nothing() -> None:
+def test_what_a_host_says_of_itself_is_told_when_it_changes() -> None:
     bench = RulesBench()
-    assert heard(bench, at("192.0.2.1")) == [Carrier(host="h1", address="192.0.2.1")]
+    assert heard(bench, at("192.0.2.1")) == [Carrier(host="h1", address="192.0.2.1", incarnation="first")]
     assert heard(bench, at("192.0.2.1")) == [], "what is known isn't told again with every claim"
     heard(bench, at("192.0.2.9"))
-    assert bench.holdings.carriers == {"h1": Carrier(host="h1", address="192.0.2.9")}
-    heard(bench, at(""))
-    assert bench.holdings.carriers == {}
-    assert heard(bench, None) == []
-    heard(bench, at("192.0.2.1"))
+    assert bench.holdings.carriers["h1"].address == "192.0.2.9"
+    heard(bench, at("192.0.2.9", "second"))
+    assert bench.holdings.carriers["h1"] == Carrier(host="h1", address="192.0.2.9", incarnation="second")
+    heard(bench, at("", "second"))
+    assert bench.holdings.carriers["h1"] == Carrier(host="h1", incarnation="second"), "it is nowhere, and was heard"
     heard(bench, None)
-    assert bench.holdings.carriers == {}
+    assert "h1" not in bench.holdings.carriers
+    assert heard(bench, None) == []
 
 
 @pytest.mark.parametrize(

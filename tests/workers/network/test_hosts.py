@@ -13,8 +13,8 @@ from freehold.store.database import Store
 from freehold.vocabulary.codec import encode, kind_of
 from freehold.vocabulary.envelope import Entry, Owner, Position, Row
 from freehold.vocabulary.guest import Guest, Refusal
-from freehold.vocabulary.network import Carriage, Network, Port, PortWiring
-from freehold.workers.network.holdings import Booking, Incarnation
+from freehold.vocabulary.network import Carriage, Carrier, Network, Port, PortWiring
+from freehold.workers.network.holdings import Booking
 from freehold.workers.network.hosts import HostSink
 from freehold.workers.network.records import Records
 from tests.owners import a_host
@@ -104,7 +104,7 @@ async def test_a_guest_has_its_ports_again_when_its_refusal_is_forgotten(store: 
 
 async def test_changes_and_the_position_they_came_from_land_together(store: Store) -> None:
     records, sink = with_bookings(store, "g")
-    records.stage([Incarnation(host="h1", incarnation="1")], "host started")
+    records.stage([Carrier(host="h1", incarnation="1")], "host started")
     sink.apply(HOST, at(3), [entry(1, "g", shown("h1", "g", 1)), entry(2, "g"), entry(3, "unknown")])
     await records.durable()
     after_crash = Records(store)

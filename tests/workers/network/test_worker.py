@@ -7,19 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from freehold.bus import subjects, talk
 from freehold.bus.local import LocalBus
 from freehold.runtime.chance import SystemChance
 from freehold.runtime.clock import HybridClock, SystemClock
 from freehold.runtime.tasks import offload_inline
-from freehold.store.database import Store, drop, keep_private, put
+from freehold.store.database import Store, drop, put
 from freehold.store.writing import Change
 from freehold.vocabulary.codec import decode
 from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.errors import Conflict, NotFound
 from freehold.vocabulary.guest import GuestState
 from freehold.vocabulary.network import (
+    Carrier,
     CreatePort,
     DeleteOf,
     Network,
@@ -34,7 +36,7 @@ from freehold.vocabulary.request import Build, GiveUp, Intent, IntentList, Inten
 from freehold.vocabulary.word import Word
 from freehold.workers.base import Desk, Means
 from freehold.workers.network import worker as working
-from freehold.workers.network.holdings import Incarnation, Sight
+from freehold.workers.network.holdings import Sight
 from freehold.workers.network.worker import NetworkWorker
 from tests.owners import a_host
 from tests.workers.network.rules_bench import CLUSTER, a_build, an_id, refused, shown
@@ -118,8 +120,8 @@ class House:
     def incarnation(self, host: str) -> str | None:
         """Which of a host's the worker has heard last; None if it has heard none."""
         assert self.network is not None
-        kept = self.network.read_private("incarnation", host)
-        return None if kept is None else decode(kept, Incarnation).incarnation
+        kept = self.network.read_as(Carrier, host)
+        return None if kept is None else kept.incarnation
 
     async def build(self, host: str, **fields: Any) -> None:
         await until(lambda: self.incarnation(host) is not None)
@@ -243,7 +245,9 @@ async def test_hosts_that_an_older_release_has_heard_are_read_anew(house: House)
             await house.with_network()
             await house.build(host.id)
             await until(lambda: house.heard)
-            await store.commit([keep_private("incarnation", host.id, None)], "an older release")
+            heard = store.read_as(Carrier, host.id)
+            assert heard is not None
+            await store.commit([put(host.id, replace(heard, incarnation=""))], "an older release")
         async with house.worker():
             await house.build(host.id)
             await until(lambda: len(house.heard) == 2)

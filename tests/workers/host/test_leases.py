@@ -1,0 +1,119 @@
+"""What an earlier process was making goes on with ports that are still its own, and with no others."""
+
+import pytest
+from msgspec.structs import replace
+
+from freehold.store.database import drop, put
+from freehold.vocabulary.guest import GuestState
+from freehold.vocabulary.network import Carrier, Port
+from freehold.vocabulary.request import Intent
+from freehold.workers.host.filters import VIEW_WAIT_S
+from tests.workers.host.bench import GUEST, OTHER, Bench, delete, settled
+
+S = GuestState
+
+MAKING = [
+    ("fetch", S.FETCHING_IMAGE),
+    ("make_disk", S.MAKING_DISK),
+    ("plug", S.WIRING),
+    ("launch", S.LAUNCHING),
+]
+
+
+async def begun(bench: Bench, verb: str, state: GuestState) -> None:
+    """A guest that is being made, by a process that ends then; the network worker doesn't hear the next one yet."""
+    bench.hold(verb)
+    await bench.send(bench.build())
+    assert bench.state() is state
+    await bench.kill()
+    bench.heard = False
+
+
+async def give_back(bench: Bench) -> None:
+    """What the network worker does when it hears that the host has refused the guest."""
+    await bench.network.commit([drop("port", GUEST)], "test")
+
+
+@pytest.mark.parametrize(("verb", "state"), MAKING)
+async def test_a_guest_goes_on_when_its_ports_are_known_to_be_its_own(
+    bench: Bench, verb: str, state: GuestState
+) -> None:
+    await begun(bench, verb, state)
+    await bench.open()
+    await bench.until(lambda: bench.worker.cleared)
+    await settled()
+    assert bench.state() is (S.LAUNCHING if state is S.LAUNCHING else S.WIRING), "what needs no port is made meanwhile"
+    assert bench.hypervisor.look(GUEST) is None or bench.guest().launched is None
+    await bench.hear()
+    await bench.until(lambda: bench.state() is S.RUNNING)
+
+
+@pytest.mark.parametrize(("verb", "state"), MAKING)
+async def test_a_guest_whose_ports_were_given_back_is_refused(bench: Bench, verb: str, state: GuestState) -> None:
+    """The host had refused it, and its disk was put back to before that."""
+    await begun(bench, verb, state)
+    await give_back(bench)
+    bench.hold("plug")  # whoever plugs waits, and stays WIRING
+    await bench.open()
+    await bench.hear()
+    await bench.until(lambda: bench.state() is None)
+    assert bench.refusal().deed == 1 and not bench.refusal().deleted
+    assert "addresses were given back" in bench.refusal().fault.message
+    assert await bench.fabric.plugged() == frozenset()
+    assert bench.hypervisor.look(GUEST) is None
+
+
+@pytest.mark.parametrize("fields", [{"device": OTHER}, {"host": "another"}, {"host": "", "device": ""}])
+async def test_a_port_that_is_another_s_by_now_is_not_plugged(bench: Bench, fields: dict[str, str]) -> None:
+    await begun(bench, "make_disk", S.MAKING_DISK)
+    port = bench.network.read_as(Port, GUEST)
+    assert port is not None
+    await bench.network.commit([put(GUEST, replace(port, **fields))], "test")
+    await bench.open()
+    await bench.hear()
+    await bench.until(lambda: bench.state() is None)
+    assert await bench.fabric.plugged() == frozenset()
+
+
+async def test_what_the_network_worker_said_before_it_heard_of_this_start_counts_for_nothing(bench: Bench) -> None:
+    """What the earlier process told may reach it yet, and have the ports given back."""
+    await begun(bench, "make_disk", S.MAKING_DISK)
+    await bench.open()
+    await bench.until(lambda: bench.state() is S.WIRING)
+    await bench.network.commit([put(bench.store.id, Carrier(host=bench.store.id, incarnation="another"))], "test")
+    await settled()
+    assert bench.state() is S.WIRING and await bench.fabric.plugged() == frozenset()
+    await give_back(bench)
+    await bench.hear()
+    await bench.until(lambda: bench.state() is None)
+
+
+async def test_a_guest_that_has_run_is_not_refused_for_its_ports(bench: Bench) -> None:
+    await begun(bench, "make_disk", S.MAKING_DISK)
+    await give_back(bench)
+    bench.intents[GUEST] = Intent(guest=GUEST, deed=bench.given[GUEST], has_run=True)
+    await bench.open()
+    await bench.until(lambda: bench.guest().launched is not None)
+    await bench.hear()
+    await bench.clock.advance(VIEW_WAIT_S)  # which knows nothing of the port
+    await bench.until(lambda: bench.state() is S.RUNNING)
+
+
+async def test_a_guest_that_waits_for_word_of_its_ports_can_be_deleted(bench: Bench) -> None:
+    await begun(bench, "make_disk", S.MAKING_DISK)
+    await bench.open()
+    await bench.until(lambda: bench.state() is S.WIRING)
+    await bench.ask(delete())
+    await bench.until(lambda: bench.state() is None)
+    await bench.hear()
+    await settled()
+    assert bench.refusal().deleted
+
+
+async def test_a_network_worker_of_an_older_release_is_believed(bench: Bench) -> None:
+    """It doesn't say which start it has heard."""
+    await begun(bench, "make_disk", S.MAKING_DISK)
+    carrier = Carrier(host=bench.store.id, address="192.0.2.1")
+    await bench.network.commit([put(carrier.host, carrier)], "an older release")
+    await bench.open()
+    await bench.until(lambda: bench.state() is S.RUNNING)
