@@ -22,7 +22,7 @@ import uvloop
 from benchmarks.children import Answer, obey
 from benchmarks.filling import hosts_in, stores_here, write_centre
 from benchmarks.stands import is_behind, written
-from freehold.assemble import Running
+from freehold.assemble.running import Running
 from freehold.bus import signed
 from freehold.bus.ears import Ear
 from freehold.bus.nats import NatsBus

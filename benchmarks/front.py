@@ -20,7 +20,7 @@ import uvloop
 
 from benchmarks.children import Answer, obey
 from benchmarks.stands import is_behind, written
-from freehold.assemble import Running
+from freehold.assemble.running import Running
 from freehold.cli.run import GC_THRESHOLDS
 from freehold.config import Settings
 from freehold.runtime import log

@@ -20,7 +20,7 @@ from typing import Any, Final
 import uvloop
 
 from benchmarks.children import Answer, obey
-from freehold.assemble import Running
+from freehold.assemble.running import Running
 from freehold.bus.local import LocalBus
 from freehold.cli.run import GC_THRESHOLDS
 from freehold.config import read as read_settings

@@ -285,6 +285,12 @@ def _check_underlay(settings: Settings) -> None:
         raise BadRequest("physical_networks has an interface twice, or the underlay's: each needs one of its own")
 
 
+def clusters(settings: Settings) -> list[str]:
+    """The names of the clusters of this process. Simulated machines are spread over them by turns."""
+    first, count = settings.cluster, settings.clusters
+    return [first] if count == 1 else [f"{first}-{number}" for number in range(count)]
+
+
 def listed(text: str) -> tuple[str, ...]:
     """What a setting has, by commas."""
     return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Final
 
-from freehold.config import Settings
+from freehold.config import Settings, clusters
 from freehold.drivers.fabric.interface import Fabric
 from freehold.drivers.hypervisor.interface import Hypervisor
 from freehold.drivers.imagefetch.interface import ImageCache
@@ -82,9 +82,3 @@ class SimulatedMachines:
         store = self._together.store(str(number), role="host", cluster=cluster, clock=self._means.clock)
         self._stack.push_async_callback(store.close)
         return store
-
-
-def clusters(settings: Settings) -> list[str]:
-    """The names of the clusters of this process. Simulated machines are spread over them by turns."""
-    first, count = settings.cluster, settings.clusters
-    return [first] if count == 1 else [f"{first}-{number}" for number in range(count)]

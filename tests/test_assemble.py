@@ -10,7 +10,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from freehold.assemble import Running, new_admin_password, place_to_restore_from
+from freehold.assemble.backups import place_to_restore_from
+from freehold.assemble.offline import new_admin_password
+from freehold.assemble.running import Running
 from freehold.cli.client import Client
 from freehold.cli.credentials import Admin
 from freehold.config import Settings

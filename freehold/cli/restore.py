@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from freehold import assemble
 from freehold import config as settings_file
+from freehold.assemble.backups import backup_key, place_to_restore_from
 from freehold.cli.ending import run
 from freehold.config import Settings
 from freehold.drivers.backup.interface import Backups
@@ -50,7 +50,7 @@ class Source(NamedTuple):
         settings = self.settings()
         if settings is None and self.state is not None:
             settings = Settings(state=self.state)
-        usual = None if settings is None else assemble.backup_key(settings)
+        usual = None if settings is None else backup_key(settings)
         return self.key or (usual if usual is not None and usual.exists() else None)
 
     def backups(self) -> Backups:
@@ -60,7 +60,7 @@ class Source(NamedTuple):
         if settings is not None:
             place, secrets = place or settings.backup, secrets or settings.backup_secret_file
             plain = plain or not settings.backup_encryption
-        return assemble.place_to_restore_from(place, secrets, self.found_key(), plain)
+        return place_to_restore_from(place, secrets, self.found_key(), plain)
 
 
 class Wanted(NamedTuple):
@@ -143,7 +143,7 @@ async def _restored(backups: Backups, state: Path, wanted: Wanted, moment: Momen
 
 def _bring_key(key: Path | None, state: Path) -> None:
     """Gives the owner that will start the key of what it goes on with, if it has none."""
-    target = assemble.backup_key(Settings(state=state))
+    target = backup_key(Settings(state=state))
     if key is None or target.exists() or key.resolve() == target.resolve():
         return
     with open(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600), "w") as file:

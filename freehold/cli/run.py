@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import uvloop
 
-from freehold import assemble, config
-from freehold.cli import first_start
+from freehold import config
+from freehold.assemble.running import RoleFailed, Running
 from freehold.cli.credentials import Admin, read_admin, write_admin
 from freehold.config import Settings
 from freehold.runtime import log
@@ -93,7 +93,7 @@ async def supervised(stop: asyncio.Event, live: Callable[[], Coroutine[Any, Any,
     while True:
         try:
             return await live()
-        except assemble.RoleFailed as error:
+        except RoleFailed as error:
             now_s = clock.monotonic_s()
             ended_s = [before_s for before_s in ended_s if now_s - before_s < RESTARTS_WITHIN_S] + [now_s]
             if len(ended_s) > RESTARTS_MAX:
@@ -107,7 +107,7 @@ async def supervised(stop: asyncio.Event, live: Callable[[], Coroutine[Any, Any,
 
 async def _live(stop: asyncio.Event, settings: Settings) -> None:
     """From opening the roles to the stop signal. Raises RoleFailed if one ends before that."""
-    cloud = assemble.Running(settings, say)
+    cloud = Running(settings, say)
     try:
         await _until(stop, _open(cloud, settings))
         if not stop.is_set():
@@ -117,7 +117,7 @@ async def _live(stop: asyncio.Event, settings: Settings) -> None:
         await _closed(cloud)
 
 
-async def _closed(cloud: assemble.Running) -> None:
+async def _closed(cloud: Running) -> None:
     """Closes it. Raises Broken if that doesn't end: only the end of the process helps then."""
     try:
         async with asyncio.timeout(CLOSE_S):
@@ -126,7 +126,7 @@ async def _closed(cloud: assemble.Running) -> None:
         raise Broken("what had failed couldn't be closed either; the process ends, start it again") from error
 
 
-async def _open(cloud: assemble.Running, settings: Settings) -> None:
+async def _open(cloud: Running, settings: Settings) -> None:
     await cloud.open()
     gc.collect()
     gc.freeze()  # what is there now stays: nobody looks through it again
@@ -136,11 +136,15 @@ async def _open(cloud: assemble.Running, settings: Settings) -> None:
     admin = Admin(cloud.url or _url(settings), password, settings.region)
     write_admin(settings.state, admin)
     if cloud.url and cloud.new_password is not None:
+        from freehold.cli import first_start  # it asks over HTTP, for which most starts needn't load anything
+
         await first_start.furnish(admin, settings, say)
 
 
 async def _bootstrap(settings: Settings) -> None:
-    password = await assemble.new_admin_password(settings)
+    from freehold.assemble import offline
+
+    password = await offline.new_admin_password(settings)
     write_admin(settings.state, Admin(_url(settings), password, settings.region))
     say(f"the admin has a new password; it is in {settings.state / 'openrc'}")
 
@@ -151,7 +155,9 @@ def _url(settings: Settings) -> str:
 
 
 async def _wipe(settings: Settings) -> None:
-    guests = await assemble.wipe(settings)
+    from freehold.assemble import offline
+
+    guests = await offline.wipe(settings)
     say(f"removed {len(guests)} guests, and every tap, bridge, namespace and rule of this host")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from freehold import config
-from freehold.assemble import Running
+from freehold.assemble.running import Running
 from freehold.cli import first_start
 from freehold.cli.client import Client
 from freehold.cli.credentials import Admin

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from freehold.assemble import RoleFailed
+from freehold.assemble.running import RoleFailed
 from freehold.cli.run import FIRST_PAUSE_S, RESTARTS_MAX, RESTARTS_WITHIN_S, supervised
 from freehold.vocabulary.errors import BadRequest
 

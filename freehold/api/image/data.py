@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from importlib import import_module
+from types import ModuleType
 from typing import Final
 
-import aiohttp
-import msgspec
 from starlette.requests import ClientDisconnect
 
 from freehold.api.asking import DEADLINE_S, image_subject
@@ -13,7 +13,7 @@ from freehold.api.call import Answer, Call
 from freehold.api.faults import HttpRefusal
 from freehold.api.image.images import check_active, owned, visible
 from freehold.bus import talk
-from freehold.vocabulary.errors import BadRequest, Fault, TooLarge, Unavailable, raised_from
+from freehold.vocabulary.errors import BadRequest, TooLarge, Unavailable
 from freehold.vocabulary.image import (
     UPLOAD_BYTES_MAX,
     BeginDownload,
@@ -24,8 +24,10 @@ from freehold.vocabulary.image import (
 
 CHUNK_BYTES: Final = 256 * 1024
 
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=300.0)
-"""No bound for the whole: a large image over a slow line takes hours. Each wait has one."""
+
+def bytes_door() -> ModuleType:
+    """What passes bytes through a door. It is loaded when the first do: an API that is started answers sooner."""
+    return import_module("freehold.api.image.bytes_door")
 
 
 async def upload(call: Call) -> Answer:
@@ -36,20 +38,13 @@ async def upload(call: Call) -> Answer:
     length = _declared_bytes(call)
     image = await owned(call)
     door = await _door(call, BeginUpload(id=image.id))
-    headers = {"authorization": f"Bearer {door.key.reveal()}", "content-type": "application/octet-stream"}
-    if length is not None:
-        headers["content-length"] = str(length)
     arriving = _Arriving(call.chunks())
     try:
-        async with (
-            aiohttp.ClientSession(timeout=_TIMEOUT) as session,
-            session.put(door.url, data=arriving.bounded(), headers=headers) as response,
-        ):
-            await _check(response)
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        await bytes_door().put(door, arriving.bounded(), length)
+    except Unavailable as error:
         if arriving.failure is not None:
             raise arriving.failure from error
-        raise Unavailable(f"The upload of image {image.id} was cut off: try again.") from error
+        raise
     await call.cloud.view.fresh(["image"])
     return Answer(204)
 
@@ -90,18 +85,6 @@ async def _door(call: Call, question: BeginUpload | BeginDownload) -> BytesDoor:
     return await talk.ask(call.cloud.bus, image_subject(call, question), question, BytesDoor, DEADLINE_S)
 
 
-async def _check(response: aiohttp.ClientResponse) -> None:
-    """Raises what the image worker refused with."""
-    if response.status < 300:
-        return
-    text = await response.content.read(64 * 1024)
-    try:
-        fault = msgspec.json.decode(text, type=Fault)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise Unavailable(f"The image worker answered {response.status}: try again.") from error
-    raise raised_from(fault)
-
-
 async def download(call: Call) -> Answer:
     """GET /v2/images/{image_id}/file; 204 where nothing was uploaded yet, as Glance has it."""
     image = await visible(call)
@@ -113,7 +96,7 @@ async def download(call: Call) -> Answer:
         headers["content-md5"] = image.checksum_md5
     if call.method == "HEAD" or not image.size_bytes:
         return Answer(200, b"", headers, "application/octet-stream")
-    chunks = _read(await _door(call, BeginDownload(id=image.id)))
+    chunks = bytes_door().read(await _door(call, BeginDownload(id=image.id)))
     # The first piece is read before anything is answered, so that a refusal can still be told by its status.
     first = await anext(chunks, b"")
     return Answer(200, None, headers, "application/octet-stream", _joined(first, chunks))
@@ -124,17 +107,3 @@ async def _joined(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncItera
         yield first
         async for chunk in rest:
             yield chunk
-
-
-async def _read(door: BytesDoor) -> AsyncGenerator[bytes, None]:
-    headers = {"authorization": f"Bearer {door.key.reveal()}"}
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=_TIMEOUT) as session,
-            session.get(door.url, headers=headers) as response,
-        ):
-            await _check(response)
-            async for chunk in response.content.iter_chunked(CHUNK_BYTES):
-                yield chunk
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise Unavailable("The image can't be read now: try again.") from error

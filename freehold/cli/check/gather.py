@@ -8,7 +8,7 @@ from typing import Final
 
 from cryptography import x509
 
-from freehold import assemble
+from freehold.assemble import machine as machines
 from freehold.bus import passports
 from freehold.bus.connect import connected
 from freehold.bus.passports import Identity
@@ -141,7 +141,7 @@ async def _bus_reached(settings: Settings) -> Finding:
 async def _host(settings: Settings) -> list[Finding]:
     found = [rules.overcommit(survey.kernel_setting("vm/overcommit_memory"))]
     with tempfile.TemporaryDirectory(prefix="freehold-check-") as scratch:
-        hypervisor, fabric = assemble.machine(settings, Path(scratch), assemble.SOME_HOST, offload_inline)
+        hypervisor, fabric = machines.machine(settings, Path(scratch), machines.SOME_HOST, offload_inline)
         facts: Facts | str
         try:
             async with asyncio.timeout(PROBE_S):

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.x509.oid import NameOID
 
-from freehold import assemble
+from freehold.assemble import machine as machines
 from freehold.cli.check import gather
 from freehold.cli.check.finding import Finding, State
 from freehold.config import Settings
@@ -118,7 +118,7 @@ async def test_a_host_is_probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         probed.append(folder)
         return SimulatedHypervisor(None, SystemClock()), SimulatedFabric()
 
-    monkeypatch.setattr(assemble, "machine", machine)
+    monkeypatch.setattr(machines, "machine", machine)
     found = by_check(await gather.findings(Settings(state=tmp_path, roles=("host",), hypervisor="qemu")))
     assert found["hypervisor"].what.startswith("simulated") and found["guest network"].state is State.OK
     assert not probed[0].exists() and list(tmp_path.iterdir()) == []
@@ -133,7 +133,7 @@ async def test_what_the_probes_lack_is_said(tmp_path: Path, monkeypatch: pytest.
             raise Broken("There is no such thing.")
 
     unfit = Unfit()
-    monkeypatch.setattr(assemble, "machine", lambda *_: (unfit, unfit))
+    monkeypatch.setattr(machines, "machine", lambda *_: (unfit, unfit))
     found = by_check(await gather.findings(Settings(state=tmp_path, roles=("host",), hypervisor="qemu")))
     for check in ("hypervisor", "guest network"):
         assert (found[check].state, found[check].what) == (State.WRONG, "There is no such thing.")
@@ -145,6 +145,6 @@ async def test_a_probe_that_hangs_is_left(tmp_path: Path, monkeypatch: pytest.Mo
             await asyncio.Event().wait()
 
     monkeypatch.setattr(gather, "PROBE_S", 0.05)
-    monkeypatch.setattr(assemble, "machine", lambda *_: (Hanging(None, SystemClock()), SimulatedFabric()))
+    monkeypatch.setattr(machines, "machine", lambda *_: (Hanging(None, SystemClock()), SimulatedFabric()))
     found = by_check(await gather.findings(Settings(state=tmp_path, roles=("host",), hypervisor="qemu")))
     assert "hasn't booted anything" in found["hypervisor"].what
