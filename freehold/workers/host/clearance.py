@@ -260,12 +260,14 @@ class Clearance:
             self._actors.take(guest.id, DeleteAsked(command), "ended")
         elif intent.deed is None:
             _log.error("the registrar doesn't know a guest of this host; it is left as it is", guest=guest.id)
-        elif intent.deed.number > guest.deed and guest.state is not GuestState.QUARANTINED:
-            _log.warning("a guest has a higher deed", guest=guest.id, held=guest.deed, deed=intent.deed.number)
-            self._actors.take(guest.id, HigherDeedKnown(intent.deed), "intents")
-        elif intent.refused_deed >= guest.deed and guest.state is not GuestState.QUARANTINED:
+        elif guest.state is GuestState.QUARANTINED:
+            return
+        elif intent.refused_deed >= max(guest.deed, intent.deed.number):
             _log.error("a guest's deed was refused, and this disk was put back to before that", guest=guest.id)
             self._actors.take(guest.id, DeedRefused(intent.refused_deed), "intents")
+        elif intent.deed.number > guest.deed:
+            _log.warning("a guest has a higher deed", guest=guest.id, held=guest.deed, deed=intent.deed.number)
+            self._actors.take(guest.id, HigherDeedKnown(intent.deed), "intents")
         elif intent.has_run and guest.launched is None:
             _log.error("a guest has run, and this disk was put back to before that; it is kept", guest=guest.id)
             self._actors.take(guest.id, HasRun(), "intents")

@@ -55,10 +55,11 @@ from freehold.workers.host.messages import (
 from freehold.workers.host.metadata import MetadataService
 from freehold.workers.host.patience import within
 from freehold.workers.host.port_view import ClusterReader
-from freehold.workers.host.reconciler import PERIOD_S, Reconciler, kept_ports, runs_unrecorded
+from freehold.workers.host.reconciler import PERIOD_S, Reconciler
 from freehold.workers.host.records import Records
 from freehold.workers.host.removals import Removals
 from freehold.workers.host.standing import ordered
+from freehold.workers.host.taking_up import TakingUp
 
 CONSOLE_BYTES_MAX: Final = 100 * 1024
 CLEARANCE_WAIT_S: Final = 3.0
@@ -107,6 +108,7 @@ class HostWorker:
         effects = Effects(
             hypervisor, fabric, images, self._filters, records.job, clock.clock, means.chance, launches_max
         )
+        self._taking_up = TakingUp(records, hypervisor, fabric, self._filters, clock.clock)
         self._leases = Leases(records, self.reader.view)
         self._actors = Actors(records, effects, hypervisor, clock, self.tasks, self._leases, means.shards)
         self._reconciler = reconciler = Reconciler(records, hypervisor, fabric, images, clock, self._actors.knows_room)
@@ -127,7 +129,8 @@ class HostWorker:
         facts = await self._hypervisor.probe()
         await self._keep_host(facts, await self._fabric.probe())
         self._leases.begin()
-        await self._take_up_ports()
+        await self._taking_up.take_up()
+        await self._fabric.serve_metadata(MetadataService(self._job_of_port))
         await self._desk.open()
         if self._reads_alone:
             await self.reader.open()
@@ -167,34 +170,6 @@ class HostWorker:
         self._records.keep_host(host, "host started")
         await self._store.durable()
 
-    async def _take_up_ports(self) -> None:
-        """Before any guest is touched: what nobody owns goes, what is kept is whole, and its filters are followed."""
-        guests = self._records.guests()
-        keep = kept_ports(guests)
-        await self._fabric.sweep(keep | await self._spared_ports(guests))
-        plugged = await self._fabric.plugged()
-        self._filters.adopt(wiring for guest in guests for wiring in guest.ports if wiring.port in plugged & keep)
-        await self._fabric.serve_metadata(MetadataService(self._job_of_port))
-
-    async def _take_up_ports_of(self, guest: Guest) -> None:
-        """The ports of a guest whose record is back, which were plugged all the time, are followed again."""
-        try:
-            plugged = await self._fabric.plugged()
-            ports = [port for port in guest.ports if port.port in plugged and self._records.guest_of_port(port.port)]
-            if ports:
-                await self._filters.begin(ports)
-        except FreeholdError as error:
-            _log.error("a restored guest's ports aren't followed", guest=guest.id, error=error.message)
-
-    async def _spared_ports(self, guests: list[Guest]) -> frozenset[str]:
-        """What is plugged, if it may belong to a guest that runs here without a record."""
-        try:
-            spared = runs_unrecorded(await self._hypervisor.guests(), guests)
-        except FreeholdError as error:
-            _log.warning("the machine can't be looked at; no port is unplugged", error=error.message)
-            spared = True
-        return await self._fabric.plugged() if spared else frozenset()
-
     async def _listen(self) -> None:
         bus, store = self._means.bus, self._store
         asked = (subjects.ask_host(store.id), subjects.ask_host(store.id, store.owner.cluster))
@@ -227,7 +202,7 @@ class HostWorker:
                 self._actors.gate(guest.project).lost.pop(guest.id, None)
                 self._actors.wake(guest.id)
                 if power is not Power.ABSENT or build.restore:
-                    self.tasks.start("ports of a restored guest", self._take_up_ports_of(guest))
+                    self.tasks.start("ports of a restored guest", self._taking_up.take_up_ports(guest))
             case Refused(refusal=refused):
                 _log.info("build refused", guest=build.guest, reason=refused.fault.message)
                 self._records.keep_refusal(refused)

@@ -169,6 +169,21 @@ async def test_a_guest_whose_deed_was_refused_isnt_run_by_a_host_put_back_to_bef
     assert not await bench.fabric.plugged()
 
 
+async def test_a_guest_that_came_back_and_was_refused_isnt_run_by_a_host_put_back_to_before_it_left(
+    bench: Bench,
+) -> None:
+    """It was evacuated, and sent here again under a higher deed, which this host refused for the sake of its copy."""
+    await bench.running()
+    deed = bench.build(deed=3).deed
+    bench.intents[GUEST] = Intent(guest=GUEST, deed=deed, refused_deed=3, failed=True)
+    await bench.kill()
+    await bench.open()
+    await bench.until(lambda: bench.state() is S.QUARANTINED)
+    assert bench.guest().deed == 1
+    await bench.until(lambda: (held := bench.hypervisor.look(GUEST)) is not None and held.power is Power.OFF)
+    assert not await bench.fabric.plugged()
+
+
 async def test_a_build_that_failed_is_taken_apart_when_the_registrar_was_heard(bench: Bench) -> None:
     bench.hold("make_disk")
     await bench.send(bench.build())
@@ -414,15 +429,6 @@ async def test_a_port_is_no_strangers_when_all_records_are_here(bench: Bench) ->
     assert await bench.fabric.plugged() == frozenset(), "the registrar knows of no guest here"
     held = bench.hypervisor.look(GUEST)
     assert held is not None and held.power is Power.RUNNING, "it is left alone all the same"
-
-
-async def test_a_machine_that_cant_be_looked_at_keeps_its_ports(bench: Bench) -> None:
-    await bench.running()
-    await bench.kill()
-    bench.lose_store()
-    bench.hypervisor.fail("guests", Unavailable("the machine is busy"))
-    await bench.open()
-    assert await bench.fabric.plugged() == {GUEST}
 
 
 async def test_who_takes_a_guest_for_lost_is_told_again_of_it(bench: Bench) -> None:
