@@ -17,8 +17,8 @@ BUGS: Final = (
     Bug(
         "a host that comes back runs what has left it",
         f"{_HOST}.clearance",
-        "elif intent.deed.number > guest.deed and guest.state is not GuestState.QUARANTINED:",
-        "elif intent.deed.number > guest.deed and guest.id == '':",
+        "elif intent.deed.number > guest.deed:",
+        "elif guest.id == '':",
     ),
     Bug(
         "a build that is withdrawn leaves a tombstone",
