@@ -23,6 +23,7 @@ from freehold.config import Settings
 from freehold.runtime.chance import SystemChance
 from freehold.runtime.keys import KEY_BYTES, SigningKey
 from freehold.store.identity import KeptIdentity, keep_identity, own_stores
+from freehold.vocabulary.errors import Unavailable
 from freehold.vocabulary.machine import Passport
 from freehold.vocabulary.secret import Secret
 from tests.nats_server import NatsServer
@@ -119,7 +120,11 @@ class Cloud:
             while left:
                 count = min(left, GUESTS_AT_ONCE)
                 many = {"min_count": count, "max_count": count}
-                await self.client.post("/compute/v2.1/servers", {"server": wanted | place | many})
+                try:
+                    await self.client.post("/compute/v2.1/servers", {"server": wanted | place | many})
+                except Unavailable:  # more wait than are built
+                    await asyncio.sleep(LOOK_S)
+                    continue
                 left -= count
         async with asyncio.timeout(BUILT_S):
             while (built := len((await self.reported())["power"])) < self.hosts * self.guests:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from freehold.api.admission import Limits
+from freehold.api.backlog import Backlog
 from freehold.bus.interface import Bus
 from freehold.runtime.chance import Chance
 from freehold.runtime.clock import HybridClock
@@ -30,6 +31,7 @@ class Cloud:
     """How long a host may be silent before its guests are shown as UNKNOWN; None: they never are."""
     limits: Limits = field(default_factory=Limits)
     """How much an API process takes on at once."""
+    backlog: Backlog = field(init=False)
     questions: Questions = field(init=False)
     """To the owners, of what has happened."""
     enrolls: bool = True
@@ -39,3 +41,4 @@ class Cloud:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "questions", Questions(self.bus))
+        object.__setattr__(self, "backlog", Backlog(self.clock.clock))

@@ -18,7 +18,7 @@ from freehold.api.compute.server_networks import networks_wanted
 from freehold.api.compute.wire.servers import BlockDeviceIn, CreateBody, HintsIn, ServerIn
 from freehold.api.reading import every, find
 from freehold.bus import subjects, talk
-from freehold.vocabulary.errors import BadRequest, Conflict, Forbidden
+from freehold.vocabulary.errors import BadRequest, Busy, Conflict, Forbidden
 from freehold.vocabulary.guest import GuestSpec, Labels
 from freehold.vocabulary.host import Host
 from freehold.vocabulary.image import Image, ImageStatus, Visibility
@@ -39,6 +39,7 @@ TAGS_MAX: Final = 50
 
 async def create(call: Call) -> Answer:
     """Admits one guest or several; 202 as soon as the request is durable."""
+    call.cloud.backlog.check(call.cloud.shards.of(call.caller.project))
     body = call.read(CreateBody)
     server = body.server
     version = mv.of(call)
@@ -317,8 +318,12 @@ async def _admit(call: Call, builds: tuple[Build, ...]) -> Admitted:
     if len(key) > IDEMPOTENCY_KEY_LENGTH_MAX or not key.isprintable():
         raise BadRequest(f"Idempotency-Key must be at most {IDEMPOTENCY_KEY_LENGTH_MAX} printable characters")
     question = Admit(builds=builds, idempotency_key=key, body_digest=hashlib.sha256(call.body).hexdigest())
-    subject = subjects.ask_registrar(call.caller.project, call.cloud.shards)
-    admitted = await talk.ask(call.cloud.bus, subject, question, Admitted, ADMIT_DEADLINE_S)
+    shard = call.cloud.shards.of(call.caller.project)
+    try:
+        admitted = await talk.ask(call.cloud.bus, subjects.ask_shard(shard), question, Admitted, ADMIT_DEADLINE_S)
+    except Busy as busy:
+        call.cloud.backlog.said(shard, busy)
+        raise
     await call.cloud.view.seen(admitted)
     return admitted
 

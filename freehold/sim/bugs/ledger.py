@@ -125,9 +125,9 @@ BUGS: Final = (
     ),
     Bug(
         "quota isn't given back",
-        f"{_REGISTRAR}.records",
-        "            self._count(before, -1)\n",
-        "            self._count(before, 0)\n",
+        f"{_REGISTRAR}.tally",
+        "self._use(guest, -1 if after is None else 1)",
+        "self._use(guest, 0 if after is None else 1)",
     ),
     Bug(
         "requests of deleted guests never end",

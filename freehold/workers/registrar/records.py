@@ -17,6 +17,7 @@ from freehold.vocabulary.request import Admission, Build, DeedPage, Idempotency,
 from freehold.vocabulary.tenant import Quota, Resource, ServerGroup
 from freehold.vocabulary.word import Word
 from freehold.workers.registrar import lifecycle
+from freehold.workers.registrar.tally import Tally
 
 R = TypeVar("R", bound=Word)
 
@@ -34,12 +35,9 @@ class Records:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._usage: dict[str, Counter[Resource]] = {}
-        self._members: dict[str, dict[str, None]] = {}
         self._fences = {fence.host: fence for fence in store.scan(Fence)}
         """The newest of each host: it is looked at for every word of a host's."""
-        for admission in store.scan(Admission):
-            self._count(admission, 1)
+        self._tally = Tally(store.scan(Admission))
 
     # --- admissions ------------------------------------------------------------------------------------------------
 
@@ -62,7 +60,11 @@ class Records:
 
     def used(self, project: str) -> Counter[Resource]:
         """What a project's guests take."""
-        return self._usage.get(project, Counter())
+        return self._tally.used(project)
+
+    def waiting(self, since_ms: int) -> int:
+        """How many builds wait for a host that were admitted after `since_ms` (unix)."""
+        return self._tally.waiting(since_ms)
 
     def quota(self, project: str) -> Quota:
         """A project's limits."""
@@ -74,8 +76,7 @@ class Records:
 
     def members(self, group: str) -> list[Admission]:
         """The admissions of a server group."""
-        found = [self.admission(guest) for guest in self._members.get(group, ())]
-        return [admission for admission in found if admission is not None]
+        return self._of(self._tally.members(group))
 
     def idempotency(self, project: str, key: str) -> Idempotency | None:
         """What a client's key was used for."""
@@ -98,12 +99,12 @@ class Records:
 
     def deeded(self, host: str) -> list[Admission]:
         """The admissions of guests that a host may have, or may yet build."""
-        found = []
-        for admission in self.admissions():
-            deed = admission.live_deed()
-            if deed is not None and deed.host == host:
-                found.append(admission)
-        return found
+        deeds = ((admission, admission.live_deed()) for admission in self._of(self._tally.at(host)))
+        return [admission for admission, deed in deeds if deed is not None and deed.host == host]
+
+    def _of(self, guests: Iterable[str]) -> list[Admission]:
+        found = (self.admission(guest) for guest in guests)
+        return [admission for admission in found if admission is not None]
 
     def keep_build(self, build: Build) -> Change:
         """The message of a guest that is built anew."""
@@ -114,7 +115,7 @@ class Records:
         changes: list[Change] = []
         for build, request in zip(builds, requests, strict=True):
             admission = lifecycle.admitted(build)
-            self._count(admission, 1)
+            self._tally.change(None, admission)
             changes += [put(build.guest, admission), put(request.urn, request)]
             changes.append(keep_private("build", build.guest, encode(build)))
         if key:
@@ -128,8 +129,8 @@ class Records:
         when that has ended.
         """
         changes = list(more)
+        self._tally.change(before, after)
         if after is None:
-            self._count(before, -1)
             changes += [drop("admission", before.guest), keep_private("build", before.guest, None)]
             changes.append(keep_private(ENDED, before.guest, encode(now)))
             changes += self._ended_there(before)
@@ -151,7 +152,7 @@ class Records:
 
     def adopt(self, admission: Admission, cause: str) -> None:
         """Takes in an admission that this store has lost."""
-        self._count(admission, 1)
+        self._tally.change(None, admission)
         self.store.stage([put(admission.guest, admission)], cause)
 
     def has_ended(self, guest: str) -> bool:
@@ -180,7 +181,7 @@ class Records:
 
     def deeds_of(self, host: str, after: str, limit: int) -> DeedPage:
         """The deeds of guests that a host may hold, by guest; at most `limit`."""
-        of_host = (a for a in self.admissions() if a.guest > after and a.deed is not None and a.deed.host == host)
+        of_host = self._of(guest for guest in self._tally.at(host) if guest > after)
         held = [a for a in of_host if lifecycle.is_shown(a) or lifecycle.is_sent(a)]
         page = held[:limit]
         return DeedPage(
@@ -203,26 +204,6 @@ class Records:
             if request is not None and request.finished is None:
                 changes.append(put(urn, lifecycle.ended(request, now, fault)))
         return changes
-
-    def _count(self, admission: Admission, sign: int) -> None:
-        flavor = admission.spec.flavor
-        used = self._usage.setdefault(admission.project, Counter())
-        used[Resource.INSTANCES] += sign
-        used[Resource.CORES] += sign * flavor.vcpus
-        used[Resource.RAM_MIB] += sign * flavor.ram_mib
-        self._count_member(admission, sign)
-
-    def _count_member(self, admission: Admission, sign: int) -> None:
-        group = admission.spec.server_group
-        if not group:
-            return
-        if sign > 0:
-            self._members.setdefault(group, {})[admission.guest] = None
-            return
-        members = self._members[group]
-        del members[admission.guest]
-        if not members:
-            del self._members[group]
 
     # --- what is followed --------------------------------------------------------------------------------------------
 

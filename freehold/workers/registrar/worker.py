@@ -15,7 +15,7 @@ from freehold.store.database import Store, keep_private, put
 from freehold.views.follower import Follower
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Done, Position
-from freehold.vocabulary.errors import BadRequest, Conflict, NotFound
+from freehold.vocabulary.errors import BadRequest, Busy, Conflict, NotFound
 from freehold.vocabulary.fence import Evacuate, FenceHost, UnfenceHost
 from freehold.vocabulary.host import RetireHost
 from freehold.vocabulary.request import (
@@ -63,6 +63,10 @@ from freehold.workers.registrar.sharding import check_mine, take_place
 
 GUESTS_AT_ONCE_MAX: Final = 1000
 DEEDS_PAGE: Final = 1000
+WAITING_MAX: Final = 500
+"""Builds that may wait for a host. Each takes some milliseconds: more would be late, and asked for again meanwhile."""
+WAITING_MS: Final = 30_000
+"""Who has waited for longer waits for something else than others' builds: for a host that isn't heard, or for room."""
 AT_ONCE_MAX: Final = 512
 """Questions that are answered at once: past it, who asks is told to come again."""
 TIDY_PERIOD_S: Final = 3600.0
@@ -205,6 +209,7 @@ class RegistrarWorker:
         if used_for is not None:
             await self._store.durable()
             return self._admitted(used_for, self._store.position(), again=True)
+        self._check_waiting()
         more: dict[Resource, int] = {}
         for build in asked.builds:
             for resource, amount in lifecycle.wanted(build).items():
@@ -221,6 +226,12 @@ class RegistrarWorker:
         for guest in guests:
             self._reconciler.wake(guest)
         return self._admitted(used_for, position)
+
+    def _check_waiting(self) -> None:
+        """Raises Busy if as many builds wait for hosts as are soon built: more would only make all of them late."""
+        now_ms = self._means.clock.clock.unix_ms()
+        if self.records.waiting(now_ms - WAITING_MS) >= WAITING_MAX:
+            raise Busy("More guests have been asked for than are built at the moment, and this one isn't taken yet.")
 
     def _admitted(self, used_for: Idempotency, position: Position, again: bool = False) -> Admitted:
         return Admitted(urn=used_for.urn, guests=used_for.guests, store=self._store.id, position=position, again=again)

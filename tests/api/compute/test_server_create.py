@@ -5,6 +5,9 @@ from typing import Any
 
 import pytest
 
+from freehold.api import backlog
+from freehold.bus.local import LocalBus
+from freehold.workers.registrar import worker as registrar
 from tests.api.compute.conftest import V21, Compute
 
 
@@ -197,3 +200,24 @@ async def test_a_reader_may_not_create(compute: Compute) -> None:
     assert (await reader.get(f"{V21}/servers")).status == 200
     assert (await reader.post(f"{V21}/servers", compute.wanted())).status == 403
     assert (await api.nobody.get(f"{V21}/servers")).status == 401
+
+
+async def test_who_asks_for_too_much_is_told_when_to_come_back_and_costs_nothing(
+    compute: Compute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registrar, "WAITING_MAX", 0)
+    monkeypatch.setattr(backlog, "PAUSE_S", 3600.0)
+    asked: list[str] = []
+    ask = LocalBus.ask
+
+    async def counted(bus: LocalBus, subject: str, *more: Any) -> bytes:
+        asked.append(subject)
+        return await ask(bus, subject, *more)
+
+    monkeypatch.setattr(LocalBus, "ask", counted)
+    replies = [await compute.member.post(f"{V21}/servers", compute.wanted()) for _ in range(3)]
+    assert [reply.status for reply in replies] == [503] * 3
+    assert all(int(reply.headers["retry-after"]) >= 1 for reply in replies)
+    assert "More guests have been asked for" in replies[2].json["serviceUnavailable"]["message"]
+    assert asked.count("freehold.ask.registrar.0") == 1
+    assert (await compute.member.get(f"{V21}/servers")).json["servers"] == []

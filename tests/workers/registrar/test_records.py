@@ -16,7 +16,7 @@ from freehold.vocabulary.guest import GuestSpec
 from freehold.vocabulary.request import Admission, Build, Idempotency, Request, Stage
 from freehold.vocabulary.tenant import Flavor, Quota, Resource
 from freehold.workers.registrar.records import DELETED_FIRST, Records
-from tests.owners import a_build, means_of, store_at
+from tests.owners import a_build, a_deed, means_of, store_at
 
 FAULT = Fault(code="NoRoom", message="full")
 FIRST = Idempotency(body_digest="d", guests=("g",), urn="urn:g")
@@ -130,33 +130,45 @@ async def test_positions_are_those_that_were_kept(records: Records) -> None:
     assert records.positions() == {"h1": position}
 
 
-MOVE = st.tuples(st.sampled_from("abcdef"), st.sampled_from("pq"), st.booleans())
+MOVE = st.tuples(st.sampled_from("abcdef"), st.sampled_from("pq"), st.booleans(), st.sampled_from("xyz"))
 
 
 @settings(max_examples=25)
-@given(moves=st.lists(MOVE, max_size=12))
-async def test_usage_is_the_sum_of_what_is_admitted(
-    tmp_path_factory: pytest.TempPathFactory, moves: list[tuple[str, str, bool]]
+@given(moves=st.lists(MOVE, max_size=16))
+async def test_what_is_counted_is_the_sum_of_what_is_admitted(
+    tmp_path_factory: pytest.TempPathFactory, moves: list[tuple[str, str, bool, str]]
 ) -> None:
     path = tmp_path_factory.mktemp("usage") / "s.db"
     store = await store_at(path, means_of())
     records = Records(store)
-    for guest, project, big in moves:
+    for guest, project, big, host in moves:
         standing = records.admission(guest)
-        if standing is not None:
-            records.moved(standing, None, "t", 1)
-        else:
+        if standing is None:
             admit(records, build_of(guest, project, BIG if big else None))
-        _check_usage(store, records)
+        elif big:
+            number = 1 + (standing.deed.number if standing.deed else 0)
+            deed = a_deed(guest, number, host, standing.urn)
+            records.moved(standing, replace(standing, deed=deed, stage=Stage.SCHEDULED), "t", 1)
+        elif standing.stage is Stage.SCHEDULED:
+            records.moved(standing, replace(standing, stage=Stage.BUILDING), "t", 1)
+        else:
+            records.moved(standing, None, "t", 1)
+        _check_sums(store, records)
     await store.close()
     again = await store_at(path, means_of())
-    _check_usage(again, Records(again))
+    _check_sums(again, Records(again), started=True)
     await again.close()
 
 
-def _check_usage(store: Store, records: Records) -> None:
+def _check_sums(store: Store, records: Records, *, started: bool = False) -> None:
+    there = store.scan(Admission)
+    for host in "xyz":
+        named = [one.guest for one in there if one.deed is not None and one.deed.host == host]
+        assert [one.guest for one in records.deeded(host)] == sorted(named)
+    waits = sum(one.stage in (Stage.ADMITTED, Stage.SCHEDULED) for one in there)
+    assert records.waiting(0) == waits or (not started and records.waiting(0) < waits), "who is moved on waits no more"
     for project in "pq":
-        held = [one.spec.flavor for one in store.scan(Admission) if one.project == project]
+        held = [one.spec.flavor for one in there if one.project == project]
         assert {resource: amount for resource, amount in records.used(project).items() if amount} == {
             resource: amount
             for resource, amount in (

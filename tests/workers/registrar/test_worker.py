@@ -8,7 +8,7 @@ from freehold.bus import subjects, talk
 from freehold.runtime.chance import SeededChance, new_id
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Done, Owner, Position, Row
-from freehold.vocabulary.errors import BadRequest, Conflict, Forbidden, NotFound, QuotaExceeded
+from freehold.vocabulary.errors import BadRequest, Busy, Conflict, Forbidden, NotFound, QuotaExceeded
 from freehold.vocabulary.guest import GuestState
 from freehold.vocabulary.request import (
     Admission,
@@ -27,7 +27,8 @@ from freehold.vocabulary.request import (
 )
 from freehold.vocabulary.tenant import Quota
 from freehold.vocabulary.units import unix_ms
-from freehold.workers.registrar.worker import GUESTS_AT_ONCE_MAX
+from freehold.workers.registrar import worker as registrar
+from freehold.workers.registrar.worker import GUESTS_AT_ONCE_MAX, WAITING_MS
 from tests.owners import a_build, a_deed, a_guest, turns
 from tests.workers.registrar.bench import FULL, Bench
 
@@ -108,6 +109,39 @@ async def test_quota_holds_for_the_cores_of_all_guests_together(bench: Bench) ->
 async def test_how_many_may_be_asked_for_at_once(bench: Bench, count: int) -> None:
     with pytest.raises(BadRequest, match="1 to 1000"):
         await bench.admit(count)
+
+
+async def test_past_so_many_builds_that_wait_for_hosts_no_more_are_taken(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registrar, "WAITING_MAX", 3)
+    admitted = await bench.admit(3, idempotency_key="k", body_digest="d")
+    with pytest.raises(Busy):
+        await bench.admit()
+    again = await bench.admit(3, idempotency_key="k", body_digest="d")
+    assert again.again and again.guests == admitted.guests, "what was promised stays so"
+    first, second, _third = admitted.guests
+    await bench.deed(first)
+    with pytest.raises(Busy):
+        await bench.admit()
+    bench.tell_running(first)
+    await bench.admit()
+    with pytest.raises(Busy):
+        await bench.admit()
+    await bench.delete(second)
+    await bench.admit()
+
+
+async def test_builds_that_wait_for_something_else_keep_no_others_waiting(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their host isn't heard, or there is no room."""
+    monkeypatch.setattr(registrar, "WAITING_MAX", 3)
+    await bench.admit(3)
+    bench.clock.now_s += WAITING_MS / 1000 + 1
+    await bench.admit(3)
+    with pytest.raises(Busy):
+        await bench.admit()
 
 
 async def test_guests_of_two_projects_are_two_requests(bench: Bench) -> None:
