@@ -6,15 +6,13 @@ plain Python would.
 """
 
 import argparse
-import json
-import os
-import platform
 import random
 import statistics
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from benchmarks.record import record
 from freehold.runtime.chance import SeededChance
 from freehold.runtime.clock import HybridClock, SystemClock
 from freehold.store.database import put
@@ -92,9 +90,7 @@ def main() -> None:
     parser.add_argument("--hosts", type=int, nargs="+", default=[1000, 10_000, 100_000])
     parser.add_argument("--times", type=int, default=5000)
     asked = parser.parse_args()
-    machine = {"cores": os.cpu_count(), "load": os.getloadavg()[0], "python": platform.python_version()}
-    for count in asked.hosts:
-        print(json.dumps({"figure": "decisions", **measured(count, asked.times), "machine": machine}))
+    record("decisions", {"curve": [measured(count, asked.times) for count in asked.hosts]})
 
 
 if __name__ == "__main__":

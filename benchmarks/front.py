@@ -2,7 +2,7 @@
 
     python -m benchmarks.front STATE SERVER ROLE...
 
-count       CPU seconds so far, and what is known
+count       CPU seconds so far, what is known, memory without the mapped view, and the loop's longest turn so far
 behind FILE of how many hosts it has read less than is in the file, as benchmarks/centre.py has it
 watch       from now on it is noted when the API's view shows what hosts have told
 shown       what was noted: of each store, positions with the time of this machine, in ns
@@ -19,6 +19,7 @@ from typing import Final
 import uvloop
 
 from benchmarks.children import Answer, obey
+from benchmarks.footprint import Turns, private_bytes
 from benchmarks.stands import is_behind, written
 from freehold.assemble.running import Running
 from freehold.cli.run import GC_THRESHOLDS
@@ -34,13 +35,15 @@ ROLES: Final = ("scheduler", "api")
 class Watch:
     """Looks into this process, from outside, for what no user could see."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: Path) -> None:
+        self._state, self._turns = state, Turns()
         self._shown: dict[str, list[tuple[int, int]]] = {}
         self._heartbeats = 0
         self._followers: list[Follower] = []
 
     def find(self) -> None:
-        """Looks for those that read owners, when all is open."""
+        """Looks for those that read owners, when all is open; and at the loop from now on."""
+        self._watching = asyncio.create_task(self._turns.watch())
         self._followers = [one for one in gc.get_objects() if isinstance(one, Follower)]
 
     def begin(self) -> None:
@@ -58,6 +61,8 @@ class Watch:
         followers = self._followers
         return {
             "cpu_s": time.process_time(),
+            "private_bytes": private_bytes(self._state),
+            "longest_turn_ms": self._turns.longest_s * 1000,
             "heartbeats": self._heartbeats,
             "owners": max(len(one.stands()) for one in followers),
             "questions": sum(one.questions for one in followers),
@@ -89,7 +94,7 @@ class Watch:
 
 
 async def _run(state: Path, server: str, roles: tuple[str, ...]) -> None:
-    watch = Watch()
+    watch = Watch(state)
     watch.begin()
     gc.set_threshold(*GC_THRESHOLDS)
     running = Running(Settings(state=state, roles=roles, port=0, bus=server), lambda line: None)

@@ -3,7 +3,8 @@
     python -m benchmarks.restart --hosts 100 --guests 1000000 --tail 100000
 
 Over a real nats-server, everything signed. The servers are written straight into their owners' stores. The time is
-counted from the process's start; an answer is right when it shows what the owner had written before that.
+counted from the process's start; an answer is right when it shows what the owner had written before that. And what
+memory of its own the process takes then, and how long its loop is kept by one turn while it catches up.
 """
 
 import argparse
@@ -22,6 +23,8 @@ from benchmarks.record import record
 PART: Final = 10_000
 """Servers that are written at a time."""
 LOOK_S: Final = 0.01
+MACHINES: Final = ("empty", "front")
+"""Where API processes are started: one before there are servers, the others after it."""
 PATIENCE_S: Final = 900.0
 
 
@@ -31,7 +34,8 @@ class Bench:
     def __init__(self, cloud: Cloud, project: str, token: str, file: str) -> None:
         self._cloud, self._project, self._file = cloud, project, file
         self._headers = {"X-Auth-Token": token}
-        cloud.let_in(cloud.folder / "front", ("api",))
+        for machine in MACHINES:
+            cloud.let_in(cloud.folder / machine, ("api",))
 
     async def fill(self, first: int, count: int, state: str) -> None:
         """Has servers written; where they are known already, their hosts have them in another state now."""
@@ -42,14 +46,14 @@ class Bench:
             await self._cloud.fleets_say("fill", *part, state)
             say(f"{start + PART} of {first + count} servers are {state}")
 
-    async def started(self, guest: str, status: str) -> dict[str, float]:
+    async def started(self, guest: str, status: str, machine: str = "front") -> dict[str, float]:
         """Starts the process, and ends it when it has caught up: seconds until it listens, shows a server in the status
         that it has, and has read everything.
         """
         written = self._cloud.write_down((await self._cloud.reported())["stands"])
         began_s = time.monotonic()
         front = await Child.started(
-            "benchmarks.front", str(self._cloud.folder / "front"), self._cloud.server.url, "api"
+            "benchmarks.front", str(self._cloud.folder / machine), self._cloud.server.url, "api"
         )
         url = (await front.answer())["url"]
         took = {"listens_s": time.monotonic() - began_s}
@@ -59,9 +63,13 @@ class Bench:
             while (await front.tell("behind", written))["behind"]:
                 await asyncio.sleep(LOOK_S)
             took["caught_up_s"] = time.monotonic() - began_s
-        count = await front.tell("count")
+            owners = len((await self._cloud.client.get("/freehold/v1/owners"))["owners"])
+            while (count := await front.tell("count"))["owners"] < owners:
+                await asyncio.sleep(LOOK_S)
         await front.close()
-        figures = {"cpu_s": count["cpu_s"], "questions": count["questions"], "complete_states": count["resyncs"]}
+        names = {"cpu_s": "cpu_s", "questions": "questions", "resyncs": "complete_states"}
+        names |= {"private_bytes": "private_bytes", "longest_turn_ms": "longest_turn_ms"}
+        figures = {told: count[name] for name, told in names.items()}
         return {name: round(value, 3) for name, value in (took | figures).items()} | {"wrong_answers": answers[200]}
 
     async def _until_right(self, session: aiohttp.ClientSession, url: str, status: str) -> dict[int, int]:
@@ -84,7 +92,9 @@ async def measured(hosts: int, guests: int, tail: int) -> dict[str, Any]:
         await asyncio.to_thread(file.write_text, json.dumps(stores))
         project = (await made.client.get("/identity/v3/projects?name=admin"))["projects"][0]["id"]
         bench = Bench(made, project, made.client._headers["X-Auth-Token"], str(file))
-        await bench.fill(0, guests, "running")
+        await bench.fill(0, 1, "running")
+        empty = await bench.started(guest_id(0), "ACTIVE", "empty")
+        await bench.fill(1, guests - 1, "running")
         last = guest_id(guests - 1)
         without_view = await bench.started(last, "ACTIVE")
         with_whole_view = await bench.started(last, "ACTIVE")
@@ -94,6 +104,8 @@ async def measured(hosts: int, guests: int, tail: int) -> dict[str, Any]:
         "hosts": hosts,
         "guests": guests,
         "tail": tail,
+        "empty": empty,
+        "bytes_a_guest": round((with_whole_view["private_bytes"] - empty["private_bytes"]) / guests, 1),
         "without_view": without_view,
         "with_whole_view": with_whole_view,
         "with_view_that_lacks_the_tail": with_view,

@@ -10,3 +10,4 @@ async def test_a_view_that_lacks_the_last_events_asks_for_them_alone() -> None:
         assert figures[name]["complete_states"] == 0, name
     assert figures["with_view_that_lacks_the_tail"]["questions"] > 0
     assert sum(figures[name]["wrong_answers"] for name in figures if isinstance(figures[name], dict)) == 0
+    assert figures["empty"]["private_bytes"] > 0 and figures["without_view"]["longest_turn_ms"] > 0
