@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 from urllib.parse import unquote
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from freehold.api import faults
@@ -33,6 +33,8 @@ BODY_DEADLINE_S: Final = 60.0
 TAKE_DEADLINE_S: Final = 30.0
 """How long a reader of events may take nothing, when more is there than fits on the way to it."""
 EVENTS: Final = "text/event-stream"
+_WITHOUT_LENGTH: Final = frozenset({204, 304})
+"""Answers that have no body, and don't say so: RFC 9110, section 8.6."""
 
 _log = logger("api")
 
@@ -207,31 +209,33 @@ class Server:
 
     async def _send(self, door: Door, call: Call, answer: Answer, request: Request, send: Send) -> None:
         headers = {**door.headers(call), **answer.headers, "x-openstack-request-id": call.request_id}
-        response: Response
-        if answer.stream is not None and answer.content_type == EVENTS and call.method != "HEAD":
+        if answer.stream is None or call.method == "HEAD":
+            await _send_plain(answer, headers, send, with_body=call.method != "HEAD")
+        elif answer.content_type == EVENTS:
             await _send_events(answer.stream, headers, request, send)
-            return
-        if answer.stream is not None and call.method != "HEAD":
-            response = StreamingResponse(answer.stream, answer.status, headers, answer.content_type)
         else:
-            response = _plain(call, answer, headers)
-        await response(request.scope, request.receive, send)
+            response = StreamingResponse(answer.stream, answer.status, headers, answer.content_type)
+            await response(request.scope, request.receive, send)
 
 
-def _plain(call: Call, answer: Answer, headers: dict[str, Any]) -> Response:
+async def _send_plain(answer: Answer, headers: dict[str, str], send: Send, *, with_body: bool) -> None:
     body = answer.payload()
-    response = Response(body, answer.status, headers)
-    if body and "content-type" not in response.headers:
-        response.headers["content-type"] = answer.content_type
-    if call.method == "HEAD":
-        response.body = b""
-    return response
+    if body and "content-type" not in headers:
+        headers["content-type"] = answer.content_type
+    if "content-length" not in headers and answer.status not in _WITHOUT_LENGTH:
+        headers["content-length"] = str(len(body))
+    await send({"type": "http.response.start", "status": answer.status, "headers": _raw(headers)})
+    await send({"type": "http.response.body", "body": body if with_body else b""})
+
+
+def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
 async def _send_events(parts: AsyncIterator[bytes], headers: dict[str, str], request: Request, send: Send) -> None:
     """Sends a stream of events until it ends, the client is gone, or takes nothing for `TAKE_DEADLINE_S`."""
     given = {**headers, "content-type": f"{EVENTS}; charset=utf-8"}
-    raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in given.items()]
+    raw = _raw(given)
 
     async def pump() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": raw})
@@ -271,10 +275,11 @@ def _declared_bytes(request: Request) -> int:
 
 
 async def _whole_body(request: Request) -> bytes:
-    headers = request.headers
-    if request.method in ("GET", "HEAD") and "content-length" not in headers and "transfer-encoding" not in headers:
+    declared, headers = _declared_bytes(request), request.headers
+    may_have_one = "content-length" not in headers and request.method not in ("GET", "HEAD")
+    if not declared and not may_have_one and "transfer-encoding" not in headers:
         return b""  # see RFC 9112, section 6.3
-    if _declared_bytes(request) > JSON_BYTES_MAX:
+    if declared > JSON_BYTES_MAX:
         raise TooLarge(f"the body is longer than {JSON_BYTES_MAX} bytes")
     body = bytearray()
     try:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from freehold.api.call import Answer, Call, Serve
@@ -75,7 +76,12 @@ def of(call: Call) -> Version:
 
     Raises BadRequest for one that isn't a version, HttpRefusal 406 for one that isn't served.
     """
-    asked = _asked(call.headers)
+    return _read(call.headers.get(_NAMES[0], ""), call.headers.get(_NAMES[1]))
+
+
+@lru_cache(maxsize=256)
+def _read(named: str, nova: str | None) -> Version:
+    asked = _asked(named, nova)
     if asked is None:
         return LOWEST
     if asked == "latest":
@@ -90,12 +96,12 @@ def of(call: Call) -> Version:
     return version
 
 
-def _asked(headers: Mapping[str, str]) -> str | None:
-    for part in headers.get(_NAMES[0], "").split(","):
+def _asked(named: str, nova: str | None) -> str | None:
+    for part in named.split(","):
         service, _, version = part.strip().partition(" ")
         if service.lower() == "compute" and version:
             return version.strip()
-    return headers.get(_NAMES[1])
+    return nova
 
 
 def headers(call: Call) -> Mapping[str, str]:
@@ -104,6 +110,11 @@ def headers(call: Call) -> Mapping[str, str]:
         version = of(call)
     except (BadRequest, HttpRefusal):
         version = LOWEST
+    return _told(version)
+
+
+@lru_cache(maxsize=256)
+def _told(version: Version) -> Mapping[str, str]:
     return {
         "openstack-api-version": f"compute {version}",
         "x-openstack-nova-api-version": str(version),
