@@ -105,6 +105,10 @@ class Follower:
         """Where it stands for each owner's store."""
         return dict(self._positions)
 
+    def stands_at(self, store: str) -> Position:
+        """Where it stands for one of them; at nothing, if it has read nothing of it."""
+        return self._positions.get(store, Position(epoch=""))
+
     def refused_of(self, store: str) -> dict[str, int]:
         """How much of an owner was refused, by reason."""
         return {reason: count for reason in believed.REASONS if (count := self.refused[store, reason])}

@@ -260,6 +260,10 @@ class IntentList(Word, frozen=True, kw_only=True):
 
     intents: tuple[Intent, ...]
     fenced: bool = False
+    read: Position | None = None
+    """How far the registrar had read the host that asks: what it says rests on that. None, of an older release: it
+    doesn't say.
+    """
 
 
 class DeedsOf(Message, frozen=True, kw_only=True):

@@ -7,6 +7,9 @@ one that doesn't answer holds back no others.
 A shard that fences this host says so with its answers. What it says of guests that have left is heeded at once; but it
 clears this host only by a round of answers that say from the first to the last that the host isn't fenced: then no
 guest can have left since it was asked about.
+
+And it clears this host only when it has read this start of it. This disk may have been put back, and what an earlier
+process told may come late: a refusal of a guest that is taken here anew, by which it would be built elsewhere as well.
 """
 
 import asyncio
@@ -16,7 +19,7 @@ from typing import Final, TypeVar
 from freehold.bus import subjects, talk
 from freehold.runtime.log import logger
 from freehold.vocabulary.deed import Deed
-from freehold.vocabulary.envelope import Done
+from freehold.vocabulary.envelope import Done, Position
 from freehold.vocabulary.errors import Conflict, FreeholdError
 from freehold.vocabulary.guest import Delete, Guest, GuestState
 from freehold.vocabulary.request import Build, DeedPage, DeedsOf, Intent, IntentList, Intents, Lost
@@ -36,6 +39,8 @@ AGAIN_S: Final = 10.0
 """Between two looks for what was lost, and at what is kept of guests that other hosts have."""
 FENCED_AGAIN_S: Final = 5.0
 """Between two questions of a host that is fenced: a guest that has left must not run on here."""
+UNREAD_AGAIN_S: Final = 0.5
+"""Before a registrar is asked again that hasn't read this start yet."""
 RETRY_S: Final = 1.0
 RETRY_S_MAX: Final = 30.0
 
@@ -52,7 +57,7 @@ class Clearance:
         self._strange = strange
         """Guests of which something is here without any record of theirs."""
         self._apart: set[str] = set()
-        self._boot = ""
+        self._boot, self._start = "", Position(epoch="")
         self._notices = [0 for _ in means.shards.all()]
         """How often each shard has said that it fences this host."""
         self._noticed = asyncio.Event()
@@ -61,7 +66,7 @@ class Clearance:
 
     async def get(self, boot: str) -> None:
         """Gets the word of every shard, starts again what ran before the machine restarted, and opens the gates."""
-        self._boot = boot
+        self._boot, self._start = boot, self._records.store.position()
         await asyncio.gather(*(self._get_of(shard) for shard in self._means.shards.all()))
         if self._records.host().boot != boot:  # written last: a crash before does the rest again
             self._records.keep_boot(boot)
@@ -129,23 +134,37 @@ class Clearance:
         return notices == self._notices[shard]
 
     async def _until_let_in(self, shard: int) -> None:
-        while await self._is_told_fenced(shard):
-            if not self._actors.gates[shard].fenced:
-                _log.error("this host is fenced; it starts nothing until it is let in again", shard=shard)
-            self._actors.gates[shard].fenced = True
-            self._noticed.clear()
-            await within(self._means.clock.clock, FENCED_AGAIN_S, self._noticed.wait())
+        """Until a shard says of all of its guests here what was decided, and says it knowing this disk."""
+        while True:
+            answers = await self._said_of_all(shard)
+            if any(answer.fenced for answer in answers):
+                if not self._actors.gates[shard].fenced:
+                    _log.error("this host is fenced; it starts nothing until it is let in again", shard=shard)
+                self._actors.gates[shard].fenced = True
+                self._noticed.clear()
+                await within(self._means.clock.clock, FENCED_AGAIN_S, self._noticed.wait())
+            elif all(self._has_read(answer) for answer in answers):
+                return
+            else:
+                _log.info("the registrar hasn't read this start yet; it is asked again", shard=shard)
+                await self._means.clock.clock.sleep(UNREAD_AGAIN_S)
 
-    async def _is_told_fenced(self, shard: int) -> bool:
-        """Asks a shard about all of its guests here, and heeds what it says. True if it says that it fences this host;
-        it says the same to who asks which guests it may hold.
+    async def _said_of_all(self, shard: int) -> list[IntentList]:
+        """What a shard says of all of its guests here, which is heeded. It is asked even if there are none."""
+        guests, answers = [guest.id for guest in self._guests(shard)], list[IntentList]()
+        for first in range(0, max(1, len(guests)), GUESTS_MAX):
+            answers.append(await self._asked(shard, guests[first : first + GUESTS_MAX]))
+            self._heed(answers[-1])
+        return answers
+
+    def _has_read(self, answer: IntentList) -> bool:
+        """Whether the registrar had read this start: what an earlier process told, and this disk has lost, it doesn't
+        take in any more then.
         """
-        guests, fenced = [guest.id for guest in self._guests(shard)], False
-        for first in range(0, len(guests), GUESTS_MAX):
-            answer = await self._asked(shard, guests[first : first + GUESTS_MAX])
-            self._heed(answer)
-            fenced |= answer.fenced
-        return fenced
+        store, read = self._records.store, answer.read
+        if read is None:
+            return True
+        return read.epoch == store.epoch and read.seq >= self._start.seq and not store.is_behind(read)
 
     async def _look_again(self, shard: int) -> None:
         """Looks now and then whether what was lost is back, and whether a guest was deleted whose disk is kept here

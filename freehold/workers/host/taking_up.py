@@ -12,6 +12,7 @@ from typing import Final
 
 from freehold.drivers.fabric.interface import Fabric
 from freehold.drivers.hypervisor.interface import Hypervisor
+from freehold.runtime.chance import Chance, new_id
 from freehold.runtime.clock import Clock
 from freehold.runtime.log import logger
 from freehold.vocabulary.errors import FreeholdError
@@ -30,15 +31,21 @@ class TakingUp:
     """Of one host. `take_up` once, before it speaks; `take_up_ports` of each guest whose record comes back later."""
 
     def __init__(
-        self, records: Records, hypervisor: Hypervisor, fabric: Fabric, filters: Filters, clock: Clock
+        self,
+        records: Records,
+        hypervisor: Hypervisor,
+        fabric: Fabric,
+        filters: Filters,
+        clock: Clock,
+        chance: Chance,
     ) -> None:
         self._records, self._hypervisor, self._fabric = records, hypervisor, fabric
-        self._filters, self._clock = filters, clock
+        self._filters, self._clock, self._chance = filters, clock, chance
 
     async def take_up(self) -> None:
         """See the table. Raises FreeholdError if the fabric can't be put in order."""
         powers = await self._powers()
-        self._drop_untrue(powers)
+        await self._drop_untrue(powers)
         guests = self._records.guests()
         keep = kept_ports(guests)
         spared = await self._fabric.plugged() if runs_unrecorded(powers, guests) else frozenset[str]()
@@ -65,7 +72,7 @@ class TakingUp:
                 _log.error("the machine can't be looked at; nothing is told before", error=error.message)
                 await self._clock.sleep(AGAIN_S)
 
-    def _drop_untrue(self, powers: Mapping[str, Power]) -> None:
+    async def _drop_untrue(self, powers: Mapping[str, Power]) -> None:
         untrue = [
             refusal
             for refusal in self._records.refusals()
@@ -76,4 +83,9 @@ class TakingUp:
         ]
         for refusal in untrue:
             _log.error("a guest is here that this disk says was refused; it came after that", guest=refusal.guest)
+        if not untrue:
+            return
         self._records.drop_refusals(untrue, "host started")
+        await self._records.store.durable()
+        # Who reads on from before that would read first that they were refused, and believe it.
+        await self._records.store.begin_epoch(new_id(self._chance))

@@ -108,7 +108,7 @@ class HostWorker:
         effects = Effects(
             hypervisor, fabric, images, self._filters, records.job, clock.clock, means.chance, launches_max
         )
-        self._taking_up = TakingUp(records, hypervisor, fabric, self._filters, clock.clock)
+        self._taking_up = TakingUp(records, hypervisor, fabric, self._filters, clock.clock, means.chance)
         self._leases = Leases(records, self.reader.view)
         self._actors = Actors(records, effects, hypervisor, clock, self.tasks, self._leases, means.shards)
         self._reconciler = reconciler = Reconciler(records, hypervisor, fabric, images, clock, self._actors.knows_room)

@@ -165,7 +165,8 @@ class RegistrarWorker:
         match question:
             case Intents(host=host, guests=guests):
                 fenced = bool(host) and self._fences.stands(host) is not None
-                return IntentList(intents=tuple(self._intent(guest, host) for guest in guests), fenced=fenced)
+                intents = tuple(self._intent(guest, host) for guest in guests)
+                return IntentList(intents=intents, fenced=fenced, read=self.follower.stands_at(host) if host else None)
             case DeedsOf(host=host, after=after):
                 self._retiring.check(host)
                 self._fences.check(host)

@@ -122,6 +122,8 @@ class Bench:
         self.intents: dict[str, Intent] = {}
         self.fenced = False
         """Whether the registrar fences this host."""
+        self.read: Position | None = None
+        """How far the registrar says that it has read this host; None: it doesn't say."""
         self.deeds: list[Deed] = []
         """What the registrar has given this host."""
         self.unseen: frozenset[str] = frozenset()
@@ -153,7 +155,9 @@ class Bench:
                 self.lost += question.guests
                 return Done(store="", position=Position(epoch=""))
             assert isinstance(question, Intents)
-            return IntentList(intents=tuple(self._intent(guest) for guest in question.guests), fenced=self.fenced)
+            return IntentList(
+                intents=tuple(self._intent(guest) for guest in question.guests), fenced=self.fenced, read=self.read
+            )
 
         self.registrar, *self.others = [
             await talk.serve(self.bus, subjects.ask_ledger_as_hosts(shard), LedgerNotice, answer, "registrar")

@@ -17,7 +17,7 @@ from freehold.vocabulary.guest import (
 from freehold.vocabulary.host import Discard, Fenced
 from freehold.vocabulary.request import Intent
 from freehold.vocabulary.shards import Shards
-from freehold.workers.host.clearance import FENCED_AGAIN_S
+from freehold.workers.host.clearance import FENCED_AGAIN_S, UNREAD_AGAIN_S
 from freehold.workers.host.reconciler import PERIOD_S
 from freehold.workers.host.worker import CLEARANCE_WAIT_S
 from tests.workers.host.bench import (
@@ -221,7 +221,26 @@ async def test_a_build_under_a_deed_that_the_registrar_hasnt_recorded_is_not_tak
     assert bench.state() is None and bench.hypervisor.look(GUEST) is None
 
 
+async def test_a_registrar_that_has_not_read_this_start_clears_nothing(bench: Bench) -> None:
+    """What an earlier process told, and this disk has lost, may reach it yet."""
+    await bench.running()
+    before = bench.store.position()
+    await bench.kill()
+    bench.read = before
+    await bench.open()
+    await bench.clock.advance(5 * UNREAD_AGAIN_S)
+    assert not bench.worker.cleared
+    another = replace(bench.store.position(), digest=bytes(16))
+    bench.read = replace(another, seq=another.seq + 1)
+    await bench.clock.advance(5 * UNREAD_AGAIN_S)
+    assert not bench.worker.cleared, "it has read another history, which this disk doesn't have"
+    bench.read = bench.store.position()
+    await bench.clock.advance(UNREAD_AGAIN_S)
+    assert bench.worker.cleared
+
+
 async def test_a_build_isnt_taken_while_the_registrar_cant_be_asked(bench: Bench) -> None:
+    await bench.until(lambda: bench.worker.cleared)
     assert bench.registrar is not None
     await bench.registrar.close()
     await bench.send(bench.build(), told=False)

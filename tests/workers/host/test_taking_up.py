@@ -37,8 +37,10 @@ async def test_what_is_here_after_it_was_refused_came_after_that(bench: Bench, p
     assert deed is not None
     bench.deeds, bench.unseen = [deed], frozenset({GUEST})
     bench.intents[GUEST] = Intent(guest=GUEST, deed=deed)
+    read = bench.store.position()
     await bench.open()
     assert bench.store.read_as(Refusal, GUEST) is None
+    assert bench.store.since(read).complete_needed, "nobody reads now that it was refused"
     await bench.clock.advance(5 * PERIOD_S)
     assert bench.lost and set(bench.lost) == {GUEST}
     held = bench.hypervisor.look(GUEST)
