@@ -91,7 +91,7 @@ BUGS: Final = (
     Bug(
         "what the registrar says isn't heeded",
         f"{_HOST}.clearance",
-        "            self._heed(answer)",
+        "            self._heed(answers[-1])",
         "            pass",
     ),
     Bug(
