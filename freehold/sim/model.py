@@ -178,8 +178,8 @@ def _delivered(state: State, rules: Rules, g: int, h: int) -> Moves:
     if ledger.deleting or ledger.stage is Stage.GONE:
         if not (cell.deleted and cell.refused >= ledger.deed):
             yield from _delete(state, g, h, ledger.deed)
-    elif ledger.stage is Stage.FAILED and cell.refused < ledger.deed:
-        yield from _withdraw(state, rules, g, h, ledger)
+    if ledger.stage in (Stage.FAILED, Stage.GONE) and cell.refused < ledger.deed:
+        yield from _withdraw(state, rules, g, h, ledger)  # it may come when the guest has been deleted since
 
 
 def _is_kept_away(rules: Rules, cell: Cell, number: int) -> bool:
