@@ -175,9 +175,8 @@ def _delivered(state: State, rules: Rules, g: int, h: int) -> Moves:
             yield _restored(state, g, h, cell._replace(restores=restores), number)
     if ledger.host != h or cell.lost:
         return
-    if ledger.deleting or ledger.stage is Stage.GONE:
-        if not (cell.deleted and cell.refused >= ledger.deed):
-            yield from _delete(state, g, h, ledger.deed)
+    if (ledger.deleting or ledger.stage is Stage.GONE) and not (cell.deleted and cell.refused >= ledger.deed):
+        yield from _delete(state, g, h, ledger.deed)
     if ledger.stage in (Stage.FAILED, Stage.GONE) and cell.refused < ledger.deed:
         yield from _withdraw(state, rules, g, h, ledger)  # it may come when the guest has been deleted since
 
