@@ -23,6 +23,7 @@ from freehold.sim.life import BUILD_AND_DELETE, BUILD_IN_VAIN, SCALE, TOLD, WHOL
 from freehold.sim.plan import Scale
 from freehold.sim.reached import left_out
 from freehold.sim.run import play_in
+from freehold.sim.seeds import end_with_parent
 
 T = TypeVar("T")
 
@@ -108,7 +109,7 @@ def main() -> int:
     parser.add_argument("--reached", action="store_true", help="only whether every durable step has a kill point")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
-    with ProcessPoolExecutor(given.processes) as pool:
+    with ProcessPoolExecutor(given.processes, initializer=end_with_parent) as pool:
         firsts = list(every_first(pool))
         telling = list(every_telling(pool))
         bad = _tell_left_out([play_kills((), WHOLE_LIFE), play_kills((), BUILD_IN_VAIN), *firsts, *telling])

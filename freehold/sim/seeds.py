@@ -1,11 +1,21 @@
 """Seeds on several processors."""
 
+import ctypes
+import signal
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from itertools import islice
+from typing import Final
 
 from freehold.sim.plan import planned
 from freehold.sim.run import Outcome, play
+
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def end_with_parent() -> None:
+    """For a process of a pool: from now on it ends when its parent does, however that ends. See prctl(2)."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def play_seed(seed: int) -> Outcome:
@@ -24,7 +34,7 @@ def play_seed(seed: int) -> Outcome:
 def outcomes(seeds: Iterable[int], processes: int) -> Iterator[Outcome]:
     """The outcomes of seeds, as they come; each process is replaced now and then, so that no garbage piles up."""
     left = iter(seeds)
-    with ProcessPoolExecutor(processes, max_tasks_per_child=500) as pool:
+    with ProcessPoolExecutor(processes, initializer=end_with_parent, max_tasks_per_child=500) as pool:
         running: set[Future[Outcome]] = {pool.submit(play_seed, seed) for seed in islice(left, 2 * processes)}
         while running:
             done, running = wait(running, return_when=FIRST_COMPLETED)
