@@ -16,6 +16,7 @@ from freehold.vocabulary.host import NOTHING, Capacity, Host, needed_by
 from freehold.vocabulary.request import Admission, Request, Stage
 from freehold.vocabulary.tenant import Quota
 from freehold.vocabulary.units import unix_ms
+from freehold.workers.host.begun import MAKING
 
 if TYPE_CHECKING:
     from freehold.sim.site import HostSite, Site
@@ -190,10 +191,11 @@ class Checkers:
     def _takes(self, site: "Site", guest: Guest) -> Capacity:
         """What a guest takes of its host's room. With an old copy of its disk a host has guests again that have left it
         since, beside those that came since: they are kept aside until somebody lets go of them, and go then. So do
-        those that were deleted since.
+        those that were deleted since; and those that were refused since, and are being made once more, until it is
+        known what else is there.
         """
-        going = guest.id in self._delete_asked_s or guest.state is GuestState.DELETING
-        aside = going or guest.state is GuestState.QUARANTINED
+        going = guest.id in self._delete_asked_s or guest.state in (GuestState.DELETING, GuestState.REFUSING)
+        aside = going or guest.state is GuestState.QUARANTINED or (guest.state in MAKING and guest.launched is None)
         came_back = aside and self._put_back[site.name] > 0
         return NOTHING if came_back else needed_by(guest.spec.flavor)
 

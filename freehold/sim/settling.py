@@ -221,7 +221,7 @@ def _evacuated(world: "World") -> set[str]:
 
 
 def _leased_wrongly(world: "World") -> str:
-    copies = sorted((guest for host in world.hosts for guest in _guests(host)), key=lambda guest: guest.deed)
+    copies = sorted((guest for host in _living(world) for guest in _guests(host)), key=lambda guest: guest.deed)
     there = {guest.id: guest for guest in copies}  # of several, the one under the highest deed is the guest
     for port in _ports(world):
         guest = there.get(port.device)

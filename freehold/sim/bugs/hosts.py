@@ -61,12 +61,12 @@ BUGS: Final = (
     Bug(
         "guests are started before the registrar was heard",
         f"{_HOST}.actors",
-        "return self.gate(guest.project).cleared.is_set() and (not wires or self._leases.are_sure(guest))",
-        "return not wires or self._leases.are_sure(guest)",
+        "return self.gate(guest.project).cleared.is_set() and (not wires or self._begun.may_finish(guest))",
+        "return not wires or self._begun.may_finish(guest)",
     ),
     Bug(
         "what an earlier process was making is wired unasked",
-        f"{_HOST}.leases",
+        f"{_HOST}.begun",
         "return guest.id not in self._unsure or not _is_in_doubt(guest)",
         "return True",
     ),

@@ -19,15 +19,17 @@ from freehold.vocabulary.errors import FreeholdError
 from freehold.vocabulary.guest import Guest, GuestState, Power
 from freehold.vocabulary.shards import ONE_SHARD, Shards
 from freehold.vocabulary.units import unix_ms
+from freehold.workers.host.begun import Begun
 from freehold.workers.host.effects import Effects
-from freehold.workers.host.leases import Leases
 from freehold.workers.host.lifecycle import Decision, decide, effect_of
 from freehold.workers.host.messages import (
+    GIVEN_BACK,
+    ROOM_TAKEN,
+    BuildEnded,
     DeadlinePassed,
     Effect,
     EffectDone,
     EffectFailed,
-    LeaseEnded,
     MachineRestarted,
     Message,
     PowerSeen,
@@ -71,11 +73,11 @@ class Actors:
         hypervisor: Hypervisor,
         clock: HybridClock,
         tasks: Tasks,
-        leases: Leases,
+        begun: Begun,
         shards: Shards = ONE_SHARD,
     ) -> None:
         self._records, self._effects, self._hypervisor = records, effects, hypervisor
-        self._leases = leases
+        self._begun = begun
         self._clock, self._tasks = clock, tasks
         self._turns: set[str] = set()
         self._deadlines: dict[str, int] = {}
@@ -89,6 +91,8 @@ class Actors:
         self._faced: set[str] = set()
         """Guests whose power means something again, though the machine has restarted."""
         self._waiting: list[asyncio.Future[None]] = []
+        self._room_news = asyncio.Event()
+        """It may be known now what room there is."""
 
     def gate(self, project: str) -> Gate:
         """What holds back the guests of a project."""
@@ -97,6 +101,16 @@ class Actors:
     def knows_room(self) -> bool:
         """Whether every shard has said what is here, and its record is: only then is it known what room there is."""
         return all(gate.cleared.is_set() and not gate.lost for gate in self.gates)
+
+    def set_lost(self, shard: int, lost: dict[str, bool]) -> None:
+        """The guests of a shard that are here and have no record yet; see `Gate.lost`."""
+        self.gates[shard].lost = lost
+        self._room_news.set()
+
+    def is_back(self, guest: str, project: str) -> None:
+        """A guest is lost no more: there is a record of it, or it is refused."""
+        self.gate(project).lost.pop(guest, None)
+        self._room_news.set()
 
     def is_lost(self, guest: str) -> bool:
         """Whether a guest may be here, and has no record yet."""
@@ -176,13 +190,13 @@ class Actors:
 
     def _may_begin(self, guest: Guest, effect: Effect) -> bool:
         """No guest is wired or started, and none is taken apart as never having run, before the registrar was heard,
-        and none is wired whose ports may have been given back: by an old copy of this disk, another's address would be
-        on this machine.
+        and none is wired that may have been refused since it was begun: by an old copy of this disk, another's address
+        would be on this machine.
         """
         wires = effect in (Effect.WIRE, Effect.LAUNCH)
         if not (wires or guest.state is GuestState.REFUSING) or guest.id in self._let:
             return True
-        return self.gate(guest.project).cleared.is_set() and (not wires or self._leases.are_sure(guest))
+        return self.gate(guest.project).cleared.is_set() and (not wires or self._begun.may_finish(guest))
 
     async def _performed(self, effect: Effect, guest: str) -> EffectDone | EffectFailed | None:
         work: asyncio.Task[EffectDone | EffectFailed] = self._tasks.start(effect, self._effects.perform(effect, guest))
@@ -275,11 +289,18 @@ class Actors:
         held = self._records.guest(guest)
         return held is not None and held.state not in _ON
 
-    async def see_to_leases(self) -> None:
-        """Goes on with the guests that an earlier process was making, or refuses those whose ports were given back."""
-        for guest in await self._leases.ended():
+    async def see_to_begun(self) -> None:
+        """Goes on with the guests that an earlier process was making, or refuses those that can't be finished here."""
+        for guest in await self._begun.given_back():
             _log.error("a guest's ports were given back, and this disk was put back to before that", guest=guest)
-            self.take(guest, LeaseEnded())
+            self.take(guest, BuildEnded(GIVEN_BACK))
+        while not self.knows_room():
+            self._room_news.clear()
+            await self._room_news.wait()
+        for guest in self._begun.without_room():
+            _log.error("a guest's room was given to others, and this disk was put back to before that", guest=guest)
+            self.take(guest, BuildEnded(ROOM_TAKEN))
+        self._begun.settle()
         for held in self._records.guests():
             self.wake(held.id)
 
@@ -316,6 +337,7 @@ class Actors:
     def clear(self, shard: int) -> None:
         """From now on guests of a shard may be started; those that wait are."""
         self.gates[shard].cleared.set()
+        self._room_news.set()
         for guest in self._records.guests():
             if self._shards.of(guest.project) == shard:
                 self.wake(guest.id)

@@ -228,7 +228,7 @@ class Clearance:
             found |= {guest: here[guest] is True for guest in lost}
             more = page.more
             after = page.deeds[-1].guest if page.deeds else after
-        self._actors.gates[shard].lost = {guest: found[guest] for guest in found if self._records.guest(guest) is None}
+        self._actors.set_lost(shard, {guest: found[guest] for guest in found if self._records.guest(guest) is None})
 
     async def _is_lost(self, deed: Deed, unseen: frozenset[str]) -> bool | None:
         """None: it can't be known."""

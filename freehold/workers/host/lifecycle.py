@@ -15,8 +15,8 @@ from freehold.workers.host.messages import (
     ACTION_OF,
     COMMANDS,
     DELETED,
-    GIVEN_BACK,
     WITHDRAWN,
+    BuildEnded,
     Came,
     CommandAsked,
     DeadlinePassed,
@@ -27,7 +27,6 @@ from freehold.workers.host.messages import (
     EffectFailed,
     HasRun,
     HigherDeedKnown,
-    LeaseEnded,
     MachineRestarted,
     Message,
     PowerSeen,
@@ -104,7 +103,7 @@ def _out_of_date(guest: Guest, message: Message, now: int) -> str:
             return "the deed held is as high"
         case DeedRefused(number=number) if number < guest.deed:
             return "the deed held is a higher one"
-        case WithdrawAsked() | LeaseEnded() if guest.launched is not None:
+        case WithdrawAsked() | BuildEnded() if guest.launched is not None:
             return "the guest has run: nobody but who deletes it takes it apart"
     return ""
 
@@ -140,8 +139,8 @@ def _with_what_came(guest: Guest, message: Message, now: int) -> Guest:
             return replace(guest, fault=_lost_to(guest, deed.number))
         case DeedRefused():
             return replace(guest, fault=Conflict(f"This host has refused deed {guest.deed}; it is void.").fault())
-        case LeaseEnded():
-            return replace(guest, fault=GIVEN_BACK)
+        case BuildEnded(fault=fault):
+            return replace(guest, fault=fault)
         case WithdrawAsked(command=command):
             return replace(guest, delete_deed=max(guest.deed, guest.delete_deed, command.deed), fault=WITHDRAWN)
         case DeleteAsked(command=command):

@@ -81,10 +81,12 @@ class HasRun:
 
 
 @dataclass(frozen=True, slots=True)
-class LeaseEnded:
-    """The network worker has given back the ports of a guest that is being made: this host had refused it, and the disk
-    that shows it was put back to before that.
+class BuildEnded:
+    """A guest that is being made can't be finished here: this host had refused it, and the disk that shows it was put
+    back to before that. `fault`: what it lacks by now.
     """
+
+    fault: Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ Message = (
     | HigherDeedKnown
     | DeedRefused
     | HasRun
-    | LeaseEnded
+    | BuildEnded
     | WithdrawAsked
     | DiscardAsked
 )
@@ -176,7 +178,7 @@ class Came(StrEnum):
     RESTARTED = "restarted"
     DEED_VOID = "deed_void"
     HAS_RUN = "has_run"
-    LEASE_ENDED = "lease_ended"
+    BUILD_ENDED = "build_ended"
     START = "start"
     STOP = "stop"
     STOP_NOW = "stop_now"
@@ -211,8 +213,8 @@ def came_of(guest: Guest, message: Message) -> Came:
             return Came.DEED_VOID
         case HasRun():
             return Came.HAS_RUN
-        case LeaseEnded():
-            return Came.LEASE_ENDED
+        case BuildEnded():
+            return Came.BUILD_ENDED
         case WithdrawAsked():
             return Came.WITHDRAW
         case DiscardAsked():
@@ -238,6 +240,7 @@ def _command_came(message: CommandAsked) -> Came:
 
 
 DELETED: Final = Fault(code="NotFound", message="The guest was deleted.")
+ROOM_TAKEN: Final = Fault(code="NoRoom", message="The guest's room was given to others before it was built here.")
 GIVEN_BACK: Final = Fault(code="Conflict", message="The guest's addresses were given back before it was built here.")
 WITHDRAWN: Final = Fault(code="Conflict", message="The request had failed by then, and the build was withdrawn.")
 

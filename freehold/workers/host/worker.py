@@ -36,12 +36,12 @@ from freehold.vocabulary.request import Build
 from freehold.vocabulary.word import Word
 from freehold.workers.base import Desk, Means
 from freehold.workers.host.actors import Actors
+from freehold.workers.host.begun import Begun
 from freehold.workers.host.claims import Claimed, Dropped, Known, Refused, claim, was_sent_before
 from freehold.workers.host.clearance import Clearance
 from freehold.workers.host.deadlines import TimelyFabric, TimelyHypervisor
 from freehold.workers.host.effects import Effects
 from freehold.workers.host.filters import Filters
-from freehold.workers.host.leases import Leases
 from freehold.workers.host.local_door import LocalDoor
 from freehold.workers.host.messages import (
     CommandAsked,
@@ -109,8 +109,8 @@ class HostWorker:
             hypervisor, fabric, images, self._filters, records.job, clock.clock, means.chance, launches_max
         )
         self._taking_up = TakingUp(records, hypervisor, fabric, self._filters, clock.clock, means.chance)
-        self._leases = Leases(records, self.reader.view)
-        self._actors = Actors(records, effects, hypervisor, clock, self.tasks, self._leases, means.shards)
+        self._begun = Begun(records, self.reader.view)
+        self._actors = Actors(records, effects, hypervisor, clock, self.tasks, self._begun, means.shards)
         self._reconciler = reconciler = Reconciler(records, hypervisor, fabric, images, clock, self._actors.knows_room)
         self._clearance = Clearance(self._means, self._records, self._actors, lambda: reconciler.strange)
         self._removals = Removals(records, self._actors, self._clearance, hypervisor, clock)
@@ -128,7 +128,7 @@ class HostWorker:
         """
         facts = await self._hypervisor.probe()
         await self._keep_host(facts, await self._fabric.probe())
-        self._leases.begin()
+        self._begun.begin()
         await self._taking_up.take_up()
         await self._fabric.serve_metadata(MetadataService(self._job_of_port))
         await self._desk.open()
@@ -138,7 +138,7 @@ class HostWorker:
         self.tasks.start("news", self._hear_news())
         self.tasks.start("filters", self._filters.follow())
         self.tasks.start("clearance", self._clearance.get(facts.boot))
-        self.tasks.start("leases", self._actors.see_to_leases())
+        self.tasks.start("begun", self._actors.see_to_begun())
         look = self._desk.watchdog.watched("reconcile", self._reconcile)
         self.tasks.start("reconcile", periodically(self._means.clock.clock.sleep, PERIOD_S, look))
 
@@ -199,14 +199,14 @@ class HostWorker:
         match claim(self._records.host(), held, refusal, build, self._means.clock.now(), power, left=left):
             case Claimed(guest=guest, secret=secret, action=action):
                 self._records.keep_claim(guest, secret, action)
-                self._actors.gate(guest.project).lost.pop(guest.id, None)
+                self._actors.is_back(guest.id, guest.project)
                 self._actors.wake(guest.id)
                 if power is not Power.ABSENT or build.restore:
                     self.tasks.start("ports of a restored guest", self._taking_up.take_up_ports(guest))
             case Refused(refusal=refused):
                 _log.info("build refused", guest=build.guest, reason=refused.fault.message)
                 self._records.keep_refusal(refused)
-                self._actors.gate(refused.project).lost.pop(refused.guest, None)
+                self._actors.is_back(refused.guest, refused.project)
             case Known(message=message, secret=fresh, missed=missed):
                 if fresh is not None:
                     self._records.keep_secret(build.guest, fresh)

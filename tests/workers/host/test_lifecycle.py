@@ -12,6 +12,7 @@ from freehold.vocabulary.units import clock_time
 from freehold.workers.host.lifecycle import decide, effect_of, next_of
 from freehold.workers.host.messages import (
     COMMANDS,
+    BuildEnded,
     Came,
     DeadlinePassed,
     DeedRefused,
@@ -21,7 +22,6 @@ from freehold.workers.host.messages import (
     EffectFailed,
     HasRun,
     HigherDeedKnown,
-    LeaseEnded,
     MachineRestarted,
     Message,
     PowerSeen,
@@ -80,7 +80,7 @@ reboot_soft      !! !! !! !! !! !! !! !! !! !! rs !! !! !! !!
 reboot_hard      !! !! !! !! !! !! rh !! !! !! rh rh rh rh !!
 relabel          fi md wi la sd st rs rh !! !! RU ST PA CR !!
 delete           de de de de de de de de de de de de de de de
-lease_ended      re re re re .. .. .. .. .. .. .. .. .. .. ..
+build_ended      re re re re .. .. .. .. .. .. .. .. .. .. ..
 withdraw         re re re re .. .. .. .. .. re .. .. .. .. re
 discard          !! !! !! !! !! !! !! !! !! !! !! !! !! !! re
 """
@@ -130,7 +130,7 @@ MESSAGES: list[Message] = [
     DeadlinePassed(NOW),
     MachineRestarted(),
     HasRun(),
-    LeaseEnded(),
+    BuildEnded(Broken("no").fault()),
     DeedRefused(9),
     HigherDeedKnown(Deed(guest=GUEST, project=PROJECT, number=9, host="another", cluster="c", urn="u")),
     StartAsked(start()),

@@ -1,14 +1,14 @@
-"""What an earlier process was making goes on with ports that are still its own, and with no others."""
+"""What an earlier process was making goes on with ports and room that are still its own, and with no others."""
 
 import pytest
 from msgspec.structs import replace
 
 from freehold.store.database import drop, put
-from freehold.vocabulary.guest import GuestState
+from freehold.vocabulary.guest import Guest, GuestState, Power
 from freehold.vocabulary.network import Carrier, Port
 from freehold.vocabulary.request import Intent
 from freehold.workers.host.filters import VIEW_WAIT_S
-from tests.workers.host.bench import GUEST, OTHER, Bench, delete, settled
+from tests.workers.host.bench import GUEST, OTHER, Bench, a_port, a_wiring, delete, settled
 
 S = GuestState
 
@@ -117,3 +117,46 @@ async def test_a_network_worker_of_an_older_release_is_believed(bench: Bench) ->
     await bench.network.commit([put(carrier.host, carrier)], "an older release")
     await bench.open()
     await bench.until(lambda: bench.state() is S.RUNNING)
+
+
+async def in_an_old_copy(bench: Bench, like: Guest) -> None:
+    """The disk of the host that is down shows a guest that was being made, under deed 1, and has its ports."""
+    wiring = a_wiring(GUEST)
+    made = replace(like, id=GUEST, state=S.MAKING_DISK, launched=None, power=Power.ABSENT, ports=(wiring,))
+    leased = replace(a_port(wiring), host=bench.store.id, device=GUEST)
+    await bench.network.commit([put(leased.id, leased)], "test")
+    store = await bench._store("host")
+    await store.commit([put(GUEST, made)], "an old copy of the disk")
+    await store.close()
+    bench.given[GUEST] = bench.build(GUEST).deed
+
+
+async def test_a_guest_whose_room_was_given_to_others_is_refused(bench: Bench) -> None:
+    """They came when this one had been refused; then the disk was put back to when it was being made."""
+    others = [f"{number}{OTHER[1:]}" for number in range(1, 5)]
+    for other in others:
+        await bench.running(other)
+    await bench.kill()
+    await in_an_old_copy(bench, bench.guest(others[0]))
+    await bench.open()
+    await bench.until(lambda: bench.state() is None)
+    assert "room was given to others" in bench.refusal().fault.message
+    assert bench.hypervisor.look(GUEST) is None
+    assert set(bench.guests().values()) == {S.RUNNING} and len(bench.guests()) == 4
+
+
+async def test_a_guest_waits_until_it_is_known_what_room_there_is(bench: Bench) -> None:
+    """The records of others that are here are lost, and come back."""
+    other = await bench.running(OTHER)
+    lost = bench.given[OTHER]
+    assert lost is not None
+    await bench.kill()
+    bench.lose_store()
+    await in_an_old_copy(bench, other)
+    bench.deeds = [lost]
+    await bench.open()
+    await bench.until(lambda: bench.worker.cleared)
+    await settled()
+    assert bench.state() is S.WIRING and bench.state(OTHER) is None
+    await bench.send(bench.build(OTHER, restore=True))
+    await bench.until(lambda: bench.state() is S.RUNNING and bench.state(OTHER) is S.RUNNING)
