@@ -25,7 +25,7 @@ from freehold.api.network.routes import DOOR as NETWORK
 from freehold.api.policy import Rule, check, rule_of
 from freehold.runtime.chance import new_id
 from freehold.runtime.log import logger
-from freehold.vocabulary.errors import BadRequest, FreeholdError, NotFound, TooLarge
+from freehold.vocabulary.errors import BadRequest, FreeholdError, NoAnswer, NotFound, TooLarge
 
 BODY_DEADLINE_S: Final = 60.0
 """How long a client may take to send a body that isn't streamed."""
@@ -141,6 +141,11 @@ class Server:
                 answer = await self._answer(door, parts, call, request, admitted)
             except ClientDisconnect:
                 return
+            except asyncio.CancelledError:  # the process is stopped, and has waited for this call long enough
+                error = NoAnswer("This API is being stopped. Look whether it was done before you ask again.")
+                answer = self._failed(door, call, faults.status_of(error, door.fault), error.message, error)
+                await self._send(door, call, answer, request, send)
+                raise
             await self._send(door, call, answer, request, send)
         took_ms = round((self._cloud.clock.clock.monotonic_s() - began) * 1000, 1)
         _log.info(

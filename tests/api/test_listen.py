@@ -1,12 +1,19 @@
 """The API's HTTP server within somebody else's loop."""
 
+import asyncio
+
 import aiohttp
 import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp
 
+from freehold.api import listen
+from freehold.api.call import Answer, Call, Door, Route
+from freehold.api.faults import nova
 from freehold.api.listen import Listener
+from freehold.api.server import Server
 from freehold.vocabulary.errors import Unavailable
+from tests.api.conftest import Api
 
 
 def app_that_says_its_port(port: int) -> ASGIApp:
@@ -31,3 +38,28 @@ async def test_a_port_in_use_is_a_sentence() -> None:
             await Listener(app_that_says_its_port, "127.0.0.1", port).open()
     finally:
         await first.close()
+
+
+async def test_a_call_that_the_end_of_the_process_breaks_off_is_told_so(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server waits for calls for a while, and then ends them."""
+    monkeypatch.setattr(listen, "CLOSE_S", 0)
+    begun = asyncio.Event()
+
+    async def never(_call: Call) -> Answer:
+        begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    door = Door("compute", {("GET", "/"): Route(never, "discover")}, nova)
+    listener = Listener(lambda _port: Server(api.cloud, (door,)), "127.0.0.1", 0)
+    port = await listener.open()
+    async with aiohttp.ClientSession() as session:
+        asking = asyncio.ensure_future(session.get(f"http://127.0.0.1:{port}/compute"))
+        await begun.wait()
+        await listener.close()
+        async with await asking as answer:
+            told = await answer.json()
+    assert (answer.status, "retry-after" in answer.headers) == (503, True)
+    assert "being stopped" in told["serviceUnavailable"]["message"]

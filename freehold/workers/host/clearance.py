@@ -39,8 +39,9 @@ AGAIN_S: Final = 10.0
 """Between two looks for what was lost, and at what is kept of guests that other hosts have."""
 FENCED_AGAIN_S: Final = 5.0
 """Between two questions of a host that is fenced: a guest that has left must not run on here."""
-UNREAD_AGAIN_S: Final = 0.5
-"""Before a registrar is asked again that hasn't read this start yet."""
+UNREAD_AGAIN_S: Final = 0.01
+UNREAD_AGAIN_S_MAX: Final = 1.0
+"""Before a registrar is asked again that hasn't read this start yet: it has, mostly, in a moment. Doubled each time."""
 RETRY_S: Final = 1.0
 RETRY_S_MAX: Final = 30.0
 
@@ -135,6 +136,7 @@ class Clearance:
 
     async def _until_let_in(self, shard: int) -> None:
         """Until a shard says of all of its guests here what was decided, and says it knowing this disk."""
+        pause_s = UNREAD_AGAIN_S
         while True:
             answers = await self._said_of_all(shard)
             if any(answer.fenced for answer in answers):
@@ -146,8 +148,9 @@ class Clearance:
             elif all(self._has_read(answer) for answer in answers):
                 return
             else:
-                _log.info("the registrar hasn't read this start yet; it is asked again", shard=shard)
-                await self._means.clock.clock.sleep(UNREAD_AGAIN_S)
+                _log.debug("the registrar hasn't read this start yet; it is asked again", shard=shard)
+                await self._means.clock.clock.sleep(pause_s)
+                pause_s = min(2 * pause_s, UNREAD_AGAIN_S_MAX)
 
     async def _said_of_all(self, shard: int) -> list[IntentList]:
         """What a shard says of all of its guests here, which is heeded. It is asked even if there are none."""

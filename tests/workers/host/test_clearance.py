@@ -17,7 +17,7 @@ from freehold.vocabulary.guest import (
 from freehold.vocabulary.host import Discard, Fenced
 from freehold.vocabulary.request import Intent
 from freehold.vocabulary.shards import Shards
-from freehold.workers.host.clearance import FENCED_AGAIN_S, UNREAD_AGAIN_S
+from freehold.workers.host.clearance import FENCED_AGAIN_S, UNREAD_AGAIN_S_MAX
 from freehold.workers.host.reconciler import PERIOD_S
 from freehold.workers.host.worker import CLEARANCE_WAIT_S
 from tests.workers.host.bench import (
@@ -228,14 +228,14 @@ async def test_a_registrar_that_has_not_read_this_start_clears_nothing(bench: Be
     await bench.kill()
     bench.read = before
     await bench.open()
-    await bench.clock.advance(5 * UNREAD_AGAIN_S)
+    await bench.clock.advance(5 * UNREAD_AGAIN_S_MAX)
     assert not bench.worker.cleared
     another = replace(bench.store.position(), digest=bytes(16))
     bench.read = replace(another, seq=another.seq + 1)
-    await bench.clock.advance(5 * UNREAD_AGAIN_S)
+    await bench.clock.advance(5 * UNREAD_AGAIN_S_MAX)
     assert not bench.worker.cleared, "it has read another history, which this disk doesn't have"
     bench.read = bench.store.position()
-    await bench.clock.advance(UNREAD_AGAIN_S)
+    await bench.clock.advance(UNREAD_AGAIN_S_MAX)
     assert bench.worker.cleared
 
 
