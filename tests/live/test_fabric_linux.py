@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 import re
+import signal
 import socket
 import subprocess
 import uuid
@@ -145,7 +146,8 @@ class WebServer:
     """A web server in a guest, with nothing on it."""
 
     def __init__(self, guest: TapGuest, port: int, folder: Path) -> None:
-        self._start = lambda: subprocess.Popen(["busybox", "httpd", "-f", "-p", str(port), "-h", str(folder)])
+        command = ["busybox", "httpd", "-f", "-p", str(port), "-h", str(folder)]
+        self._start = lambda: subprocess.Popen(command, start_new_session=True)
         self._guest = guest
 
     def __enter__(self) -> None:
@@ -153,10 +155,11 @@ class WebServer:
         for _ in range(200):
             if "LISTEN" in self._guest.run("ss -ltn").stdout:
                 return
+        self.__exit__()
         raise AssertionError("the guest's web server doesn't listen")
 
     def __exit__(self, *error: object) -> None:
-        self._process.kill()
+        os.killpg(self._process.pid, signal.SIGKILL)  # it has a process for each connection
         self._process.wait()
 
 
