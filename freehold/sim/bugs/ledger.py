@@ -53,8 +53,8 @@ BUGS: Final = (
     Bug(
         "a delete is carried before it is on disk",
         f"{_REGISTRAR}.reconciler",
-        "await self._records.store.durable()  # nobody",
-        "pass  # nobody",
+        "            await self._records.store.durable()\n            now = ",
+        "            now = ",
     ),
     Bug(
         "a stage that is out of date fails a guest that runs",

@@ -96,8 +96,7 @@ class Reconciler:
             self._ends_s.pop(guest, None)
             return
         self._schedule(guest, self._pause(guest))
-        await self._records.store.durable()  # nobody acts on what isn't on disk: a build, or a delete
-        admission = self._records.admission(guest)
+        admission = await self._on_disk(admission)
         if admission is None or not self._unfinished(admission):  # it has moved meanwhile
             return
         if admission.moving:
@@ -108,6 +107,18 @@ class Reconciler:
             self._carry(admission)
         else:
             await self._send(admission)
+
+    async def _on_disk(self, admission: Admission) -> Admission | None:
+        """An admission as it is and as the disk has it: nobody acts on what isn't there, be it a build or a delete.
+        What was staged while this waited is waited for as well.
+        """
+        now: Admission | None = admission
+        while True:
+            before = now
+            await self._records.store.durable()
+            now = self._records.admission(admission.guest)
+            if now is None or now == before:
+                return now
 
     def _unfinished(self, admission: Admission) -> bool:
         if admission.delete_urn or admission.lost or admission.moving:

@@ -161,20 +161,28 @@ class RegistrarWorker:
                 return await self._drop(kind, key)
 
     async def _about_host(self, question: Intents | DeedsOf | Lost | RetireHost) -> Word:
-        await self._store.durable()  # hosts act on what they are told
         match question:
-            case Intents(host=host, guests=guests):
-                fenced = bool(host) and self._fences.stands(host) is not None
-                intents = tuple(self._intent(guest, host) for guest in guests)
-                return IntentList(intents=intents, fenced=fenced, read=self.follower.stands_at(host) if host else None)
+            case Intents():
+                return await self._on_disk(self._intents(question))
             case DeedsOf(host=host, after=after):
                 self._retiring.check(host)
                 self._fences.check(host)
-                return self.records.deeds_of(host, after, DEEDS_PAGE)
+                return await self._on_disk(self.records.deeds_of(host, after, DEEDS_PAGE))
             case Lost():
                 return await self._lost(question)
             case RetireHost(host=host):
                 return self.desk.done(await self._retiring.retire(question), host)
+
+    async def _on_disk(self, answer: Word) -> Word:
+        """An answer, when all that it says is on disk: hosts act on what they are told."""
+        await self._store.durable()
+        return answer
+
+    def _intents(self, asked: Intents) -> IntentList:
+        host = asked.host
+        fenced = bool(host) and self._fences.stands(host) is not None
+        intents = tuple(self._intent(guest, host) for guest in asked.guests)
+        return IntentList(intents=intents, fenced=fenced, read=self.follower.stands_at(host) if host else None)
 
     async def _about_fence(self, question: FenceHost | UnfenceHost | Evacuate) -> Word:
         match question:

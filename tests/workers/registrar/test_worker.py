@@ -495,6 +495,29 @@ async def test_a_repeat_waits_for_the_disk_as_the_first_did(bench: Bench) -> Non
     assert again.position.seq >= first.position.seq
 
 
+async def test_what_comes_while_the_disk_is_waited_for_is_not_acted_on_before_it_is_there(bench: Bench) -> None:
+    """Something else is on its way to the disk; what is asked for meanwhile comes after it."""
+    guest = (await bench.guest()).guest
+    await bench.deed(guest)
+    bench.disk.clear()
+    saving = asyncio.create_task(bench.save("p", TWO_GUESTS))
+    await turns()
+    bench.worker._reconciler.wake(guest)
+    asked = asyncio.create_task(bench.ask(Intents(host="h1", guests=(guest,)), IntentList))
+    await turns()
+    deleting = asyncio.create_task(bench.delete(guest))
+    await turns()
+    before, bench.disk = bench.disk, asyncio.Event()
+    before.set()
+    (intent,) = (await asked).intents
+    await saving
+    await turns()
+    assert not intent.delete_urn and not bench.deletes and not deleting.done()
+    bench.disk.set()
+    await deleting
+    await bench.moving(lambda: bench.deletes)
+
+
 async def test_no_delete_is_carried_before_it_is_on_disk(bench: Bench) -> None:
     guest = (await bench.guest()).guest
     await bench.deed(guest)
