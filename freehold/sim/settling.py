@@ -135,10 +135,12 @@ def _strange(world: "World", host: "HostSite", admissions: list[Admission]) -> s
     """What is on a machine without a record there: it is restored, or taken away when it is known to have ended."""
     guests = {guest.id for guest in _guests(host)} | host.strangers.keys()
     left = {guest for site, guest in world.checkers.quarantined if site == host.name}
-    left |= {one.guest for one in admissions if host.store is not None and host.store.id in one.left}
+    if host.store is not None:
+        left |= {one.guest for one in admissions if host.store.id in one.left}
+        left |= {one.guest for one in admissions if one.deed is not None and one.deed.host != host.store.id}
     for strange in [guest for guest in host.guests if guest not in guests]:
         if strange in left and _power(host, strange) is not Power.RUNNING:
-            continue  # given to another host, and the record of what is kept aside was on a disk that was lost
+            continue  # given to another host; what is here is kept aside, and its record was on a disk that was lost
         return f"{host.name} has something of guest {strange}, which has no record there"
     return ""
 

@@ -20,7 +20,6 @@ NEWEST: Final = 0.999
 """Of the copies of a disk."""
 UNHEARD: Final = 0.35
 """Of the disks that are put back before a delete, so many when the registrar hasn't heard of it."""
-UNHEARD_S: Final = 90.0
 SAID_AGAIN: Final = 4
 AGAIN_S: Final = (1.0, 60.0)
 """Old builds come so often, and so late, when a host whose disk was put back is up again: it takes none before it has
@@ -90,7 +89,7 @@ def _put_back_at_delete(world: World, host: HostSite, after_s: float, *, unheard
         there = set(store.keys("guest"))
         came.update(there - held)
         if unheard and came <= there and came:
-            _deafen_registrars(world, host)
+            _deafen_registrars(world, host, after_s)
         return None if came <= there else copy
 
     _put_back_when(world, host, is_time, "before a guest came that was deleted", after_s)
@@ -136,16 +135,16 @@ def _put_back_to_a_refused_build(world: World, host: HostSite, after_s: float) -
                 host.hypervisor.fail("make_disk", Broken("The hypervisor broke."))
         refused = [copies[key] for key in copies if key not in there]
         if refused:
-            _deafen_registrars(world, host)
+            _deafen_registrars(world, host, after_s)
         return refused[0] if refused else None
 
     _put_back_when(world, host, is_time, "when a guest was built that was refused since", after_s)
 
 
-def _deafen_registrars(world: World, host: HostSite) -> None:
-    """What a host says is heard by others, and not by the registrar."""
+def _deafen_registrars(world: World, host: HostSite, after_s: float) -> None:
+    """What a host says until its disk goes back is heard by others, and not by the registrar."""
     for registrar in world.registrars:
-        world.network.deafen(host.name, registrar.name, UNHEARD_S)
+        world.network.deafen(host.name, registrar.name, after_s + RESTORE_S)
 
 
 def _put_back_alone(world: World, host: HostSite, for_s: float) -> None:
