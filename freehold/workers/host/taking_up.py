@@ -85,7 +85,8 @@ class TakingUp:
             _log.error("a guest is here that this disk says was refused; it came after that", guest=refusal.guest)
         if not untrue:
             return
+        # Who reads on from before this would read first that they were refused, and believe it. The epoch comes first:
+        # of a crash between the two, the next start finds the refusals still there.
+        await self._records.store.begin_epoch(new_id(self._chance))
         self._records.drop_refusals(untrue, "host started")
         await self._records.store.durable()
-        # Who reads on from before that would read first that they were refused, and believe it.
-        await self._records.store.begin_epoch(new_id(self._chance))

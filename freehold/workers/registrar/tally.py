@@ -57,7 +57,8 @@ class Tally:
         """How many builds wait for a host that were admitted after `since_ms` (unix): who waits for longer isn't kept
         waiting by others.
         """
-        for guest, admitted_ms in tuple(self._waiting.items()):
+        while self._waiting:
+            guest, admitted_ms = next(iter(self._waiting.items()))
             if admitted_ms >= since_ms:
                 break
             del self._waiting[guest]

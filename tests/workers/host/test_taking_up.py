@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
-from freehold.store.database import put
+from freehold.store.database import Store, put
 from freehold.vocabulary.errors import Conflict, Unavailable
 from freehold.vocabulary.guest import GuestState, Power, Refusal
 from freehold.vocabulary.request import Intent
@@ -49,6 +49,25 @@ async def test_what_is_here_after_it_was_refused_came_after_that(bench: Bench, p
     await bench.until(lambda: bench.state() is (S.RUNNING if power is Power.RUNNING else S.STOPPED))
     held = bench.hypervisor.look(GUEST)
     assert held is not None and held.boots == 1
+
+
+async def test_a_start_that_ends_in_the_middle_leaves_nobody_who_reads_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await without_record(bench, Refusal(guest=GUEST, project=PROJECT, deed=1, urn="u", fault=FAULT))
+    read, begin_epoch = bench.store.position(), Store.begin_epoch
+
+    async def killed(_store: Store, _epoch: str) -> None:
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr(Store, "begin_epoch", killed)
+    with pytest.raises(RuntimeError, match="killed"):
+        await bench.open()
+    await bench.store.close()
+    monkeypatch.setattr(Store, "begin_epoch", begin_epoch)
+    await bench.open()
+    assert bench.store.read_as(Refusal, GUEST) is None
+    assert bench.store.since(read).complete_needed
 
 
 @pytest.mark.parametrize("field", ["deleted", "kept_copy"])
