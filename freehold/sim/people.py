@@ -93,6 +93,8 @@ class Client:
                 await self.list(api)
             case "pages":
                 await self.pages(ask.pick)
+            case "stop what runs":
+                await self._stop_what_runs(api, ask.pick)
             case _ if (known := self._known(ask.pick)) is not None:
                 await self._ask_about(known, api, ask)
 
@@ -202,6 +204,13 @@ class Client:
         reply = await self.call(api, "POST", f"{SERVERS}/{known.id}/action", body)
         if reply.status == 404 and not deleting and not known.deleting and not _not_built(reply):
             self._violated(f"guest {known.id} was admitted, and {api.name} doesn't find it for {next(iter(body))}")
+
+    async def _stop_what_runs(self, api: "ApiSite", pick: int) -> None:
+        """Most guests that a client remembers are gone or not built yet; this one is one that can be stopped."""
+        running = [server["id"] for server in await self.list(api) or [] if server["status"] == "ACTIVE"]
+        known = self.guests.get(running[(pick >> 8) % len(running)]) if running else None
+        if known is not None:
+            await self._act(api, known, _ACTIONS["stop"])
 
     # --- lists -----------------------------------------------------------------------------------------------------
 

@@ -20,10 +20,14 @@ NEWEST: Final = 0.999
 """Of the copies of a disk."""
 UNHEARD: Final = 0.35
 """Of the disks that are put back before a delete, so many when the registrar hasn't heard of it."""
+REFUSED_S: Final = 5.0
+"""So long, at most, the registrar doesn't hear of a build before it is refused."""
+GIVEN_BACK_S: Final = 0.5
+"""By then the network worker has heard that a build was refused, and the registrar doesn't ask what became of it."""
 SAID_AGAIN: Final = 4
-AGAIN_S: Final = (1.0, 60.0)
+AGAIN_S: Final = (0.1, 60.0)
 """Old builds come so often, and so late, when a host whose disk was put back is up again: it takes none before it has
-heard of what is deleted.
+heard of what is deleted. More of them come early than late.
 """
 
 _POWERS: Final[dict[str, Power | None]] = {
@@ -117,13 +121,13 @@ def _put_back_to_a_build(world: World, host: HostSite, after_s: float) -> None:
     _put_back_when(world, host, is_time, "when a guest was built that has run since", after_s)
 
 
-def _put_back_to_a_refused_build(world: World, host: HostSite, after_s: float) -> None:
+def _put_back_to_a_refused_build(world: World, host: HostSite, after_s: float, *, before: bool) -> None:
     """The next build for a host fails. When it has been refused for `after_s`, which the registrar doesn't hear, the
-    disk is as it was when the guest was being built.
+    disk is as it was when the guest was being built, or `before` the build came, of which it doesn't hear either.
     """
     store = host.store
     assert store is not None
-    held, copies = set(store.keys("guest")), dict[str, bytes]()
+    held, copies, earlier = set(store.keys("guest")), dict[str, bytes](), store.copied()
 
     def is_time() -> bytes | None:
         there = store.keys("guest")
@@ -131,14 +135,17 @@ def _put_back_to_a_refused_build(world: World, host: HostSite, after_s: float) -
             row = None if key in held else store.row("guest", key)
             if row is not None and decode(row, Guest).launched is None and host.hypervisor is not None:
                 held.add(key)
-                copies[key] = store.copied()
+                copies[key] = earlier if before else store.copied()
                 host.hypervisor.fail("make_disk", Broken("The hypervisor broke."))
+                if before:
+                    _deafen_registrars(world, host, REFUSED_S)
         refused = [copies[key] for key in copies if key not in there]
         if refused:
             _deafen_registrars(world, host, after_s)
         return refused[0] if refused else None
 
-    _put_back_when(world, host, is_time, "when a guest was built that was refused since", after_s)
+    told = "before a guest was built that was refused" if before else "when a guest was built that was refused since"
+    _put_back_when(world, host, is_time, told, after_s)
 
 
 def _deafen_registrars(world: World, host: HostSite, after_s: float) -> None:
@@ -183,7 +190,9 @@ def _put_back(world: World, host: HostSite, copy: bytes, told: str) -> None:
     if not world.calm and not host.dead and not host.away:
         world.put_back_to(host, copy, told)
         for _ in range(SAID_AGAIN):
-            world.later(RESTORE_S + world.random.uniform(*AGAIN_S), _builds_again, world, host)
+            first_s, last_s = AGAIN_S
+            again_s = first_s * (last_s / first_s) ** world.random.random()
+            world.later(RESTORE_S + again_s, _builds_again, world, host)
 
 
 def _builds_again(world: World, host: HostSite) -> None:
@@ -235,7 +244,10 @@ _HOST: Final[dict[str, Callable[[World, HostSite, Trouble], None]]] = {
     ),
     "put back to a build": lambda world, host, trouble: _put_back_to_a_build(world, host, _after_s(trouble)),
     "put back to a refused build": lambda world, host, trouble: _put_back_to_a_refused_build(
-        world, host, _after_s(trouble)
+        world, host, _after_s(trouble), before=False
+    ),
+    "put back before a refused build": lambda world, host, trouble: _put_back_to_a_refused_build(
+        world, host, GIVEN_BACK_S, before=True
     ),
     "old builds come again": lambda world, host, _trouble: _builds_again(world, host),
     "store deleted": lambda world, host, _trouble: world.delete_store(host),

@@ -56,6 +56,23 @@ async def test_who_wants_to_know_is_told_of_each_connection_and_since_when_there
         assert 0 < lost_s <= time.monotonic() - before_s + IN_FLIGHT_S
 
 
+async def test_what_others_say_is_heard_as_soon_as_a_subscription_is_made(server: NatsServer) -> None:
+    heard: list[bytes] = []
+
+    async def listener(_subject: str, body: bytes) -> None:
+        heard.append(body)
+
+    async with bus_at(server.url) as bus, bus_at(server.url) as other:
+        await bus.connected()
+        await other.connected()
+        for number in range(1000):
+            await bus.subscribe(f"a.{number}", listener)
+            await other.publish(f"a.{number}", b"%d" % number)
+        await other.publish("a.0", b"last")
+        await until(lambda: b"last" in heard)
+    assert heard[:-1] == [b"%d" % number for number in range(1000)]
+
+
 async def test_what_is_subscribed_is_heard_again_after_the_server_was_killed(server: NatsServer) -> None:
     heard: list[bytes] = []
 
