@@ -192,10 +192,13 @@ class Checkers:
         """What a guest takes of its host's room. With an old copy of its disk a host has guests again that have left it
         since, beside those that came since: they are kept aside until somebody lets go of them, and go then. So do
         those that were deleted since; and those that were refused since, and are being made once more, until it is
-        known what else is there.
+        known what else is there. If the disk goes back once more meanwhile, what was made of those is taken for a guest
+        that has run, and kept.
         """
         going = guest.id in self._delete_asked_s or guest.state in (GuestState.DELETING, GuestState.REFUSING)
         aside = going or guest.state is GuestState.QUARANTINED or (guest.state in MAKING and guest.launched is None)
+        there = site.guests.get(guest.id)
+        aside |= guest.state is GuestState.STOPPED and there is not None and not there.boots
         came_back = aside and self._put_back[site.name] > 0
         return NOTHING if came_back else needed_by(guest.spec.flavor)
 
