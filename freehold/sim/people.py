@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SERVERS: Final = "/compute/v2.1/servers"
 PAGE: Final = 2
 WHILE_S_MAX: Final = 20
+SOON_S_MAX: Final = 5
 LOOKS: Final = 4
 LOOK_S: Final = 0.005
 TOKEN_MS: Final = 50 * 60_000
@@ -94,7 +95,9 @@ class Client:
             case "pages":
                 await self.pages(ask.pick)
             case "stop what runs":
-                await self._stop_what_runs(api, ask.pick)
+                await self._act_on_what_runs(api, ask.pick, "stop")
+            case "reboot and delete":
+                await self._reboot_and_delete(api, ask.pick)
             case _ if (known := self._known(ask.pick)) is not None:
                 await self._ask_about(known, api, ask)
 
@@ -205,12 +208,20 @@ class Client:
         if reply.status == 404 and not deleting and not known.deleting and not _not_built(reply):
             self._violated(f"guest {known.id} was admitted, and {api.name} doesn't find it for {next(iter(body))}")
 
-    async def _stop_what_runs(self, api: "ApiSite", pick: int) -> None:
-        """Most guests that a client remembers are gone or not built yet; this one is one that can be stopped."""
+    async def _act_on_what_runs(self, api: "ApiSite", pick: int, what: str) -> Known | None:
+        """Most guests that a client remembers are gone or not built yet: this one is one that runs."""
         running = [server["id"] for server in await self.list(api) or [] if server["status"] == "ACTIVE"]
         known = self.guests.get(running[(pick >> 8) % len(running)]) if running else None
         if known is not None:
-            await self._act(api, known, _ACTIONS["stop"])
+            await self._act(api, known, _ACTIONS[what])
+        return known
+
+    async def _reboot_and_delete(self, api: "ApiSite", pick: int) -> None:
+        """A guest that is deleted while it is being started, or not long after."""
+        known = await self._act_on_what_runs(api, pick, "reboot hard")
+        await asyncio.sleep(pick % SOON_S_MAX)
+        if known is not None:
+            await self.delete(api, known)
 
     # --- lists -----------------------------------------------------------------------------------------------------
 

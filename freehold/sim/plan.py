@@ -74,6 +74,7 @@ ASKS: Final = {
     "pages": 3,
     "stop": 4,
     "stop what runs": 6,
+    "reboot and delete": 6,
     "start": 6,
     "reboot soft": 3,
     "reboot hard": 3,
@@ -122,8 +123,9 @@ TROUBLES: Final = {
     "guest hangs": 2,
     "put back": 8,
     "put back alone": 4,
-    "put back at a delete": 4,
+    "put back at a delete": 8,
     "put back to a build": 4,
+    "put back to a start": 4,
     "put back to a refused build": 4,
     "put back before a refused build": 8,
     "store deleted": 3,
@@ -135,6 +137,17 @@ TROUBLES: Final = {
 }
 """What goes wrong, and how often."""
 
+
+WAITING: Final = frozenset(
+    {
+        "put back at a delete",
+        "put back to a build",
+        "put back to a start",
+        "put back to a refused build",
+        "put back before a refused build",
+    }
+)
+"""These wait for something to happen, and begin early enough for that."""
 
 NOTIFIER_TROUBLES: Final = {
     "kill": 3,
@@ -208,7 +221,8 @@ def _kinds(random: Random, *, few: bool) -> dict[str, float]:
 
 
 def _trouble(random: Random, kind: str, names: list[str], storm_s: float) -> Trouble:
-    at_s, for_s, amount = random.uniform(0.0, storm_s), random.choice((0.5, 3.0, 20.0, 90.0)), random.random()
+    until_s = storm_s / 2 if kind in WAITING else storm_s
+    at_s, for_s, amount = random.uniform(0.0, until_s), random.choice((0.5, 3.0, 20.0, 90.0)), random.random()
     site, other = random.choice(names), random.choice(names)
     if kind in (
         "power cut",
@@ -218,10 +232,7 @@ def _trouble(random: Random, kind: str, names: list[str], storm_s: float) -> Tro
         "guests are deaf",
         "put back",
         "put back alone",
-        "put back at a delete",
-        "put back to a build",
-        "put back to a refused build",
-        "put back before a refused build",
+        *WAITING,
         "store deleted",
         "old builds come again",
         "image can't be fetched",

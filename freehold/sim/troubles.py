@@ -9,7 +9,7 @@ from freehold.sim.site import ApiSite, HostSite, Site
 from freehold.sim.world import CALLERS_PLACE, RESTORE_S, World
 from freehold.vocabulary.codec import decode
 from freehold.vocabulary.errors import Broken
-from freehold.vocabulary.guest import Guest, Power
+from freehold.vocabulary.guest import Guest, GuestState, Power
 
 SLOW_S: Final = 4.0
 """How old an answer of a slow hypervisor may be: less than a worker waits for it."""
@@ -29,6 +29,8 @@ AGAIN_S: Final = (0.1, 60.0)
 """Old builds come so often, and so late, when a host whose disk was put back is up again: it takes none before it has
 heard of what is deleted. More of them come early than late.
 """
+
+_STARTING: Final = frozenset({GuestState.WIRING, GuestState.LAUNCHING})
 
 _POWERS: Final[dict[str, Power | None]] = {
     "guest powers off": Power.OFF,
@@ -119,6 +121,26 @@ def _put_back_to_a_build(world: World, host: HostSite, after_s: float) -> None:
         return None
 
     _put_back_when(world, host, is_time, "when a guest was built that has run since", after_s)
+
+
+def _put_back_to_a_start(world: World, host: HostSite, after_s: float) -> None:
+    """When a guest that has run before, and is started from now on, has been gone for `after_s`, the disk is as it was
+    when the guest was being started.
+    """
+    store = host.store
+    assert store is not None
+    copies = dict[str, bytes]()
+
+    def is_time() -> bytes | None:
+        there = store.keys("guest")
+        for key in there:
+            row = None if key in copies else store.row("guest", key)
+            guest = None if row is None else decode(row, Guest)
+            if guest is not None and guest.launched is not None and guest.state in _STARTING:
+                copies[key] = store.copied()
+        return next((copies[key] for key in copies if key not in there), None)
+
+    _put_back_when(world, host, is_time, "when a guest was started that has gone since", after_s)
 
 
 def _put_back_to_a_refused_build(world: World, host: HostSite, after_s: float, *, before: bool) -> None:
@@ -243,6 +265,7 @@ _HOST: Final[dict[str, Callable[[World, HostSite, Trouble], None]]] = {
         world, host, _after_s(trouble), unheard=trouble.amount < UNHEARD
     ),
     "put back to a build": lambda world, host, trouble: _put_back_to_a_build(world, host, _after_s(trouble)),
+    "put back to a start": lambda world, host, trouble: _put_back_to_a_start(world, host, _after_s(trouble)),
     "put back to a refused build": lambda world, host, trouble: _put_back_to_a_refused_build(
         world, host, _after_s(trouble), before=False
     ),
