@@ -109,6 +109,7 @@ TROUBLES: Final = {
     "isolate": 10,
     "mute": 10,
     "cut": 14,
+    "registrar is deaf": 6,
     "clock": 8,
     "disk": 8,
     "driver fails": 14,
@@ -124,7 +125,7 @@ TROUBLES: Final = {
     "put back": 8,
     "put back alone": 4,
     "put back at a delete": 8,
-    "put back to a build": 4,
+    "put back to a build": 8,
     "put back to a start": 4,
     "put back to a refused build": 4,
     "put back before a refused build": 8,
@@ -233,6 +234,7 @@ def _trouble(random: Random, kind: str, names: list[str], storm_s: float) -> Tro
         "put back",
         "put back alone",
         *WAITING,
+        "registrar is deaf",
         "store deleted",
         "old builds come again",
         "image can't be fetched",
@@ -253,6 +255,8 @@ def _trouble(random: Random, kind: str, names: list[str], storm_s: float) -> Tro
         amount = random.choice((-3600.0, -60.0, -1.0, 1.0, 50.0, 3600.0)) * random.uniform(0.2, 1.0)
     elif kind == "mute":
         for_s = random.choice((90.0, 400.0))
+    if kind == "registrar is deaf":
+        for_s = random.choice((90.0, 700.0))
     elif kind == "pause":
         for_s = random.choice((0.5, 5.0, 60.0, 240.0))
     return Trouble(at_s, kind, site, other, for_s, amount)

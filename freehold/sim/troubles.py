@@ -18,6 +18,10 @@ DELAYED: Final = 0.7
 """Of the disks that are put back, so many are when others have heard of what they forget."""
 NEWEST: Final = 0.999
 """Of the copies of a disk."""
+UP_S: Final = 0.05
+"""After its start a host looks at what it has, and does nothing about it yet."""
+LAUNCHES: Final = 0.001
+"""Of the ways that a driver fails, the first so many: launches."""
 UNHEARD: Final = 0.35
 """Of the disks that are put back before a delete, so many when the registrar hasn't heard of it."""
 REFUSED_S: Final = 5.0
@@ -103,7 +107,7 @@ def _put_back_at_delete(world: World, host: HostSite, after_s: float, *, unheard
 
 def _put_back_to_a_build(world: World, host: HostSite, after_s: float) -> None:
     """When a guest that is claimed from now on has run for `after_s`, the disk is as it was when the guest was being
-    built.
+    built; and its launch, if it comes to that, fails.
     """
     store = host.store
     assert store is not None
@@ -115,6 +119,7 @@ def _put_back_to_a_build(world: World, host: HostSite, after_s: float) -> None:
             if row is not None and decode(row, Guest).launched is not None:
                 held.add(key)
                 if key in copies:
+                    world.later(after_s + RESTORE_S + UP_S, world.fail_driver, host, world.random.random() * LAUNCHES)
                     return copies[key]
             elif row is not None:
                 copies.setdefault(key, store.copied())
@@ -224,6 +229,13 @@ def _builds_again(world: World, host: HostSite) -> None:
         world.network.say_again(host.store.id)
 
 
+def _deafen_registrar(world: World, host: HostSite, trouble: Trouble) -> None:
+    """What a host tells everybody isn't heard by the registrar; they may ask one another."""
+    world.tell(host.name, f"not heard by the registrar for {trouble.for_s:g} s")
+    for registrar in world.registrars:
+        world.network.deafen(host.name, registrar.name, trouble.for_s)
+
+
 def _slow_driver(world: World, host: HostSite, trouble: Trouble) -> None:
     """What a host hears of its hypervisor is old."""
     world.faults["driver is slow"] += 1
@@ -278,6 +290,7 @@ _HOST: Final[dict[str, Callable[[World, HostSite, Trouble], None]]] = {
     "host is lost": lambda world, host, trouble: world.operator.lose(host, trouble.for_s, trouble.amount),
     "guest appears": lambda world, host, _trouble: world.put_stranger(host),
     "driver fails": lambda world, host, trouble: world.fail_driver(host, trouble.amount),
+    "registrar is deaf": _deafen_registrar,
     "driver is slow": _slow_driver,
     "guests are deaf": _deafen,
     "driver hangs": lambda world, host, trouble: world.hang_driver(host, trouble.amount),
