@@ -267,7 +267,7 @@ class Follower:
     async def _take_complete(self, owner: Owner) -> None:
         """Reads all rows page by page, folds in what was written meanwhile, and hands it over as one state."""
         rows: dict[tuple[str, str], Row] = {}
-        first: Position | None = None
+        stands, first = self.stands_at(owner.store), None
         after, more = ("", ""), True
         while more:
             page = await talk.ask(self._bus, subjects.owner(owner), Complete(after=after), Page, ASK_DEADLINE_S)
@@ -277,6 +277,9 @@ class Follower:
             if page.rows:
                 after = (page.rows[-1].kind, page.rows[-1].key)
         assert first is not None
+        if first.epoch == stands.epoch and first.seq < stands.seq:
+            # It doesn't know yet that readers know more than its disk: the next question tells it.
+            raise FreeholdError(f"the disk of {owner.role} {owner.store} was put back while it was read")
         position = await self._fold(owner, first, rows)
         self._check_heeded(owner)
         self._sink.replace(owner, position, [row for row in rows.values() if self._takes(owner, row)])

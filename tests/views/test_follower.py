@@ -263,6 +263,28 @@ async def test_another_history_under_the_same_number_replaces_it(around: Around)
     assert around.sink.replaced == 2
 
 
+async def test_an_owner_that_is_put_back_between_two_answers_is_told_so(around: Around) -> None:
+    """What it has forgotten isn't taken for what it says now: its next state comes under another epoch."""
+    old, later = around.store.complete(("", ""), 9), await around.put("a")
+    await around.tell(later)
+    await around.same()
+    (before,) = around.bus._mouths.of(subjects.owner(around.store.owner))
+    await before.close()
+
+    async def answer(question: Since | Complete) -> Word:
+        around.asked.append(question)
+        return old if isinstance(question, Complete) else Entries(position=old.position, complete_needed=True)
+
+    await talk.serve(around.bus, subjects.owner(around.store.owner), OwnerQuestion, answer, "owner")
+    for _ in range(2):  # when it is heard again, it is asked from where the reader stands
+        around.asked.clear()
+        await around.beat(old.position)
+        await turns()
+        assert [type(question) for question in around.asked] == [Since, Complete]
+        assert around.asked[0] == Since(position=around.store.position())
+    assert around.sink.stands[around.store.id] == around.store.position() and around.sink.replaced == 1
+
+
 async def test_a_frame_with_damaged_entries_is_not_applied(around: Around) -> None:
     frame = await around.put("a")
     e = frame.entries[0]
