@@ -136,7 +136,7 @@ class Checkers:
         self._read[site.name] = site.store.position().seq if site.store.rows() else 0
         self._counts_again_s[site.name] = self._world.loop.time() + RECOUNT_S
         guests = [decode(value, Guest) for kind, _, value in site.store.rows() if kind == "guest"]
-        self._rooms[site.name] = {guest.id: self._takes(site, guest) for guest in guests}
+        self._rooms[site.name] = {guest.id: self._takes(cast("HostSite", site), guest) for guest in guests}
         self._ran = {guest: ran for guest, ran in self._ran.items() if ran[0] != site.name}
         self._world.receivers.put_back(site)
         self.witness.put_back(site.store.id, {guest.id for guest in guests})
@@ -188,7 +188,7 @@ class Checkers:
         if not fits or given > host.total.ram_mib:
             self.violated(f"{site.name} has given {host.used}, and {given} MiB by its guests, of {host.total}")
 
-    def _takes(self, site: "Site", guest: Guest) -> Capacity:
+    def _takes(self, site: "HostSite", guest: Guest) -> Capacity:
         """What a guest takes of its host's room. With an old copy of its disk a host has guests again that have left it
         since, beside those that came since: they are kept aside until somebody lets go of them, and go then. So do
         those that were deleted since; and those that were refused since, and are being made once more, until it is
