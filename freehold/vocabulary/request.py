@@ -247,8 +247,8 @@ class Intent(Word, frozen=True, kw_only=True):
     failed: bool = False
     """Its request has failed for good: a build of it that comes late isn't taken any more."""
     left: bool = False
-    """It has left the host that asks, which was fenced: what that has of it without a record may be an old copy. Where
-    no host asks: it has left one, and its addresses are its own until it is deleted.
+    """It has left the host that asks, which was fenced, and hasn't been seen there since: what that has of it without a
+    record may be an old copy. Where no host asks: it has left one, and its addresses are its own until it is deleted.
     """
     ended: bool = False
     """It was deleted, and its host had said that nothing is left of it: a host that has it was put back to an old copy.

@@ -189,12 +189,10 @@ class HostWorker:
         if reason := self._takes_it_later(build):
             _log.info("build not taken yet: it comes again", guest=build.guest, urn=build.urn, reason=reason)
             return
-        power, left = Power.ABSENT, False
-        if is_uuid(build.guest) and self._is_news(build):
-            intent = await self._clearance.wanted(build)
-            if intent is None:
-                return
-            power, left = await self._hypervisor.power(build.guest), intent.left
+        here = await self._what_is_here(build)
+        if here is None:
+            return
+        power, left = here
         held, refusal = self._records.guest(build.guest), self._records.refusal(build.guest)
         match claim(self._records.host(), held, refusal, build, self._means.clock.now(), power, left=left):
             case Claimed(guest=guest, secret=secret, action=action):
@@ -217,6 +215,22 @@ class HostWorker:
             case Dropped(reason=reason, wrong=wrong):
                 log = _log.warning if wrong else _log.debug
                 log("build dropped", guest=build.guest, urn=build.urn, reason=reason)
+
+    async def _what_is_here(self, build: Build) -> tuple[Power, bool] | None:
+        """What there is of a build's guest on this machine, and whether it is from before the guest had left; None if
+        the build isn't to be looked at.
+        """
+        if not is_uuid(build.guest) or not self._is_news(build):
+            return Power.ABSENT, False
+        intent = await self._clearance.wanted(build)
+        if intent is None:
+            return None
+        power = await self._hypervisor.power(build.guest)
+        if intent.left and power in (Power.RUNNING, Power.PAUSED) and not build.restore:
+            # When it is refused the guest may be built elsewhere: its copy here is stopped before that.
+            self._actors.stop_stranger(build.guest)
+            return None
+        return power, intent.left
 
     def _takes_it_later(self, build: Build) -> str:
         """Why this build isn't looked at, and one of the same guest that comes later is; empty if it is."""

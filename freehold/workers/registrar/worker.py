@@ -311,6 +311,7 @@ class RegistrarWorker:
         admission = self.records.admission(guest)
         if admission is None:
             return Intent(guest=guest, ended=self.records.has_ended(guest))
+        came_back = lifecycle.is_shown(admission) and admission.deed is not None and admission.deed.host == host
         return Intent(
             guest=guest,
             deed=admission.deed,
@@ -318,7 +319,7 @@ class RegistrarWorker:
             refused_deed=admission.refused_deed,
             has_run=admission.stage is Stage.ACTIVE,
             failed=admission.stage is Stage.FAILED,
-            left=host in admission.left if host else bool(admission.left),
+            left=host in admission.left and not came_back if host else bool(admission.left),
         )
 
     async def _lost(self, asked: Lost) -> Done:

@@ -233,6 +233,8 @@ async def test_nothing_is_built_over_an_old_copy_however_often_its_host_has_refu
         assert build.deed is not None
         bench.intents[GUEST] = Intent(guest=GUEST, deed=build.deed, left=True)
         await bench.send(build)
+        await bench.until(lambda: (held := bench.hypervisor.look(GUEST)) and held.power is Power.OFF)
+        await bench.send(build)
         await bench.until(lambda deed=number: (found := bench.store.read_as(Refusal, GUEST)) and found.deed == deed)
         assert bench.state() is None and bench.refusal().kept_copy
     held = bench.hypervisor.look(GUEST)
@@ -244,6 +246,26 @@ async def test_nothing_is_built_over_an_old_copy_however_often_its_host_has_refu
     await bench.send(build)
     await bench.until(lambda: bench.refusal().deed == 6)
     assert bench.state() is None and bench.hypervisor.look(GUEST) == held
+
+
+async def test_a_copy_that_runs_of_a_guest_that_had_left_is_off_before_the_guest_is_refused(bench: Bench) -> None:
+    """Who hears of the refusal builds the guest elsewhere."""
+    await bench.running()
+    await bench.kill()
+    bench.lose_store()
+    await bench.open()
+    build = bench.build(deed=3)
+    bench.intents[GUEST] = Intent(guest=GUEST, deed=build.deed, left=True)
+    bench.hypervisor.fail("stop", Broken("The hypervisor broke."))
+    held = bench.hypervisor.look(GUEST)
+    while held is not None and held.power is Power.RUNNING:
+        await bench.send(build)
+        await settled()
+        if (held := bench.hypervisor.look(GUEST)) is not None and held.power is Power.RUNNING:
+            assert bench.store.read_as(Refusal, GUEST) is None
+    await bench.send(build)
+    await bench.until(lambda: bench.store.read_as(Refusal, GUEST) is not None)
+    assert bench.refusal().kept_copy
 
 
 async def test_a_build_that_was_sent_before_a_start_is_not_taken_after_it(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from freehold.bus import subjects, talk
 from freehold.vocabulary.deed import Deed
@@ -200,3 +201,16 @@ async def test_a_host_of_a_cluster_with_a_bus_server_of_its_own_is_told_there(be
     await until(lambda: len(told) == 1)
     assert (await unfence(bench)).lifted
     assert [type(one) for one in told] == [Fenced, Fenced] and not bench.deletes
+
+
+async def test_a_guest_has_left_a_host_until_it_is_seen_there_again(bench: Bench) -> None:
+    """Given to it once more, it is neither an old copy nor in anybody's way when that host's disk is put back."""
+    guest = (await bench.guest()).guest
+    await bench.deed(guest)
+    before = bench.admission(guest)
+    bench.worker.records.moved(before, replace(before, left=("h1",)), before.urn, bench.worker._means.clock.now())
+    (intent,) = (await bench.ask(Intents(host="h1", guests=(guest,)), IntentList)).intents
+    assert intent.left
+    bench.tell_running(guest, "h1", 1)
+    (intent,) = (await bench.ask(Intents(host="h1", guests=(guest,)), IntentList)).intents
+    assert not intent.left and bench.admission(guest).left == ("h1",)
