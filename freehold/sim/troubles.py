@@ -24,7 +24,7 @@ LAUNCHES: Final = 0.001
 """Of the ways that a driver fails, the first so many: launches."""
 UNHEARD: Final = 0.35
 """Of the disks that are put back before a delete, so many when the registrar hasn't heard of it."""
-REFUSED_S: Final = 5.0
+REFUSED_S: Final = 10.0
 """So long, at most, the registrar doesn't hear of a build before it is refused."""
 GIVEN_BACK_S: Final = 0.5
 """By then the network worker has heard that a build was refused, and the registrar doesn't ask what became of it."""
@@ -99,7 +99,7 @@ def _put_back_at_delete(world: World, host: HostSite, after_s: float, *, unheard
         there = set(store.keys("guest"))
         came.update(there - held)
         if unheard and came <= there and came:
-            _deafen_registrars(world, host, after_s)
+            _deafen_registrars(world, host, after_s + RESTORE_S)
         return None if came <= there else copy
 
     _put_back_when(world, host, is_time, "before a guest came that was deleted", after_s)
@@ -167,18 +167,18 @@ def _put_back_to_a_refused_build(world: World, host: HostSite, after_s: float, *
                 if before:
                     _deafen_registrars(world, host, REFUSED_S)
         refused = [copies[key] for key in copies if key not in there]
-        if refused:
-            _deafen_registrars(world, host, after_s)
+        if refused:  # until the disk has gone back
+            _deafen_registrars(world, host, after_s + RESTORE_S)
         return refused[0] if refused else None
 
     told = "before a guest was built that was refused" if before else "when a guest was built that was refused since"
     _put_back_when(world, host, is_time, told, after_s)
 
 
-def _deafen_registrars(world: World, host: HostSite, after_s: float) -> None:
-    """What a host says until its disk goes back is heard by others, and not by the registrar."""
+def _deafen_registrars(world: World, host: HostSite, for_s: float) -> None:
+    """What a host tells everybody is heard by others, and not by the registrar; they may ask one another."""
     for registrar in world.registrars:
-        world.network.deafen(host.name, registrar.name, after_s + RESTORE_S)
+        world.network.deafen(host.name, registrar.name, for_s)
 
 
 def _put_back_alone(world: World, host: HostSite, for_s: float) -> None:
@@ -230,10 +230,9 @@ def _builds_again(world: World, host: HostSite) -> None:
 
 
 def _deafen_registrar(world: World, host: HostSite, trouble: Trouble) -> None:
-    """What a host tells everybody isn't heard by the registrar; they may ask one another."""
+    """The registrar hears nothing of a host, perhaps until after a build's deadline."""
     world.tell(host.name, f"not heard by the registrar for {trouble.for_s:g} s")
-    for registrar in world.registrars:
-        world.network.deafen(host.name, registrar.name, trouble.for_s)
+    _deafen_registrars(world, host, trouble.for_s)
 
 
 def _slow_driver(world: World, host: HostSite, trouble: Trouble) -> None:
