@@ -330,6 +330,15 @@ class HostSite(Site):
         plans = (held.plan for held in self.guests.values() if held.power is Power.RUNNING)
         return frozenset(nic.port for plan in plans if plan is not None for nic in plan.nics)
 
+    def mend_drivers(self) -> None:
+        """Nothing hangs, lags or fails any more, nor does what was still to fail."""
+        self.hangs.clear()
+        self.slow_s = 0.0
+        if self.images is not None:
+            self.images.faults.clear()
+        if self.hypervisor is not None:
+            self.hypervisor.mend()
+
     def die(self) -> None:
         """The machine is lost for good, and its guests with it."""
         self.lose_power()

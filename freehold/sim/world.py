@@ -390,10 +390,7 @@ class World:
                 site.store.failing = 0.0
                 site.store.at_commit = site.store.to_put_back = None
             if isinstance(site, HostSite):
-                site.hangs.clear()
-                site.slow_s = 0.0
-                if site.images is not None:
-                    site.images.faults.clear()
+                site.mend_drivers()
             if site.process is not None and site.process.paused:
                 site.process.go_on(self.loop.take_up)
             if site.process is None or not site.process.alive:

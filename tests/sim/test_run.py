@@ -60,3 +60,27 @@ def test_nothing_is_left_of_a_world_when_its_run_is_over() -> None:
     command = [sys.executable, "-W", "ignore", "-c", NOTHING_LEFT]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=500, check=False)
     assert done.stdout == "[None, None]\n", done.stderr[-3000:]
+
+
+HEALED = """
+from freehold.sim.plan import Scale
+from freehold.sim.run import play_in
+async def story(world):
+    await world.begin()
+    (host,) = world.hosts
+    for pick in range(1000):
+        world.fail_driver(host, pick / 1000)
+        world.hang_driver(host, pick / 1000)
+    world.heal()
+    for look in (host.hypervisor.probe, host.hypervisor.guests):
+        await look()
+    await host.hypervisor.remove("8f5c1f4e-6d52-4d2c-9a43-6e4a3b8d1c01")
+    assert not any(host.hangs.values())
+print(play_in(1, Scale(hosts=1, schedulers=1, apis=1, projects=1), story).violation or "nothing fails")
+"""
+
+
+def test_when_all_is_healed_nothing_fails_any_more_that_was_to() -> None:
+    command = [sys.executable, "-c", HEALED]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=500, check=True)
+    assert done.stdout.strip() == "nothing fails"

@@ -219,6 +219,10 @@ class SimulatedHypervisor:
         """The next call of `verb` raises `error`; told several times, as many calls do."""
         self._failures[verb].append(error)
 
+    def mend(self) -> None:
+        """No call fails any more that was to."""
+        self._failures.clear()
+
     def powers(self) -> dict[str, Power]:
         """How each guest is: for tests and checkers."""
         return {guest: held.power for guest, held in self._guests.items()}
