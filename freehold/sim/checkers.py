@@ -99,7 +99,8 @@ class Checkers:
         self.checks += 1
         self._world.tell(site.name, f"guest {guest[:8]} runs")
         assert site.store is not None
-        self.witness.ran(site.store.id, guest)
+        if before is None or before.power is not Power.PAUSED:  # one that stood still had been started
+            self.witness.ran(site.store.id, guest)
         for other in self._world.hosts:
             held = other.guests.get(guest)
             if other is not site and held is not None and held.power in (Power.RUNNING, Power.PAUSED):

@@ -84,3 +84,27 @@ def test_when_all_is_healed_nothing_fails_any_more_that_was_to() -> None:
     command = [sys.executable, "-c", HEALED]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=500, check=True)
     assert done.stdout.strip() == "nothing fails"
+
+
+STARTED = """
+from freehold.drivers.hypervisor.simulated import SimulatedGuest
+from freehold.sim.plan import Scale
+from freehold.sim.run import play_in
+from freehold.vocabulary.guest import Power
+starts = []
+async def story(world):
+    await world.begin()
+    (host,) = world.hosts
+    for power in (Power.RUNNING, Power.PAUSED, Power.RUNNING, Power.OFF, Power.RUNNING):
+        before = len(world.checkers.witness)
+        host.guests["8f5c1f4e-6d52-4d2c-9a43-6e4a3b8d1c01"] = SimulatedGuest(power=power, disk_gib=1)
+        starts.append(len(world.checkers.witness) - before)
+play_in(1, Scale(hosts=1, schedulers=1, apis=1, projects=1), story)
+print(*starts)
+"""
+
+
+def test_a_guest_that_goes_on_after_it_stood_still_is_not_started_anew() -> None:
+    command = [sys.executable, "-c", STARTED]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=500, check=True)
+    assert done.stdout.strip() == "1 0 0 0 1"
