@@ -33,11 +33,13 @@ HOSTS: Final = "/freehold/v1/hosts"
 
 @dataclass(slots=True)
 class Operator:
-    """The one who looks after a world's hosts. `asked`: each evacuation that was taken: (guest, URN, host's store)."""
+    """The one who looks after a world's hosts. `asked`: by its URN, each evacuation that was taken: (guest,
+    host's store, the fence's term).
+    """
 
     world: "World"
     caller: Caller
-    asked: dict[str, tuple[str, str]] = field(default_factory=dict)
+    asked: dict[str, tuple[str, str, int]] = field(default_factory=dict)
     busy: set[str] = field(default_factory=set)
     """The hosts that it sees to."""
 
@@ -96,7 +98,8 @@ class Operator:
         for guest in reply.json["evacuation"]["guests"]:
             if guest["request"]:
                 # What is on its way already goes on with the request that it has, and may stay if the host is let in.
-                self.asked.setdefault(guest["request"], (guest["id"], host.store.id))
+                term = max((fence.term for fence in _fences(self.world, host.store.id)), default=0)
+                self.asked.setdefault(guest["request"], (guest["id"], host.store.id, term))
                 self.world.tell(host.name, f"guest {guest['id'][:8]} is to leave it")
 
     async def _gone(self, host: "HostSite") -> None:
@@ -138,21 +141,26 @@ def evacuated(world: "World", stranded: frozenset[str]) -> None:
     """
     requests: dict[str, Request] = {}
     admissions: dict[str, Admission] = {}
-    let_in: set[str] = set()
     for site in world.registrars:
         for kind, key, value in site.store.rows() if site.store is not None else ():
             if kind == "request":
                 requests[key] = decode(value, Request)
             elif kind == "admission":
                 admissions[key] = decode(value, Admission)
-            elif kind == "fence" and (fence := decode(value, Fence)).lifted:
-                let_in.add(fence.host)
-    for urn, (guest, host) in world.operator.asked.items():
+    for urn, (guest, host, term) in world.operator.asked.items():
         request, admission = requests.get(urn), admissions.get(guest)
         if request is None or request.finished is None:
             if admission is not None and guest not in stranded:
                 world.checkers.violated(f"guest {guest} was to be evacuated by {urn}, which never ended")
         elif request.action == "evacuate" and request.fault is None and admission is not None:
             deed = admission.live_deed()
-            if deed is not None and deed.urn == urn and deed.host == host and host not in let_in:
+            let_in = any(fence.lifted or fence.term > term for fence in _fences(world, host))
+            if deed is not None and deed.urn == urn and deed.host == host and not let_in:
                 world.checkers.violated(f"guest {guest} was evacuated from {host}, and is there")
+
+
+def _fences(world: "World", host: str) -> list[Fence]:
+    """A host's fences, as the registrar's shards have them: the last of each."""
+    stores = [site.store for site in world.registrars if site.store is not None]
+    fences = (decode(value, Fence) for store in stores for kind, _, value in store.rows() if kind == "fence")
+    return [fence for fence in fences if fence.host == host]
