@@ -48,13 +48,13 @@ class Watch:
 
     def begin(self) -> None:
         """Counts from now on."""
-        hear = Follower._on_heartbeat
+        take = Follower._take_heartbeat
 
-        async def heard(follower: Follower, heartbeat: Heartbeat) -> None:
+        def taken(follower: Follower, heartbeat: Heartbeat) -> None:
             self._heartbeats += 1
-            await hear(follower, heartbeat)
+            take(follower, heartbeat)
 
-        Follower._on_heartbeat = heard  # type: ignore[assignment,method-assign]
+        Follower._take_heartbeat = taken  # type: ignore[method-assign]
 
     async def count(self) -> Answer:
         """See the module."""

@@ -62,12 +62,14 @@ SPEAKS: Final[dict[str, tuple[str, ...]]] = {
     "network": (
         *_owner("network"),
         *_of(_READ_HERE, "host"),
+        "freehold.beats.{cluster}.network.{store}",
         "freehold.ask.ledger.*.network",
         "freehold.build.host.*",
     ),
     "host": (
         *_owner("host"),
         *_of(_READ_HERE, "network"),
+        "freehold.ask.beats.{cluster}.{store}",
         "freehold.ask.ledger.*.host.{store}",
         "freehold.ask.ledger.*.host.{cluster}.{store}",
     ),
@@ -99,6 +101,7 @@ HEARS: Final[dict[str, tuple[str, ...]]] = {
         "freehold.ask.ledger.>",
         "freehold.event.*.host.>",
         "freehold.heartbeat.*.host.>",
+        "freehold.beats.*.network.>",
     ),
     "image": (
         *_of(_READ_BY, "image"),
@@ -111,6 +114,7 @@ HEARS: Final[dict[str, tuple[str, ...]]] = {
         "freehold.ask.scheduler",
         "freehold.build.scheduler",
         *(f"freehold.{what}.*.{role}.>" for what in ("event", "heartbeat") for role in ("host", "registrar")),
+        "freehold.beats.*.network.>",
     ),
     "network": (
         *_of(_READ_BY, "network"),
@@ -120,6 +124,8 @@ HEARS: Final[dict[str, tuple[str, ...]]] = {
         "freehold.build.network.{cluster}.*",
         "freehold.event.{cluster}.host.>",
         "freehold.heartbeat.{cluster}.host.>",
+        "freehold.beats.{cluster}.network.>",
+        "freehold.ask.beats.{cluster}.*",
     ),
     "host": (
         *_of(_READ_BY, "host"),
@@ -129,7 +135,7 @@ HEARS: Final[dict[str, tuple[str, ...]]] = {
         "freehold.event.{cluster}.network.>",
         "freehold.heartbeat.{cluster}.network.>",
     ),
-    "api": ("freehold.event.>", "freehold.heartbeat.>"),
+    "api": ("freehold.event.>", "freehold.heartbeat.>", "freehold.beats.*.network.>"),
     "notifier": (
         *_of(_READ_BY, "notifier"),
         "freehold.ask.notifier",
@@ -138,11 +144,14 @@ HEARS: Final[dict[str, tuple[str, ...]]] = {
             for what in ("event", "heartbeat")
             for role in ("registrar", "image", "network", "host")
         ),
+        "freehold.beats.*.network.>",
     ),
     "broker": ("freehold.roll",),
 }
 """What a machine with a role hears, and which questions it answers."""
 
+_WITHIN: Final = ("freehold.build.host.", "freehold.ask.beats.")
+"""What passes no link: it is said within a cluster alone."""
 _LINKED: Final = ("network", "host", "broker")
 """The roles that a cluster with a server of its own has there."""
 
@@ -174,7 +183,7 @@ def linked(table: dict[str, tuple[str, ...]], cluster: str) -> tuple[str, ...]:
     for role in _LINKED:
         passing = (one for one in table[role] if "{store}" not in one or "{cluster}" in one)
         found |= dict.fromkeys(one.format(cluster=cluster, store="*") for one in passing)
-    return tuple(one for one in found if not one.startswith("freehold.build.host."))
+    return tuple(one for one in found if not one.startswith(_WITHIN))
 
 
 def patterns(table: dict[str, tuple[str, ...]], passport: Passport) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 freehold.event.CLUSTER.ROLE.STORE       frames of an owner                         owner -> every reader
 freehold.heartbeat.CLUSTER.ROLE.STORE   where an owner's log stands                owner -> every reader
+freehold.beats.CLUSTER.network.STORE    Beats: heartbeats of a cluster's hosts     network worker -> every reader
 freehold.hello.ROLE                     a reader has come: owners beat             reader -> every owner of a role
 freehold.hello.ROLE.CLUSTER             the same                                   reader -> those of a cluster
 freehold.owner.CLUSTER.ROLE.STORE       questions to an owner about its log        reader -> owner
@@ -13,6 +14,7 @@ freehold.ask.ledger.SHARD.host.STORE    HostNotice, about STORE                 
 freehold.ask.image                      CreateImage                                API -> one of the image workers
 freehold.ask.image.STORE                ImageQuestion                              API -> the image's owner
 freehold.ask.network.CLUSTER            NetworkQuestion                            API -> network worker
+freehold.ask.beats.CLUSTER.STORE        PassOn, of STORE's heartbeat               host -> one of its network workers
 freehold.ask.scheduler                  HostQuestion, to be carried to its host    API -> one of the schedulers
 freehold.ask.notifier                   NotifierQuestion                           API -> notifier
 freehold.ask.host.STORE                 HostQuestion                               scheduler, registrar -> host
@@ -69,6 +71,26 @@ def events_of(role: str, cluster: str = EVERY) -> str:
 def heartbeats_of(role: str, cluster: str = EVERY) -> str:
     """The heartbeats of every owner of a role."""
     return f"freehold.heartbeat.{cluster}.{role}.>"
+
+
+def beats(owner: Owner) -> str:
+    """Where a network worker passes on heartbeats of its cluster's hosts."""
+    return f"freehold.beats.{owner.cluster}.network.{owner.store}"
+
+
+def beats_of(cluster: str = EVERY) -> str:
+    """The heartbeats that every network worker passes on."""
+    return f"freehold.beats.{cluster}.network.>"
+
+
+def ask_beats(owner: Owner) -> str:
+    """Where a host asks to have its heartbeat passed on."""
+    return f"freehold.ask.beats.{owner.cluster}.{owner.store}"
+
+
+def ask_beats_of(cluster: str) -> str:
+    """Where the hosts of a cluster ask that."""
+    return f"freehold.ask.beats.{cluster}.*"
 
 
 def hello(role: str, cluster: str = EVERY) -> str:

@@ -10,7 +10,7 @@ from freehold.bus.interface import Bus, Hearing, Subscription
 from freehold.runtime.log import logger
 from freehold.vocabulary import unknown
 from freehold.vocabulary.codec import decode, decoder, encode
-from freehold.vocabulary.envelope import Frame, Heartbeat
+from freehold.vocabulary.envelope import Beats, Frame, Heartbeat
 from freehold.vocabulary.errors import Broken, Busy, Fault, Forbidden, FreeholdError, raised_from
 from freehold.vocabulary.word import Word
 
@@ -24,7 +24,7 @@ HEARD_BYTES_MAX: Final = 128 * 1024
 """What several readers in one process hear one after another is decoded once: so much of it is remembered, nothing that
 is longer than that.
 """
-_HEARD_BY_MANY: Final = (Frame, Heartbeat)
+_HEARD_BY_MANY: Final = (Beats, Frame, Heartbeat)
 
 _log = logger("talk")
 

@@ -25,6 +25,7 @@ from freehold.views import believed
 from freehold.vocabulary.codec import KINDS, decode_told
 from freehold.vocabulary.digest import chained_once
 from freehold.vocabulary.envelope import (
+    Beats,
     Complete,
     Entries,
     Entry,
@@ -122,6 +123,11 @@ class Follower:
             self._subscriptions.append(
                 await talk.hear(self._bus, beats, Heartbeat, self._on_heartbeat, subject_of=_beaten_at)
             )
+        if "host" in self._roles:
+            gathered = subjects.beats_of(self._cluster)
+            self._subscriptions.append(
+                await talk.hear(self._bus, gathered, Beats, self._on_beats, subject_of=_passed_on_at)
+            )
         self._subscriptions.append(self._bus.on_connect(self._greet_again))
         await self._greet()
 
@@ -143,6 +149,17 @@ class Follower:
         self._hear(frame)
 
     async def _on_heartbeat(self, heartbeat: Heartbeat) -> None:
+        self._take_heartbeat(heartbeat)
+
+    async def _on_beats(self, gathered: Beats) -> None:
+        """A network worker speaks for the hosts of its own cluster, and for nobody else."""
+        for beat in gathered.beats:
+            if beat.owner.role == "host" and beat.owner.cluster == gathered.owner.cluster:
+                self._take_heartbeat(beat)
+            else:
+                self._refuse(gathered.owner, "heartbeat", beat.owner.store, believed.OTHER_HOST)
+
+    def _take_heartbeat(self, heartbeat: Heartbeat) -> None:
         self._sink.heard(heartbeat)
         self._hear(heartbeat)
 
@@ -313,10 +330,10 @@ class Follower:
                 return False
             reason = believed.refused(owner, told.key, record)
         if reason:
-            self._refuse(owner, told, reason)
+            self._refuse(owner, told.kind, told.key, reason)
         return not reason
 
-    def _refuse(self, owner: Owner, told: Entry | Row, reason: str) -> None:
+    def _refuse(self, owner: Owner, kind: str, key: str, reason: str) -> None:
         self.refused[owner.store, reason] += 1
         count = self.refused[owner.store, reason]
         if count.bit_count() == 1:
@@ -324,8 +341,8 @@ class Follower:
                 "an owner has told of what isn't its own; it is refused",
                 reason=reason,
                 store=owner.store,
-                kind=told.kind,
-                key=told.key[:KEY_LETTERS_LOGGED],
+                kind=kind,
+                key=key[:KEY_LETTERS_LOGGED],
                 refused=count,
             )
 
@@ -365,3 +382,7 @@ def _told_at(frame: Frame) -> str:
 
 def _beaten_at(heartbeat: Heartbeat) -> str:
     return subjects.heartbeats(heartbeat.owner)
+
+
+def _passed_on_at(gathered: Beats) -> str:
+    return subjects.beats(gathered.owner)

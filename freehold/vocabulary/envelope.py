@@ -85,6 +85,27 @@ class Heartbeat(Word, frozen=True, kw_only=True):
     """How far its backup is behind; None where it has none."""
 
 
+class PassOn(Message, frozen=True, kw_only=True):
+    """A host asks a network worker of its cluster to pass its heartbeat on, with those of others. Answer: `Passed`.
+    `soon`: readers have come, and wait for it.
+    """
+
+    beat: Heartbeat
+    soon: bool = False
+
+
+class Passed(Word, frozen=True, kw_only=True):
+    """A heartbeat will be passed on."""
+
+
+class Beats(Word, frozen=True, kw_only=True):
+    """Heartbeats of hosts of a cluster, as they came to a network worker of it."""
+
+    owner: Owner
+    """The network worker."""
+    beats: tuple[Heartbeat, ...]
+
+
 class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A record as it stands, with the sequence of the entry that wrote it."""
 

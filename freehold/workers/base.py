@@ -31,6 +31,8 @@ from freehold.vocabulary.envelope import (
     Hello,
     OwnerQuestion,
     Page,
+    Passed,
+    PassOn,
     Past,
     Position,
     Since,
@@ -45,6 +47,8 @@ from freehold.vocabulary.units import clock_time
 from freehold.vocabulary.word import Word
 
 HEARTBEAT_PERIOD_S: Final = 5.0
+PASS_ON_S: Final = 1.0
+"""How long a host waits for a network worker to take its heartbeat, before it tells everybody itself."""
 GREETINGS_MAX: Final = 4
 GREETINGS_PERIOD_S: Final = 4.0
 """So many heartbeats in this time, however many readers say hello: each reaches all of them."""
@@ -256,7 +260,7 @@ class Desk:
 
     async def _beat(self) -> None:
         while True:
-            await self.watchdog.turn("heartbeat", self._say_heartbeat())
+            await self.watchdog.turn("heartbeat", self._beat_out())
             await self._means.clock.clock.sleep(HEARTBEAT_PERIOD_S * self._means.chance.uniform(0.8, 1.2))
 
     async def _compact(self) -> None:
@@ -297,7 +301,7 @@ class Desk:
                 await clock.sleep(rest_s)
         self._greeted_s.append(clock.monotonic_s())
         self._greeting = False
-        await self._say_heartbeat()
+        await self._beat_out(soon=True)
 
     async def _tell_again(self) -> None:
         """Tells once more what was told without a connection, if one frame holds it: each reader would have to ask.
@@ -312,14 +316,33 @@ class Desk:
             entries = store.history.newest(since, store.position().seq, AGAIN_ENTRIES_MAX)
             if entries and sum(_size(entry) for entry in entries) <= AGAIN_BYTES_MAX:
                 await self._say_frame(entries)
+        await self._beat_out(soon=True)
+
+    async def _beat_out(self, *, soon: bool = False) -> None:
+        """A heartbeat, which somebody who gathers those of many passes on, where there is somebody."""
+        if self._pauses or await self._is_passed_on(soon=soon):
+            return
         await self._say_heartbeat()
 
+    async def _is_passed_on(self, *, soon: bool) -> bool:
+        owner = self._store.owner
+        if owner.role != "host":
+            return False
+        question = PassOn(beat=self._heartbeat(), soon=soon)
+        try:
+            await talk.ask(self._means.bus, subjects.ask_beats(owner), question, Passed, PASS_ON_S)
+        except FreeholdError:
+            return False
+        return True
+
     async def _say_heartbeat(self) -> None:
-        if self._pauses:
-            return
+        if not self._pauses:
+            await talk.say(self._means.bus, subjects.heartbeats(self._store.owner), self._heartbeat())
+
+    def _heartbeat(self) -> Heartbeat:
         store, now_s = self._store, self._means.clock.clock.monotonic_s()
         coverage, standing = store.coverage, Standing(store.position(), store.commits)
-        beat = Heartbeat(
+        return Heartbeat(
             owner=self._store.owner,
             position=self._store.position(),
             time=self._means.clock.now(),
@@ -328,7 +351,6 @@ class Desk:
             horizon=self._store.history.horizon().time,
             backup=None if coverage is None else coverage.behind(standing, now_s),
         )
-        await talk.say(self._means.bus, subjects.heartbeats(self._store.owner), beat)
 
 
 def _bounded_entries(answer: Entries) -> Entries:

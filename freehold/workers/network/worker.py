@@ -15,6 +15,7 @@ from freehold.vocabulary.request import Build
 from freehold.workers.base import Desk, Means
 from freehold.workers.network.draft import MTU_OVERLAY, Draft
 from freehold.workers.network.effects import Effects
+from freehold.workers.network.gathering import Gathering
 from freehold.workers.network.hosts import HostSink
 from freehold.workers.network.lifecycle import Decision, Dropped, Granted, Standing, decide_build, still_stands
 from freehold.workers.network.questions import decide_question
@@ -45,15 +46,17 @@ class NetworkWorker:
         self._reconciler = Reconciler(self._records, means.clock, means.chance.bytes)
         sink = HostSink(self._records, means.clock, means.chance.bytes)
         self.follower = Follower(means.bus, ("host",), sink, room="network", cluster=store.owner.cluster)
+        self._gathering = Gathering(means, store.owner)
         self._subscriptions: list[Subscription] = []
         self._cluster = store.owner.cluster
         self.tasks = Tasks("network")
-        self.tasks.watch(self._desk.tasks, self.follower.tasks)
+        self.tasks.watch(self._desk.tasks, self.follower.tasks, self._gathering.tasks)
 
     async def open(self) -> None:
         """Hears hosts, builds and questions, and checks the records."""
         await self._desk.open()
         await self.follower.open()
+        await self._gathering.open()
         bus, cluster = self._means.bus, self._cluster
         asked = (subjects.ask_network(cluster), subjects.ask_network(cluster, cluster))
         sent = (subjects.build_network(cluster), subjects.build_network(cluster, cluster))
@@ -70,6 +73,7 @@ class NetworkWorker:
         """Hears no more and keeps where it stands. The store is closed by whoever opened it."""
         for subscription in self._subscriptions:
             await subscription.close()
+        await self._gathering.close()
         await self.follower.close()
         await self.tasks.close()
         self._records.keep_positions()
