@@ -10,11 +10,14 @@ import random
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from benchmarks.record import record
 from freehold.runtime.chance import SeededChance
 from freehold.runtime.clock import HybridClock, SystemClock
+from freehold.runtime.machine import boot_id
 from freehold.store.database import put
 from freehold.views.fleet import Fleet
 from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position
@@ -26,9 +29,9 @@ BATCH: Final = 1000
 PERIOD_S: Final = 3600.0
 
 
-def fleet_of(count: int, seed: int) -> Fleet:
+def fleet_of(count: int, seed: int, folder: Path) -> Fleet:
     """So many hosts, none like the other."""
-    dice, fleet = random.Random(seed), Fleet(HybridClock(SystemClock()), SeededChance(seed))
+    dice, fleet = random.Random(seed), Fleet(HybridClock(SystemClock()), folder, boot_id(), SeededChance(seed))
     for number in range(count):
         key, cluster = f"h{number}", f"c{number % CLUSTERS}"
         total = Capacity(vcpus=dice.randrange(256), ram_mib=dice.randrange(1 << 20), disk_gib=dice.randrange(8000))
@@ -61,7 +64,11 @@ def plain(hosts: list[Host]) -> Host | None:
 
 def measured(count: int, times: int) -> dict[str, Any]:
     """The figures of a fleet."""
-    fleet = fleet_of(count, 1)
+    with TemporaryDirectory() as folder:
+        return _measured(fleet_of(count, 1, Path(folder)), count, times)
+
+
+def _measured(fleet: Fleet, count: int, times: int) -> dict[str, Any]:
 
     def decide(number: int, cluster: str = "") -> None:
         host = fleet.choose(WANTED, cluster)

@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from weakref import finalize
 
 from freehold.bus.local import LocalBus
 from freehold.runtime.chance import SeededChance
 from freehold.runtime.clock import HybridClock
 from freehold.runtime.tasks import offload_inline
 from freehold.store.database import Store
+from freehold.views.fleet import Fleet
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position, Row
 from freehold.vocabulary.guest import Guest, GuestSpec, GuestState, Labels
@@ -45,6 +48,14 @@ class HandClock:
             if due <= self.now_s and not future.done():
                 future.set_result(None)
         self._sleepers = [sleeper for sleeper in self._sleepers if not sleeper[1].done()]
+
+
+def a_fleet(clock: Any = None) -> Fleet:
+    """A scheduler's view, in a folder that goes with it."""
+    folder = TemporaryDirectory()
+    fleet = Fleet(HybridClock(clock or HandClock()), Path(folder.name), "boot")
+    finalize(fleet, folder.cleanup)
+    return fleet
 
 
 def means_of(bus: Any = None, clock: Any = None, seed: int = 1, offload: Any = offload_inline) -> Means:

@@ -143,7 +143,9 @@ class Several:
         await self.start(self.images[-1])
 
     async def open_scheduler(self) -> None:
-        self.schedulers.append(SchedulerWorker(self.means_of("scheduler")))
+        number = len(self.schedulers)
+        means = self.means_of("scheduler")
+        self.schedulers.append(SchedulerWorker(means, self.folder / f"fleet-{number}", "boot"))
         await self.start(self.schedulers[-1])
 
     async def open_host(self, number: int, ram_mib: int) -> None:

@@ -250,7 +250,7 @@ def _trouble(random: Random, kind: str, names: list[str], storm_s: float) -> Tro
     elif kind in ("disk", "kill at a commit"):
         site = random.choice([name for name in names if not name.startswith(("scheduler", "api"))])
     elif kind == "view deleted":
-        site = random.choice([name for name in names if name.startswith("api")])
+        site = random.choice([name for name in names if name.startswith(("scheduler", "api"))])
     elif kind == "clock":
         amount = random.choice((-3600.0, -60.0, -1.0, 1.0, 50.0, 3600.0)) * random.uniform(0.2, 1.0)
     elif kind == "mute":

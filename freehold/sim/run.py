@@ -93,8 +93,8 @@ def _play_in(
     except Exception as error:  # noqa: BLE001 - a run that breaks has failed, and the next seed is played all the same
         world.checkers.violated(f"the run broke: {type(error).__name__}: {error}")
     finally:
-        for api in world.apis:
-            api.let_go()
+        for reader in (*world.apis, *world.schedulers):
+            reader.let_go()
         outcome = Outcome(
             seed,
             world.checkers.found,

@@ -211,14 +211,21 @@ class SchedulerSite(Site):
 
     def __init__(self, world: "World", name: str) -> None:
         super().__init__(world, name)
+        self.path: Path = world.folder / name
         self.worker: SchedulerWorker | None = None
 
     async def open(self, process: Process) -> Tasks:
         """See Site."""
-        self.worker = SchedulerWorker(self.means(process))
+        self.worker = SchedulerWorker(self.means(process), self.path, self.name)
         self.follower = self.worker.follower
         await self.worker.open()
         return self.worker.tasks
+
+    def let_go(self) -> None:
+        """See Site: the mapped file is let go without a word."""
+        if self.worker is not None:
+            self.worker.fleet.abandon()
+        self.worker = None
 
 
 LOOKS: Final = ("power", "guests")

@@ -5,7 +5,7 @@ from typing import Final
 
 from freehold.sim.machine import Everybody
 from freehold.sim.plan import Trouble
-from freehold.sim.site import ApiSite, HostSite, Site
+from freehold.sim.site import ApiSite, HostSite, SchedulerSite, Site
 from freehold.sim.world import CALLERS_PLACE, RESTORE_S, World
 from freehold.vocabulary.codec import decode
 from freehold.vocabulary.errors import Broken
@@ -55,7 +55,7 @@ def happen(world: World, trouble: Trouble) -> None:
         world.change_guest(site, trouble.amount, _POWERS[trouble.kind])
     elif isinstance(site, HostSite):
         _HOST[trouble.kind](world, site, trouble)
-    elif isinstance(site, ApiSite):
+    elif isinstance(site, (ApiSite, SchedulerSite)):
         world.delete_view(site)
 
 

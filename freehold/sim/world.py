@@ -264,13 +264,13 @@ class World:
         host.strangers[stranger] = None
         host.guests[stranger] = SimulatedGuest(power=Power.RUNNING, disk_gib=1, boots=1)
 
-    def delete_view(self, api: ApiSite) -> None:
-        """An API process is killed, and its view's files are deleted before it starts again."""
+    def delete_view(self, site: ApiSite | SchedulerSite) -> None:
+        """A reader is killed, and its view's files are deleted before it starts again."""
         self.faults["view deleted"] += 1
-        self.tell(api.name, "killed, and its view deleted")
-        api.kill()
-        shutil.rmtree(api.path, ignore_errors=True)
-        self.later(0.5, api.start)
+        self.tell(site.name, "killed, and its view deleted")
+        site.kill()
+        shutil.rmtree(site.path, ignore_errors=True)
+        self.later(0.5, site.start)
 
     def fail_disk(self, site: Site, for_s: float, share: float) -> None:
         """Commits of a site fail."""

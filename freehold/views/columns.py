@@ -28,6 +28,7 @@ SCORE_MAX: Final = (1 << 31) - 1
 
 Scores = npt.NDArray[np.int32]
 Rows = npt.NDArray[np.intp]
+Times = npt.NDArray[np.float64]
 Chance = Callable[[int], int]
 """A number from 0 to one less than what it is given."""
 
@@ -48,6 +49,12 @@ class Weights:
         """The score of a host with so much free; above zero."""
         told = self.vcpus * free.vcpus + self.ram_mib * free.ram_mib + self.disk_gib * free.disk_gib
         return min(max(MIDDLE + told, 1), SCORE_MAX)
+
+    def of_many(self, free: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Those of hosts with so many vCPUs, MiB and GiB free, a column each."""
+        told = self.vcpus * free[0] + self.ram_mib * free[1] + self.disk_gib * free[2]
+        clipped: npt.NDArray[np.int64] = np.clip(MIDDLE + told, 1, SCORE_MAX)
+        return clipped
 
 
 SPREAD: Final = Weights(ram_mib=1)
@@ -111,6 +118,23 @@ class Columns:
         self._cluster[row] = self._clusters.setdefault(cluster, len(self._clusters))
         self.set_open(row, is_open)
 
+    def add_many(self, rows: Sequence[tuple[int, int, int, bool]], clusters: Sequence[str], until: Times) -> None:
+        """New rows: vCPUs, MiB and GiB free, and whether it may be given guests; its cluster; until when it is heard,
+        of the first so many.
+        """
+        first, last = self.count, self.count + len(rows)
+        while last > len(self._open):
+            self._grow()
+        self.count = last
+        amounts = np.array(rows, np.int64).reshape(-1, 4).T
+        self._room[:, first:last] = amounts[:3]
+        self._score[first:last] = self.weights.of_many(amounts[:3])
+        self._cluster[first:last] = [self._clusters.setdefault(name, len(self._clusters)) for name in clusters]
+        self._open[first:last] = amounts[3] != 0
+        known = until[: len(rows)]
+        self._heard_until[first : first + len(known)] = known
+        self._silent_from = -np.inf
+
     def take(self, row: int, wanted: Capacity, times: int = 1) -> None:
         """Takes room off a host, or gives it back (`times` below zero)."""
         free = self.free(row)
@@ -132,6 +156,10 @@ class Columns:
         """Whether a host may be given guests."""
         self._open[row] = is_open
         self._reckon(row)
+
+    def heard_until(self) -> Times:
+        """Until when each host counts as heard."""
+        return self._heard_until[: self.count]
 
     def hear(self, row: int, until: float) -> None:
         """A host counts as heard until then."""

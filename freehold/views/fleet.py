@@ -5,45 +5,120 @@ stays silent for `PROMISE_S`: only the host decides whether there is room, so a 
 not a claim.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from struct import Struct
+from typing import Final, NamedTuple
+
+import numpy as np
 
 from freehold.runtime.chance import Chance, SystemChance
 from freehold.runtime.clock import HybridClock
+from freehold.views import placements
 from freehold.views.columns import SPREAD, Columns, Weights, Wish
 from freehold.views.fences import Fences
+from freehold.views.mapped import Kept
 from freehold.views.placements import Placements
 from freehold.vocabulary.choice import Choice, Filter, LeftOut
-from freehold.vocabulary.codec import decode, decode_told
+from freehold.vocabulary.codec import decode, decode_told, encode
 from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position, Row
 from freehold.vocabulary.fence import Fence
 from freehold.vocabulary.guest import Guest, Refusal
 from freehold.vocabulary.host import Capacity, Host
 from freehold.vocabulary.request import Admission
+from freehold.vocabulary.word import Word
 
 PROMISE_S: Final = 60.0
 SILENT_AFTER_PERIODS: Final = 3
 BEST_TOLD: Final = 5
 
+LAYOUT: Final = b"1"
+_TABLES: Final = ("hosts", "retired", "fences", "positions", "heard")
+_ALL: Final = "all"
+_END: Final = b"\0"
+_HEAD: Final = Struct("<iiii?H")
+"""Row; vCPUs, MiB and GiB free; whether it takes guests; bytes of its cluster's name, which follows."""
+
+
+class Heard(Word, frozen=True, kw_only=True):
+    """Until when hosts count as heard, by row: float64 of monotonic seconds since the start of the machine that `boot`
+    names.
+    """
+
+    boot: str
+    until: bytes
+
 
 class Fleet:
-    """Columns of hosts, and where guests are. Also the `Sink` that follows hosts and registrars."""
+    """Columns of hosts, and where guests are. Also the `Sink` that follows hosts and registrars.
 
-    def __init__(self, clock: HybridClock, chance: Chance | None = None, weights: Weights = SPREAD) -> None:
+    All but promises is in its file, with the positions it stands at, so that a scheduler goes on where it was:
+
+        hosts      store  -> its row, what the columns have of it, and its record
+        retired    store  -> nothing
+        fences     key    -> store of the shard, and the record
+        positions  store  -> Position
+        heard      all    -> Heard
+
+    and those of `placements`.
+    """
+
+    def __init__(
+        self, clock: HybridClock, path: Path, boot: str, chance: Chance | None = None, weights: Weights = SPREAD
+    ) -> None:
         self._clock = clock.clock
         self._chance = chance or SystemChance()
         self._columns = Columns(weights)
+        self._boot, self._kept = boot, Kept(path, boot, LAYOUT, (*_TABLES, *placements.TABLES))
         self._positions: dict[str, Position] = {}
         self._rows: dict[str, int] = {}
-        self._hosts: list[Host | None] = []
+        self._stores: list[str] = []
+        """By row."""
+        self._read: dict[str, Host] = {}
+        """Records that were looked at, by store."""
         self._heard: dict[str, float] = {}
         self._promised: dict[str, tuple[str, Capacity, float]] = {}
         """Guest -> (host, room, until when)."""
         self._promised_by: dict[str, dict[str, Capacity]] = {}
         """Host -> guest -> room."""
-        self._placements = Placements()
+        self._placements = Placements(self._kept)
         self._retired: set[str] = set()
         self._fences = Fences()
+        self._remember()
+
+    # --- the file ---
+
+    def _remember(self) -> None:
+        """Goes on from the file."""
+        kept = self._kept
+        self._positions = {store: decode(value, Position) for store, value in kept.under("positions")}
+        self._retired = {store for store, _ in kept.under("retired")}
+        for key, value in kept.under("fences"):
+            told_by, _, fence = value.partition(_END)
+            self._fences.learn(told_by.decode(), key, decode(fence, Fence))
+        rows = sorted(_kept_row(store, value) for store, value in kept.under("hosts"))
+        self._stores = [row.store for row in rows]
+        self._rows = {store: row for row, store in enumerate(self._stores)}
+        told = kept.get("heard", _ALL)
+        heard = None if told is None else decode(told, Heard)
+        until = np.frombuffer(heard.until if heard is not None and heard.boot == self._boot else b"")
+        room = [(*row.room, row.enabled and row.store not in self._retired) for row in rows]
+        self._columns.add_many(room, [row.cluster for row in rows], until)
+        self._open_up(self._fences.hosts())
+
+    def keep(self) -> None:
+        """Has the file hold what was learned, all of it together."""
+        self._kept.put("heard", _ALL, encode(Heard(boot=self._boot, until=self._columns.heard_until().tobytes())))
+        self._kept.keep()
+
+    def close(self) -> None:
+        """Keeps what was learned. Nothing is asked of it any more."""
+        self.keep()
+        self._kept.close()
+
+    def abandon(self) -> None:
+        """Lets go of the file without a word, as the end of a killed process does."""
+        self._kept.abandon()
 
     # --- asking ---
 
@@ -64,7 +139,7 @@ class Fleet:
             row = self._columns.best(wish, now, self._one_of)
         else:
             row = self._columns.best_among(self._rows_of(among), wish, now, self._one_of)
-        return None if row is None else self._hosts[row]
+        return None if row is None else self._host_at(row)
 
     def choose_many(self, wanted: Capacity, count: int, cluster: str = "", refused: Sequence[str] = ()) -> list[Host]:
         """The hosts for so many guests that want the same, as `choose` would find them one after the other if each was
@@ -72,12 +147,12 @@ class Fleet:
         """
         wish = self._wish(wanted, cluster, refused)
         rows = self._columns.best_of(wish, count, self._clock.monotonic_s(), self._one_of).tolist()
-        return [host for host in map(self._hosts.__getitem__, rows) if host is not None]
+        return [host for host in map(self._host_at, rows) if host is not None]
 
     def explain(self, wanted: Capacity, cluster: str, also: Sequence[tuple[Filter, Iterable[str]]]) -> Choice:
         """Which hosts `choose` leaves out, and for what; `also`: what else leaves hosts out, after what columns say."""
         wish, now = self._wish(wanted, cluster, ()), self._clock.monotonic_s()
-        left = {row: None for row, host in enumerate(self._hosts) if host is not None}
+        left = {row: None for row, store in enumerate(self._stores) if store not in self._retired}
         count, found = len(left), list[LeftOut]()
         named = [(name, rows.tolist()) for name, rows in self._columns.narrowed(wish, now)]
         for name, rows in (*named, *((name, self._rows_of(stores)) for name, stores in also)):
@@ -85,7 +160,7 @@ class Fleet:
             for row in gone:
                 del left[row]
             found.append(LeftOut(filter=name, hosts=len(gone)))
-        first = (self._hosts[row] for row in self._columns.in_order(list(left))[:BEST_TOLD])
+        first = map(self._host_at, self._columns.in_order(list(left))[:BEST_TOLD])
         best = tuple(host.name for host in first if host is not None)
         return Choice(hosts=count, left_out=tuple(found), fit=len(left), best=best)
 
@@ -120,7 +195,18 @@ class Fleet:
     def host(self, store: str) -> Host | None:
         """A host's record."""
         row = self._rows.get(store)
-        return None if row is None else self._hosts[row]
+        return None if row is None else self._host_at(row)
+
+    def _host_at(self, row: int) -> Host | None:
+        store = self._stores[row]
+        if store in self._retired:
+            return None
+        host = self._read.get(store)
+        if host is None:
+            kept = self._kept.get("hosts", store)
+            assert kept is not None, store
+            host = self._read[store] = decode(_record(kept), Host)
+        return host
 
     def is_retired(self, store: str) -> bool:
         """Whether a host has left for good."""
@@ -137,7 +223,7 @@ class Fleet:
 
     def hosts(self) -> list[Host]:
         """Every host."""
-        return [host for host in self._hosts if host is not None]
+        return [host for host in map(self._host_at, range(len(self._stores))) if host is not None]
 
     def heeds(self, store: str) -> bool:
         """Whether what an owner says counts now."""
@@ -151,18 +237,20 @@ class Fleet:
 
     def apply(self, owner: Owner, position: Position, entries: Sequence[Entry]) -> None:
         """See Sink."""
-        self._positions[owner.store] = position
+        self._stand(owner, position)
         self._learn(owner, ((entry.kind, entry.key, entry.value) for entry in entries))
 
     def replace(self, owner: Owner, position: Position, rows: Sequence[Row]) -> None:
         """See Sink."""
-        self._positions[owner.store] = position
+        self._stand(owner, position)
         if owner.role == "registrar":
             self._placements.keep_only(owner.store, (row.key for row in rows if row.kind == "admission"))
-            self._fences.keep_only(owner.store, {row.key for row in rows if row.kind == "fence"})
+            self._keep_fences(owner.store, {row.key for row in rows if row.kind == "fence"})
         self._learn(owner, ((row.kind, row.key, row.value) for row in rows))
-        if owner.role == "registrar":
-            self._open_up(self._rows)
+
+    def _stand(self, owner: Owner, position: Position) -> None:
+        self._positions[owner.store] = position
+        self._kept.put("positions", owner.store, encode(position))
 
     def heard(self, heartbeat: Heartbeat) -> None:
         """See Sink."""
@@ -177,7 +265,7 @@ class Fleet:
     def _learn(self, owner: Owner, news: Iterable[tuple[str, str, bytes | None]]) -> None:
         for kind, key, value in news:
             if kind == "host" and value is not None:
-                self._put(owner.store, decode_told(value, Host))
+                self._put(owner.store, decode_told(value, Host), value)
             elif kind == "guest" and value is not None:
                 self._heard_of(decode_told(value, Guest).id, owner.store)
             elif kind == "refusal" and value is not None:
@@ -185,18 +273,33 @@ class Fleet:
             elif kind == "retirement" and value is not None:
                 self._retire(key)
             elif kind == "fence":
-                self._fences.learn(owner.store, key, None if value is None else decode(value, Fence))
-                self._open_up([key.partition("/")[0]])
+                self._learn_fence(owner.store, key, value)
             elif kind == "admission":
                 self._placements.learn(key, None if value is None else decode_told(value, Admission), owner.store)
 
     def _retire(self, store: str) -> None:
         """It is no host of this cloud any more, whatever it says from now on."""
         self._retired.add(store)
-        row = self._rows.get(store)
-        if row is not None:
-            self._hosts[row] = None
-            self._open_up([store])
+        self._kept.put("retired", store)
+        self._read.pop(store, None)
+        self._open_up([store])
+
+    def _learn_fence(self, told_by: str, key: str, value: bytes | None) -> None:
+        self._fences.learn(told_by, key, None if value is None else decode(value, Fence))
+        if value is None:
+            self._kept.drop("fences", key)
+        else:
+            self._kept.put("fences", key, told_by.encode() + _END + value)
+        self._open_up([key.partition("/")[0]])
+
+    def _keep_fences(self, told_by: str, keys: Collection[str]) -> None:
+        """Forgets what a shard once told, but for these: its complete state hasn't it."""
+        before = self._fences.hosts()
+        self._fences.keep_only(told_by, keys)
+        theirs = told_by.encode() + _END
+        for key in [key for key, value in self._kept.under("fences") if value.startswith(theirs) and key not in keys]:
+            self._kept.drop("fences", key)
+        self._open_up(before)
 
     def _open_up(self, stores: Iterable[str]) -> None:
         """Has the columns know which of these may be given guests."""
@@ -204,20 +307,22 @@ class Fleet:
         for store in stores:
             row = self._rows.get(store)
             if row is not None:
-                host = self._hosts[row]
+                host = self._host_at(row)
                 self._columns.set_open(row, host is not None and host.enabled and store not in fenced)
 
-    def _put(self, store: str, host: Host) -> None:
+    def _put(self, store: str, host: Host, told: bytes) -> None:
         if store in self._retired:
             return
         row = self._rows.get(store)
         if row is None:
             row = self._rows[store] = self._columns.add()
-            self._hosts.append(None)
+            self._stores.append(store)
             self._columns.hear(row, self._heard.get(store, 0.0))
-        self._hosts[row] = host
+        self._read[store] = host
+        free = host.free()
         is_open = host.enabled and store not in self._fences.hosts()
-        self._columns.put(row, host.free(), host.cluster, is_open=is_open)
+        self._columns.put(row, free, host.cluster, is_open=is_open)
+        self._kept.put("hosts", store, _kept_host(row, free, host, told))
         for wanted in self._promised_by.get(store, {}).values():
             self._take(store, wanted, 1)
 
@@ -237,3 +342,27 @@ class Fleet:
             if self._promised[guest][2] > now:
                 return
             self.give_back(guest)
+
+
+class _Row(NamedTuple):
+    """What the file has of a host, without its record."""
+
+    row: int
+    room: tuple[int, int, int]
+    enabled: bool
+    cluster: str
+    store: str
+
+
+def _kept_host(row: int, free: Capacity, host: Host, told: bytes) -> bytes:
+    cluster = host.cluster.encode()
+    return _HEAD.pack(row, free.vcpus, free.ram_mib, free.disk_gib, host.enabled, len(cluster)) + cluster + told
+
+
+def _kept_row(store: str, kept: bytes) -> _Row:
+    row, vcpus, ram_mib, disk_gib, enabled, letters = _HEAD.unpack_from(kept)
+    return _Row(row, (vcpus, ram_mib, disk_gib), enabled, kept[_HEAD.size : _HEAD.size + letters].decode(), store)
+
+
+def _record(kept: bytes) -> bytes:
+    return kept[_HEAD.size + _HEAD.unpack_from(kept)[-1] :]

@@ -12,20 +12,16 @@ stand for.
 everything counts as learned then. What a guest's host says counts as a change of the guest's admission too: clients see
 both as one.
 
-Records and positions change in one transaction, so the file is its own snapshot. It isn't synced to disk: after a
-power cut (another boot id,
-and not closed cleanly) it is thrown away and built again.
+Records and positions change in one transaction, so the file is its own snapshot.
 """
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import lmdb
 
-from freehold.runtime.log import logger
 from freehold.views.layout import (
     CREATED_BYTES,
     Pairs,
@@ -39,6 +35,7 @@ from freehold.views.layout import (
     row_key,
     shadow_of,
 )
+from freehold.views.mapped import MappedFile, Table
 from freehold.vocabulary.codec import KINDS, UNDER_DEED, decode, decode_kind, encode
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Entry, Owner, Position, Row
@@ -48,8 +45,8 @@ from freehold.vocabulary.word import Word
 
 R = TypeVar("R", bound=Word)
 
-MAP_BYTES: Final = 64 * 1024**3
 LAYOUT: Final = b"3"
+_TABLES: Final = ("rows", "places", "owned", "shadowed", "urns", "positions")
 STORE_BYTES: Final = 36
 HEAD_BYTES: Final = STORE_BYTES + 8
 BATCH_ROWS: Final = 256
@@ -58,9 +55,7 @@ BATCH_ROWS: Final = 256
 _SHOWN_WITH: Final = {"guest": "admission"}
 """Kinds whose change counts as one of the record of another kind under the same key."""
 
-_log = logger("views")
 Walk = Callable[[lmdb.Cursor, bytes, bytes | None], Pairs]
-Table = Any  # py-lmdb's handle of a table has no public type
 
 
 class Seen(Word, frozen=True, kw_only=True):
@@ -78,37 +73,11 @@ class RowFile:
     """The file. One process writes; every call is a transaction of its own, and has one clock time, from `now`."""
 
     def __init__(self, path: Path, boot: str, now: Callable[[], int]) -> None:
-        self._path, self._boot, self._now = path, boot.encode(), now
-        self._env = self._open()
-
-    def _open(self) -> lmdb.Environment:
-        try:
-            env = self._opened()
-            with env.begin() as txn:
-                known = txn.get(b"layout", db=self._meta)
-                whole = txn.get(b"boot", db=self._meta) == self._boot or txn.get(b"clean", db=self._meta) == b"1"
-            if known is not None and (known != LAYOUT or not whole):
-                env.close()
-                _log.info("the view isn't known to be whole and is built again", path=str(self._path))
-                shutil.rmtree(self._path)
-                env = self._opened()
-        except lmdb.Error as error:
-            _log.warning("the view is damaged and is built again", path=str(self._path), error=str(error))
-            shutil.rmtree(self._path, ignore_errors=True)
-            env = self._opened()
-        with env.begin(write=True) as txn:
-            for name, value in ((b"layout", LAYOUT), (b"boot", self._boot), (b"clean", b"0")):
-                txn.put(name, value, db=self._meta)
-        env.sync(True)  # before the first write: or a power cut might find that write, and `clean` from before it
-        return env
-
-    def _opened(self) -> lmdb.Environment:
-        self._path.mkdir(parents=True, exist_ok=True)
-        env = lmdb.open(str(self._path), map_size=MAP_BYTES, max_dbs=8, sync=False, metasync=False, readahead=False)
-        names = (b"rows", b"places", b"owned", b"shadowed", b"urns", b"positions", b"meta")
-        tables = map(env.open_db, names)
-        self._rows, self._places, self._owned, self._shadowed, self._urns, self._positions, self._meta = tables
-        return env
+        self._file = MappedFile(path, boot, LAYOUT, _TABLES)
+        self._env, self._now = self._file.env, now
+        self._rows, self._places, self._owned, self._shadowed, self._urns, self._positions = map(
+            self._file.tables.__getitem__, _TABLES
+        )
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
@@ -247,15 +216,11 @@ class RowFile:
 
     def close(self) -> None:
         """Writes everything to disk and marks the file as whole."""
-        self._env.sync(True)
-        with self._env.begin(write=True) as txn:
-            txn.put(b"clean", b"1", db=self._meta)
-        self._env.sync(True)
-        self._env.close()
+        self._file.close()
 
     def abandon(self) -> None:
         """Lets go of the file without a word, as the end of a killed process does."""
-        self._env.close()
+        self._file.abandon()
 
     def _stand(self, txn: lmdb.Transaction, seen: Seen) -> None:
         txn.put(seen.owner.store.encode(), encode(seen), db=self._positions)

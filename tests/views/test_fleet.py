@@ -1,9 +1,12 @@
 """The scheduler's view chooses the host that a plain search would, and lends room no longer than it should."""
 
+from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from freehold.runtime.clock import HybridClock
 from freehold.store.database import drop, put
@@ -11,10 +14,12 @@ from freehold.store.writing import Change
 from freehold.views.fleet import PROMISE_S, Fleet
 from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position, Row
 from freehold.vocabulary.errors import Fault
+from freehold.vocabulary.fence import Fence, fence_key
 from freehold.vocabulary.guest import GuestSpec, Labels, Refusal
 from freehold.vocabulary.host import Capacity, Host, Retirement
 from freehold.vocabulary.request import Admission
-from tests.owners import FLAVOR, HandClock, a_deed, a_guest, a_host
+from freehold.workers.registrar.lifecycle import admitted
+from tests.owners import FLAVOR, HandClock, a_build, a_deed, a_fleet, a_guest, a_host
 
 ONE_MIB = Capacity(vcpus=1, ram_mib=1, disk_gib=1)
 ONE = Capacity(vcpus=1, ram_mib=512, disk_gib=1)
@@ -23,9 +28,9 @@ ONE = Capacity(vcpus=1, ram_mib=512, disk_gib=1)
 class Around:
     """A fleet, told of by hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, fleet: Fleet | None = None) -> None:
         self.clock = HandClock()
-        self.fleet = Fleet(HybridClock(self.clock))
+        self.fleet = fleet or a_fleet(self.clock)
         self.seq = 0
 
     def tell(self, store: str, *changes: Change, role: str = "host") -> None:
@@ -224,3 +229,103 @@ def test_a_retirement_that_is_heard_of_before_its_host() -> None:
     around.host(a_host("h1"))
     around.beat("h1")
     assert around.chosen() is None and not around.fleet.hosts()
+
+
+class Restarted(Around):
+    """One that is ended and comes again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "fleet"
+        super().__init__(Fleet(HybridClock(HandClock()), self._folder, "boot"))
+
+    def again(self, boot: str = "boot") -> None:
+        self.fleet = Fleet(HybridClock(self.clock), self._folder, boot)
+
+    def seen(self) -> tuple[Any, ...]:
+        fleet = self.fleet
+        deeds = [fleet.placed(guest) for guest in "abc"]
+        choices = [fleet.explain(ONE, cluster, ()) for cluster in ("", "c", "d")]
+        retired = [fleet.is_retired(host.id) for host in (H1, H2, H3)]
+        heeded = [fleet.heeds(host.id) for host in (H1, H2, H3)]
+        return fleet.positions(), fleet.hosts(), deeds, choices, retired, heeded, fleet.group_hosts("g")
+
+
+H1, H2, H3 = a_host("h1", ram_mib=4096), a_host("h2", ram_mib=8192, cluster="d"), a_host("h3", ram_mib=1024)
+
+
+@pytest.fixture
+def restarted(tmp_path: Path) -> Restarted:
+    around = Restarted(tmp_path)
+    for host in (H1, H2, H3):
+        around.host(host)
+        around.beat(host.id)
+    around.tell("r0", put("a", member("a", "h2")), put("b", member("b", "h3", group="")), role="registrar")
+    return around
+
+
+def member(guest: str, host: str, group: str = "g") -> Admission:
+    build = a_build(guest=guest)
+    spec = replace(build.spec, server_group=group)
+    return replace(admitted(replace(build, spec=spec)), deed=a_deed(guest, 1, host))
+
+
+def test_it_goes_on_from_what_was_kept(restarted: Restarted) -> None:
+    fence = Fence(host="h1", shard=0, name="h1", user="u", evidence="I have pulled its plug.", time=1)
+    gone = Retirement(host="h3", name="h3", user="u", time=1)
+    restarted.tell("r0", put("h3", gone), put(fence_key("h1", 0), fence), role="registrar")
+    before = restarted.seen()
+    restarted.fleet.close()
+    restarted.again()
+    assert restarted.seen() == before
+    assert restarted.chosen() == "h2" and restarted.fleet.host("h3") is None
+    restarted.host(replace(H2, used=H2.total))
+    assert restarted.chosen() is None, "what it learns after that counts"
+
+
+def test_one_that_is_killed_knows_what_it_knew_when_it_last_kept_it(restarted: Restarted) -> None:
+    restarted.fleet.keep()
+    before = restarted.seen()
+    restarted.host(replace(H2, used=H2.total))
+    restarted.host(a_host("h4"))
+    restarted.tell("r0", drop("admission", "a"), role="registrar")
+    restarted.fleet.abandon()
+    restarted.again()
+    assert restarted.seen() == before, "and stands at no later place in any log"
+
+
+def test_a_host_counts_as_heard_no_longer_for_a_restart(restarted: Restarted) -> None:
+    restarted.fleet.close()
+    restarted.clock.move(14.0)
+    restarted.again()
+    assert restarted.chosen() == "h2"
+    restarted.clock.move(2.0)
+    assert restarted.chosen() is None
+    restarted.beat("h1")
+    assert restarted.chosen() == "h1"
+
+
+def test_of_another_start_of_the_machine_no_host_counts_as_heard(restarted: Restarted) -> None:
+    restarted.fleet.close()
+    restarted.again("another")
+    assert restarted.chosen() is None
+    assert restarted.chosen(silent=True) == "h2"
+
+
+def test_after_a_power_cut_it_begins_anew(restarted: Restarted) -> None:
+    restarted.fleet.keep()
+    restarted.fleet.abandon()
+    restarted.again("another")
+    assert restarted.fleet.positions() == {} and restarted.fleet.hosts() == []
+
+
+def test_a_shards_complete_state_is_all_that_is_kept_of_it(restarted: Restarted) -> None:
+    restarted.tell("r1", put("c", member("c", "h1")), role="registrar")
+    rows = [Row("admission", "b", 1, put("b", member("b", "h2", group="")).value or b"")]
+    owner = Owner(store="r0", role="registrar", cluster="c")
+    restarted.fleet.replace(owner, Position(epoch="f", seq=9), rows)
+    before = restarted.seen()
+    restarted.fleet.close()
+    restarted.again()
+    assert restarted.seen() == before
+    assert [restarted.fleet.placed(guest) is not None for guest in "abc"] == [False, True, True]
+    assert restarted.fleet.group_hosts("g") == ("h1",)

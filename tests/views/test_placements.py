@@ -1,9 +1,13 @@
 """Where guests are, as registrar shards tell it."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from msgspec.structs import replace
 
-from freehold.views.placements import Placements
+from freehold.views.mapped import Kept
+from freehold.views.placements import TABLES, Placements
 from freehold.vocabulary.request import Admission
 from freehold.workers.registrar.lifecycle import admitted
 from tests.owners import a_build, a_deed
@@ -16,8 +20,10 @@ def member(guest: str, host: str = "", group: str = "g", refused: int = 0) -> Ad
 
 
 @pytest.fixture
-def placements() -> Placements:
-    return Placements()
+def placements(tmp_path: Path) -> Iterator[Placements]:
+    kept = Kept(tmp_path / "fleet", "boot", b"1", TABLES)
+    yield Placements(kept)
+    kept.close()
 
 
 def learn(placements: Placements, admission: Admission, told_by: str = "r0") -> None:

@@ -1,5 +1,6 @@
 """The scheduler's loop."""
 
+from pathlib import Path
 from typing import Final
 
 from msgspec.structs import replace
@@ -7,7 +8,7 @@ from msgspec.structs import replace
 from freehold.bus import subjects, talk
 from freehold.bus.interface import Subscription
 from freehold.runtime.log import logger
-from freehold.runtime.tasks import Tasks
+from freehold.runtime.tasks import Tasks, periodically
 from freehold.views.fleet import Fleet
 from freehold.views.follower import Follower
 from freehold.vocabulary.choice import Explain, SchedulerQuestion
@@ -22,9 +23,11 @@ from freehold.workers.scheduler import effects
 from freehold.workers.scheduler.lifecycle import Decision, Drop, PassOn, Place, Surrender, decide, explained, wanted
 
 COMMAND_DEADLINE_S: Final = 8.0
+"""How long a host may take to answer: less than whoever asked waits for us, so that it hears who didn't answer."""
 FLEET_KNOWN_S: Final = 6.0
 """After its start: by then every host has been asked, and has beaten by itself."""
-"""How long a host may take to answer: less than whoever asked waits for us, so that it hears who didn't answer."""
+KEEP_PERIOD_S: Final = 1.0
+"""What it learned in that time it asks for again after it was killed."""
 PLACE_TRIES_MAX: Final = 10
 """For members of a server group, when another scheduler places others; then the registrar sends the build again."""
 
@@ -34,10 +37,10 @@ _log = logger("scheduler")
 class SchedulerWorker:
     """See the package."""
 
-    def __init__(self, means: Means) -> None:
+    def __init__(self, means: Means, path: Path, boot: str) -> None:
         self._means = means
         self.tasks = Tasks("scheduler")
-        self.fleet = Fleet(means.clock, means.chance)
+        self.fleet = Fleet(means.clock, path, boot, means.chance)
         self.follower = Follower(means.bus, ["host", "registrar"], self.fleet, "scheduler", heeds=self.fleet.heeds)
         self.tasks.watch(self.follower.tasks)
         self._subscriptions: list[Subscription] = []
@@ -51,6 +54,10 @@ class SchedulerWorker:
             await talk.hear(bus, subjects.BUILD_SCHEDULER, Build, self._take, group="scheduler"),
             await talk.serve(bus, subjects.ASK_SCHEDULER, SchedulerQuestion, self._answer, group="scheduler"),
         ]
+        self.tasks.start("keep", periodically(self._means.clock.clock.sleep, KEEP_PERIOD_S, self._keep))
+
+    async def _keep(self) -> None:
+        self.fleet.keep()
 
     async def close(self) -> None:
         """Stops; nothing is lost, for it owns nothing."""
@@ -58,6 +65,7 @@ class SchedulerWorker:
             await subscription.close()
         await self.follower.close()
         await self.tasks.close()
+        self.fleet.close()
 
     async def _take(self, build: Build) -> None:
         await self._follow(build, decide(build, self.fleet, self._means.clock.now()))

@@ -173,7 +173,7 @@ async def compute(api: Api, tmp_path: Path) -> AsyncIterator[Compute]:
         offload = ThreadOffload(2)
         stack.callback(offload.close)
         means = Means(api.cloud.bus, api.cloud.clock, api.cloud.chance, offload)
-        scheduler = SchedulerWorker(means)
+        scheduler = SchedulerWorker(means, tmp_path / "fleet", "boot")
         await scheduler.open()
         stack.push_async_callback(scheduler.close)
         cables = [Cable(api.cloud.bus) for _ in range(2)]  # type: ignore[arg-type]

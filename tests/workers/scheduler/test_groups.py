@@ -3,7 +3,6 @@
 import pytest
 from msgspec.structs import replace
 
-from freehold.runtime.clock import HybridClock
 from freehold.store.database import put
 from freehold.views.fleet import Fleet
 from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position
@@ -11,7 +10,7 @@ from freehold.vocabulary.request import Admission, Build
 from freehold.vocabulary.tenant import GroupPolicy
 from freehold.workers.registrar.lifecycle import admitted
 from freehold.workers.scheduler.lifecycle import Place, Surrender, decide
-from tests.owners import HandClock, a_build, a_deed, a_host
+from tests.owners import a_build, a_deed, a_fleet, a_host
 
 P = GroupPolicy
 ROOM = {"h1": 9000, "h2": 8000, "h3": 7000}
@@ -19,7 +18,7 @@ ROOM = {"h1": 9000, "h2": 8000, "h3": 7000}
 
 
 def fleet_with(*members: Admission) -> Fleet:
-    fleet = Fleet(HybridClock(HandClock()))
+    fleet = a_fleet()
     for host, ram_mib in ROOM.items():
         owner, change = Owner(store=host, role="host", cluster="c"), put(host, a_host(host, ram_mib=ram_mib))
         fleet.heard(Heartbeat(owner=owner, position=Position(epoch="e"), time=1))

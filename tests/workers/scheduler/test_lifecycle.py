@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from freehold.runtime.clock import HybridClock
 from freehold.store.database import put
 from freehold.views.fleet import Fleet
 from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position
@@ -15,7 +14,7 @@ from freehold.vocabulary.request import FORGOTTEN_S, Build
 from freehold.vocabulary.tenant import Flavor
 from freehold.vocabulary.units import clock_time
 from freehold.workers.scheduler.lifecycle import Decision, Drop, PassOn, Place, Surrender, decide, explained, wanted
-from tests.owners import HandClock, a_build, a_deed, a_host
+from tests.owners import HandClock, a_build, a_deed, a_fleet, a_host
 
 LATER = clock_time(1_000_000)
 FORGOTTEN = clock_time(1_000_000 + FORGOTTEN_S * 1000)
@@ -25,7 +24,7 @@ SMALL, LARGE = a_host("small", ram_mib=1024), a_host("large", ram_mib=4096, clus
 
 
 def fleet_of(*hosts: Host, clock: HandClock | None = None) -> Fleet:
-    fleet = Fleet(HybridClock(clock or HandClock()))
+    fleet = a_fleet(clock)
     for host in hosts:
         owner, position = Owner(store=host.id, role="host", cluster=host.cluster), Position(epoch="e", seq=1)
         change = put(host.id, host)
@@ -108,7 +107,7 @@ def test_no_room_says_what_was_wanted_and_who_refused() -> None:
 
 
 def test_an_empty_fleet_has_no_room() -> None:
-    assert isinstance(decide(build(), Fleet(HybridClock(HandClock())), NOW), Surrender)
+    assert isinstance(decide(build(), a_fleet(), NOW), Surrender)
 
 
 def test_a_build_goes_to_the_cluster_of_its_networks_though_no_zone_was_asked_for() -> None:

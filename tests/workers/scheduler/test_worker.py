@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,11 +31,12 @@ class Around:
     `sent`: builds for the network worker; `asked`: what the registrar was; `commands`: what hosts were.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         self.clock = HandClock()
         self.means = means_of(clock=self.clock)
         self.bus = self.means.bus
-        self.worker = SchedulerWorker(self.means)
+        self.folder = folder
+        self.worker = SchedulerWorker(self.means, folder / "fleet", "boot")
         self.sent: list[Build] = []
         self.asked: list[Word] = []
         self.commands: list[tuple[str, Word]] = []
@@ -103,8 +105,8 @@ class Around:
 
 
 @pytest.fixture
-async def around() -> AsyncIterator[Around]:
-    made = Around()
+async def around(tmp_path: Path) -> AsyncIterator[Around]:
+    made = Around(tmp_path)
     await made.open()
     made.clock.move(FLEET_KNOWN_S)
     yield made
@@ -176,8 +178,8 @@ async def test_what_no_host_can_take_is_given_up(around: Around) -> None:
     assert (given_up.guest, given_up.deed, given_up.fault.code) == ("g", 1, "NoRoom")
 
 
-async def test_one_that_has_just_come_gives_nothing_up() -> None:
-    around = Around()
+async def test_one_that_has_just_come_gives_nothing_up(tmp_path: Path) -> None:
+    around = Around(tmp_path)
     await around.open()
     await around.build()
     assert not around.asked, "hosts may not have said yet that they are there"
@@ -233,7 +235,9 @@ async def test_an_order_for_a_host_is_carried_to_it(around: Around) -> None:
 
 
 async def test_an_order_for_a_host_beyond_the_centre_is_carried_there(around: Around) -> None:
-    around.worker = SchedulerWorker(dataclasses.replace(around.means, centre="core"))
+    around.worker.fleet.abandon()
+    means = dataclasses.replace(around.means, centre="core")
+    around.worker = SchedulerWorker(means, around.folder / "fleet", "boot")
     asked: list[Word] = []
 
     async def host(order: Word) -> Done:
