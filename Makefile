@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-backups test-read-your-writes red-team bench-outage bench-waiting bench-streams bench-decisions bench-boots bench-pages bench-idle bench-visible bench-restart bench-overload plots sim sim-long sim-shrink sim-kills sim-bugs model demo demo-stop image lab lab-status \
+.PHONY: help setup check format test test-backups test-read-your-writes red-team bench-outage bench-waiting bench-streams bench-decisions bench-boots bench-pages bench-idle bench-visible bench-restart bench-restart-scheduler bench-overload plots sim sim-long sim-shrink sim-kills sim-bugs model demo demo-stop image lab lab-status \
 	lab-partition lab-kill-host lab-kill lab-kill-nats lab-heal lab-down lab-test lock clean
 
 help:       ## this list
@@ -73,6 +73,10 @@ bench-visible: ## how soon what a host commits is in a view: HOSTS=1000 CLUSTERS
 bench-restart: ## how soon an API process answers when it is started: HOSTS=100 GUESTS=1000000 TAIL=100000
 	@scripts/setup && .venv/bin/python -m benchmarks.restart --hosts $(or $(HOSTS),100) --guests $(or $(GUESTS),1000000) \
 		--tail $(or $(TAIL),100000)
+
+bench-restart-scheduler: ## how soon a scheduler chooses when it is started: CROWD=100000 HOSTS=100 TAIL=100000
+	@scripts/setup && .venv/bin/python -m benchmarks.restart_scheduler --crowd $(or $(CROWD),100000) \
+	    --hosts $(or $(HOSTS),100) --tail $(or $(TAIL),100000)
 
 plots:      ## draw the curves of docs/performance.md from the results that are kept
 	@scripts/setup && .venv/bin/python -m benchmarks.plots

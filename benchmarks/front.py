@@ -4,6 +4,7 @@
 
 count       CPU seconds so far, what is known, memory without the mapped view, and the loop's longest turn so far
 behind FILE of how many hosts it has read less than is in the file, as benchmarks/centre.py has it
+choose      which host a scheduler would give a small guest
 watch       from now on it is noted when the API's view shows what hosts have told
 shown       what was noted: of each store, positions with the time of this machine, in ns
 """
@@ -26,10 +27,13 @@ from freehold.cli.run import GC_THRESHOLDS
 from freehold.config import Settings
 from freehold.runtime import log
 from freehold.views.cloud import CloudView
+from freehold.views.fleet import Fleet
 from freehold.views.follower import Follower
 from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position
+from freehold.vocabulary.host import Capacity
 
 ROLES: Final = ("scheduler", "api")
+SMALL: Final = Capacity(vcpus=1, ram_mib=1, disk_gib=1)
 
 
 class Watch:
@@ -54,7 +58,7 @@ class Watch:
             self._heartbeats += 1
             take(follower, heartbeat)
 
-        Follower._take_heartbeat = taken  # type: ignore[method-assign]
+        Follower._take_heartbeat = taken  # type: ignore[assignment,method-assign]
 
     async def count(self) -> Answer:
         """See the module."""
@@ -74,6 +78,14 @@ class Watch:
         stands = await asyncio.to_thread(written, file)
         read = [one.stands() for one in self._followers]
         return {"behind": sum(any(is_behind(of.get(store), at) for of in read) for store, at in stands.items())}
+
+    async def choose(self) -> Answer:
+        """See the module."""
+        for one in self._followers:
+            if isinstance(one._sink, Fleet):
+                host = one._sink.choose(SMALL)
+                return {"host": "" if host is None else host.id}
+        raise LookupError("there is no scheduler here")
 
     async def watch(self) -> Answer:
         """See the module."""
@@ -102,9 +114,8 @@ async def _run(state: Path, server: str, roles: tuple[str, ...]) -> None:
     watch.find()
     gc.collect()
     gc.freeze()
-    await obey(
-        {"url": running.url}, {"count": watch.count, "behind": watch.behind, "watch": watch.watch, "shown": watch.shown}
-    )
+    verbs = ("count", "behind", "choose", "watch", "shown")
+    await obey({"url": running.url}, {verb: getattr(watch, verb) for verb in verbs})
     await running.close()
 
 

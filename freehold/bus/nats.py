@@ -12,14 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription as NatsSubscription
-from nats.errors import Error as NatsError
-from nats.errors import NoRespondersError, StaleConnectionError
-
 from freehold.bus.ears import Ear, Losses, Mouth, Waker, bounded
 from freehold.bus.interface import BODY_BYTES_MAX, Answerer, Listener
+from freehold.bus.nats_library import Client, Msg, NoRespondersError, StaleConnectionError
+from freehold.bus.nats_library import Error as NatsError
+from freehold.bus.nats_library import Subscription as NatsSubscription
 from freehold.bus.passports import Identity
 from freehold.bus.tickets import shown
 from freehold.runtime.chance import Chance

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from hashlib import blake2b, sha256
 from typing import Any, Final
 
-from nats.errors import Error as NatsError
-
 from freehold.bus.allowed import HEARS, SPEAKS, linked, patterns
+from freehold.bus.nats_library import Error as NatsError
 from freehold.bus.passports import Identity
 from freehold.runtime.keys import KEY_BYTES, SigningKey
 from freehold.vocabulary.machine import Passport, Roll

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, cast
 
 from freehold.store.connection import Connection
 
-RECENT_BYTES_MAX: Final = 1 << 20
+RECENT_BYTES_MAX: Final = 8 << 20
 RECENT_OVERHEAD_BYTES: Final = 200
 """What the place of a value takes beside it."""
 

@@ -8,7 +8,7 @@ not a claim.
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -96,14 +96,15 @@ class Fleet:
         for key, value in kept.under("fences"):
             told_by, _, fence = value.partition(_END)
             self._fences.learn(told_by.decode(), key, decode(fence, Fence))
-        rows = sorted(_kept_row(store, value) for store, value in kept.under("hosts"))
-        self._stores = [row.store for row in rows]
+        rows = sorted((_HEAD.unpack_from(value), store, value) for store, value in kept.under("hosts"))
+        self._stores = [store for _, store, _ in rows]
         self._rows = {store: row for row, store in enumerate(self._stores)}
         told = kept.get("heard", _ALL)
         heard = None if told is None else decode(told, Heard)
         until = np.frombuffer(heard.until if heard is not None and heard.boot == self._boot else b"")
-        room = [(*row.room, row.enabled and row.store not in self._retired) for row in rows]
-        self._columns.add_many(room, [row.cluster for row in rows], until)
+        clusters = [value[_HEAD.size : _HEAD.size + head[-1]].decode() for head, _, value in rows]
+        room = [(*head[1:4], head[4] and store not in self._retired) for head, store, _ in rows]
+        self._columns.add_many(room, clusters, until)
         self._open_up(self._fences.hosts())
 
     def keep(self) -> None:
@@ -344,24 +345,9 @@ class Fleet:
             self.give_back(guest)
 
 
-class _Row(NamedTuple):
-    """What the file has of a host, without its record."""
-
-    row: int
-    room: tuple[int, int, int]
-    enabled: bool
-    cluster: str
-    store: str
-
-
 def _kept_host(row: int, free: Capacity, host: Host, told: bytes) -> bytes:
     cluster = host.cluster.encode()
     return _HEAD.pack(row, free.vcpus, free.ram_mib, free.disk_gib, host.enabled, len(cluster)) + cluster + told
-
-
-def _kept_row(store: str, kept: bytes) -> _Row:
-    row, vcpus, ram_mib, disk_gib, enabled, letters = _HEAD.unpack_from(kept)
-    return _Row(row, (vcpus, ram_mib, disk_gib), enabled, kept[_HEAD.size : _HEAD.size + letters].decode(), store)
 
 
 def _record(kept: bytes) -> bytes:

@@ -96,6 +96,9 @@ class Kept:
     def under(self, table: str, prefix: str = "") -> Iterator[tuple[str, bytes]]:
         """What stands under the keys that begin with `prefix`, by the rest of the key."""
         raw = prefix.encode()
+        if not raw:
+            yield from ((key.decode(), value) for key, value in self._txn.cursor(db=self._tables[table]))
+            return
         for key, value in forward(self._txn.cursor(db=self._tables[table]), raw, None):
             yield key[len(raw) :].decode(), value
 
