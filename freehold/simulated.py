@@ -50,7 +50,7 @@ class SimulatedMachines:
     async def open(self) -> None:
         """Starts all of them."""
         for cluster in clusters(self._settings):
-            reader = ClusterReader(self._means.bus, cluster)
+            reader = ClusterReader(self._means.bus, cluster, self._means.clock.clock)
             await self._start(reader)
             self._readers.append(reader)
         if self._settings.one_disk:

@@ -13,6 +13,12 @@ from freehold.vocabulary.network import Carriage, PortWiring, is_underlay_addres
 
 METADATA_ADDRESS: Final = "169.254.169.254"
 
+RIGHT_MAX: Final = 256
+_right: dict[str, tuple[str, ...]] = {}
+"""By group: the addresses that were found right last. Groups have thousands of members, and are told whole when one
+comes, to each host of a process alike.
+"""
+
 _SEGMENTS = range(1, 1 << 24)
 _VLANS = range(4095)
 _PHYSICAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -65,16 +71,17 @@ def check_peers(peers: Peers) -> None:
 
 def check_members(members: Members) -> None:
     """Raises BadRequest if the group or an IPv4 address of `members` can't be."""
+    addresses, before = members.addresses, _right.get(members.group, ())
+    if addresses is before and addresses:
+        return
     names.members(members.group)
-    wrong = _first_wrong(members.addresses)
+    unseen = addresses[len(before) :] if addresses[: len(before)] == before else addresses
+    wrong = next((address for address in ipv4(unseen) if not _is_ipv4(address)), None)
     if wrong is not None:
         raise BadRequest(f"{wrong[:32]!r} is no address of a member of group {members.group}.")
-
-
-@lru_cache(1 << 8)
-def _first_wrong(addresses: tuple[str, ...]) -> str | None:
-    """Groups have thousands of members, and are told whole when one comes: to each host of a process alike."""
-    return next((address for address in ipv4(addresses) if not _is_ipv4(address)), None)
+    if len(_right) >= RIGHT_MAX:
+        del _right[next(iter(_right))]
+    _right[members.group] = addresses
 
 
 @lru_cache(1 << 16)

@@ -61,9 +61,11 @@ class Filters:
         """Brings every change to the fabric, gathered, one at a time. Runs until cancelled."""
         while True:
             await self._interest.changed()
-            await self._clock.sleep(GATHER_S)
+            if self._interest.may_be_anything:
+                await self._clock.sleep(GATHER_S)
+            news = self._interest.taken()
             try:
-                await self._bring()
+                await (self._bring() if news is None else self._bring_elsewhere(news))
             except FreeholdError as error:
                 _log.error("security groups not in force; trying again", error=error.message)
                 self._interest.wake()
@@ -88,12 +90,25 @@ class Filters:
                 await self._fabric.filter(due, tuple(told))
                 self._in_force.update({wanted.port: wanted for wanted in due if wanted.port in self._plugged})
                 self._members = members
-            peers = self._view.peers(
-                self._host, {wiring.network for wiring in self._plugged.values() if not wiring.physical}
-            )
-            if anew or peers != self._reached:  # a network that has just come here was left out before
-                await self._fabric.reach(peers)
-                self._reached = peers
+            await self._reach(anew=anew)  # a network that has just come here was left out before
+
+    async def _bring_elsewhere(self, keys: Sequence[str]) -> None:
+        """Nothing is new but who is in these groups, or where else these networks are."""
+        async with self._lock:
+            members = [self._view.members_of(group) for group in keys if group in self._members]
+            told = tuple(one for one in members if one is not self._members[one.group])
+            if told:
+                await self._fabric.filter((), told)
+                self._members.update({one.group: one for one in told})
+            if len(members) < len(keys):
+                await self._reach()
+
+    async def _reach(self, *, anew: bool = False) -> None:
+        networks = {wiring.network for wiring in self._plugged.values() if not wiring.physical}
+        peers = self._view.peers(self._host, networks)
+        if anew or peers != self._reached:
+            await self._fabric.reach(peers)
+            self._reached = peers
 
     async def _wait_for_view(self, wirings: Sequence[PortWiring]) -> None:
         """Waits until the view knows these ports, for `VIEW_WAIT_S` at most."""

@@ -1,18 +1,26 @@
 """What the network worker of a cluster says of security groups, ports and who carries them, for the hosts there.
 
 Each host is told what of it may concern it has changed, and looks at its own ports then. Hosts of one process share it.
+A port that comes or goes elsewhere concerns each host that has ports of its groups or on its network: such news is
+gathered, for in a large cluster there is always some.
 """
 
 import asyncio
 from collections.abc import Iterable, Sequence, Set
+from typing import Final
 
 from freehold.bus.interface import Bus
 from freehold.drivers.fabric.interface import Filter, Members, Peers
+from freehold.runtime.clock import Clock
 from freehold.views.follower import Follower
 from freehold.vocabulary.codec import decode
 from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position, Row
 from freehold.vocabulary.network import Carrier, Port, PortWiring, SecurityGroup
+from freehold.workers.host.members import GroupMembers
 from freehold.workers.host.whereabouts import Whereabouts
+
+SPREAD_S: Final = 1.0
+"""How long news of what is elsewhere is gathered, after the first: a guest takes longer to boot."""
 
 
 class Interest:
@@ -22,6 +30,8 @@ class Interest:
         self._view = view
         self._keys: Set[str] = frozenset()
         self._news = asyncio.Event()
+        self._elsewhere: dict[str, None] = {}
+        self._anything = False
 
     def care(self, keys: Set[str]) -> None:
         """From now on it is woken by news of these alone."""
@@ -29,13 +39,30 @@ class Interest:
         self._keys = keys
 
     def wake(self) -> None:
-        """There may be something new."""
+        """Anything may be new."""
+        self._anything = True
+        self._news.set()
+
+    def hear_of(self, key: str) -> None:
+        """The members of a group, or the ports of a network elsewhere, aren't what they were."""
+        self._elsewhere[key] = None
         self._news.set()
 
     async def changed(self) -> None:
         """Waits until there is news since the last time."""
         await self._news.wait()
         self._news.clear()
+
+    @property
+    def may_be_anything(self) -> bool:
+        """Whether there is other news than of what is elsewhere."""
+        return self._anything
+
+    def taken(self) -> Sequence[str] | None:
+        """The groups and networks of which there was news since this was asked last; None: it may be anything."""
+        elsewhere, anything = tuple(self._elsewhere), self._anything
+        self._elsewhere, self._anything = {}, False
+        return None if anything else elsewhere
 
 
 class PortView:
@@ -50,8 +77,7 @@ class PortView:
         self._positions: dict[str, Position] = {}
         self._groups: dict[str, SecurityGroup] = {}
         self._ports: dict[str, Port] = {}
-        self._members: dict[str, dict[str, tuple[str, ...]]] = {}
-        self._addresses: dict[str, Members] = {}
+        self._members: dict[str, GroupMembers] = {}
         self._filters: dict[str, Filter] = {}
         self._needs: dict[str, frozenset[str]] = {}
         self._carriers: dict[str, Carrier] = {}
@@ -59,6 +85,9 @@ class PortView:
         self._interests: dict[str, dict[Interest, None]] = {}
         """Who is to be woken by news of a port, a group or a network: in the order in which they came."""
         self._everybody: dict[Interest, None] = {}
+        self._due: dict[str, None] = {}
+        """Groups and networks of which there is news to be told of together."""
+        self._is_due = asyncio.Event()
 
     # --- the sink ------------------------------------------------------------------------------------------------
 
@@ -78,12 +107,13 @@ class PortView:
         self._positions[owner.store] = position
         if owner.cluster == self._cluster:
             self._store = owner.store
-            for table in (self._groups, self._ports, self._members, self._addresses, self._filters, self._needs):
+            for table in (self._groups, self._ports, self._members, self._filters, self._needs):
                 table.clear()
             self._carriers.clear()
             self._whereabouts.clear()
             for row in rows:
                 self._put(row.kind, row.key, row.value)
+            self._due.clear()
             _wake(self._everybody)
 
     def heard(self, heartbeat: Heartbeat) -> None:
@@ -114,25 +144,52 @@ class PortView:
     def _put_port(self, key: str, port: Port | None) -> None:
         before = self._ports.pop(key, None)
         if self._whereabouts.put_port(before, port):
-            self._changed(*{one.network for one in (before, port) if one is not None})
+            self._put_off(dict.fromkeys(one.network for one in (before, port) if one is not None))
         if port is not None:
             self._ports[key] = port
         if before is not None and port is not None and _filtered(before) == _filtered(port):
             return  # what else is new of it concerns no filter
         self._filters.pop(key, None)
         self._needs.pop(key, None)
-        for group in before.security_groups if before else ():
-            self._members.get(group, {}).pop(key, None)
-            self._addresses.pop(group, None)
-        for group in port.security_groups if port else ():
-            members = self._members.setdefault(group, {})
-            members[key] = tuple(fixed.address for fixed in port.addresses) if port else ()
-            self._addresses.pop(group, None)
-        self._changed(key, *{group for one in (before, port) if one is not None for group in one.security_groups})
+        left = before.security_groups if before else ()
+        entered = port.security_groups if port else ()
+        addresses = tuple(fixed.address for fixed in port.addresses) if port else ()
+        for group in set(left).difference(entered):
+            self._members[group].drop(key)
+            if not self._members[group]:
+                del self._members[group]
+        for group in entered:
+            if group not in self._members:
+                self._members[group] = GroupMembers(group)
+            self._members[group].put(key, addresses)
+        self._changed(key)
+        self._put_off(dict.fromkeys((*left, *entered)))
 
     def _changed(self, *keys: str) -> None:
         for key in keys:
             _wake(self._interests.get(key, ()))
+
+    def _put_off(self, keys: Iterable[str]) -> None:
+        """Has those who care for these told of them with what else there is."""
+        self._due |= dict.fromkeys(keys)
+        self._is_due.set()
+
+    async def spread(self, clock: Clock) -> None:
+        """Tells who cares what is new elsewhere: at once, and then no more often than each `SPREAD_S`. Runs until
+        cancelled.
+        """
+        while True:
+            await self._is_due.wait()
+            self._is_due.clear()
+            self.spread_now()
+            await clock.sleep(SPREAD_S)
+
+    def spread_now(self) -> None:
+        """Tells it now."""
+        due, self._due = self._due, {}
+        for key in due:
+            for interest in self._interests.get(key, ()):
+                interest.hear_of(key)
 
     def interest(self) -> "Interest":
         """For a reader that is to be woken when what it cares for changes."""
@@ -193,12 +250,8 @@ class PortView:
 
     def members_of(self, group: str) -> Members:
         """Who is in a group, as far as is known."""
-        known = self._addresses.get(group)
-        if known is None:
-            members = self._members.get(group, {}).values()
-            addresses = tuple(dict.fromkeys(address for member in members for address in member))
-            known = self._addresses[group] = Members(group=group, addresses=addresses)
-        return known
+        members = self._members.get(group)
+        return Members(group=group) if members is None else members.told()
 
     def needs_of(self, wiring: PortWiring) -> frozenset[str]:
         """What the filter of a port, and its peers, depend on."""
@@ -223,7 +276,8 @@ class PortView:
 class ClusterReader:
     """A view of a cluster's ports, and what keeps it up. `tasks` break when it can't be kept up."""
 
-    def __init__(self, bus: Bus, cluster: str) -> None:
+    def __init__(self, bus: Bus, cluster: str, clock: Clock) -> None:
+        self._clock = clock
         self.view = PortView(cluster)
         self.follower = Follower(bus, ["network"], self.view, room="host", cluster=cluster)
         self.tasks = self.follower.tasks
@@ -231,6 +285,7 @@ class ClusterReader:
     async def open(self) -> None:
         """Begins to read."""
         await self.follower.open()
+        self.tasks.start("spread", self.view.spread(self._clock))
 
     async def close(self) -> None:
         """Reads no more."""

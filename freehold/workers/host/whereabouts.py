@@ -35,8 +35,10 @@ class Whereabouts:
         return True
 
     def put_port(self, before: Port | None, port: Port | None) -> bool:
-        """A port is as it is now, and not as it was. Whether that is news of where it is."""
-        if before is not None and port is not None and _place(before) == _place(port):
+        """A port is as it is now, and not as it was. Whether that is news of where it is: in a cluster without an
+        underlay there is nothing to look for.
+        """
+        if _place(before) == _place(port):
             return False  # most of what is told of a port is something else
         if before is not None:
             self._told.pop(before.network, None)
@@ -47,7 +49,7 @@ class Whereabouts:
         if port is not None and port.host:
             self._told.pop(port.network, None)
             self._ports.setdefault(port.network, {})[port.id] = (port.mac, port.host)
-        return True
+        return bool(self._addresses)
 
     def hosts(self) -> tuple[str, ...]:
         """The underlay addresses of the cluster's hosts, in order."""
@@ -59,7 +61,6 @@ class Whereabouts:
         """The ports of a network that others than `host` carry and that can be reached."""
         told = self._told.setdefault(network, {})
         if host not in told:
-            # In a cluster without an underlay there is nothing to look for.
             ports = self._ports.get(network, {}).values() if self._addresses else ()
             elsewhere = ((mac, at) for mac, at in ports if at != host and at in self._addresses)
             pairs = sorted((mac, self._addresses[at]) for mac, at in elsewhere)
@@ -67,5 +68,5 @@ class Whereabouts:
         return told[host]
 
 
-def _place(port: Port) -> tuple[str, str, str]:
-    return port.network, port.mac, port.host
+def _place(port: Port | None) -> tuple[str, str, str] | None:
+    return None if port is None or not port.host else (port.network, port.mac, port.host)

@@ -103,7 +103,7 @@ class HostWorker:
         clock = means.clock
         self._records = records = Records(store, clock)
         self._reads_alone = reader is None
-        self.reader = reader or ClusterReader(means.bus, store.owner.cluster)
+        self.reader = reader or ClusterReader(means.bus, store.owner.cluster, means.clock.clock)
         self._filters = Filters(store.id, fabric, self.reader.view, clock.clock)
         effects = Effects(
             hypervisor, fabric, images, self._filters, records.job, clock.clock, means.chance, launches_max

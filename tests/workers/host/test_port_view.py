@@ -9,7 +9,8 @@ from freehold.vocabulary.codec import encode, kind_of
 from freehold.vocabulary.envelope import Entry, Owner, Position, Row
 from freehold.vocabulary.network import Carrier, Port, SecurityGroup
 from freehold.vocabulary.word import Word
-from freehold.workers.host.port_view import Interest, PortView
+from freehold.workers.host.port_view import SPREAD_S, Interest, PortView
+from tests.owners import HandClock
 from tests.workers.host.bench import GUEST, NETWORK, OTHER, WEB, WEB_GROUP, a_port, a_wiring
 
 NETWORK_WORKER = Owner(store="n", role="network", cluster="c")
@@ -22,6 +23,8 @@ class Told:
 
     def __init__(self) -> None:
         self.view = PortView("c")
+        self.is_spread = True
+        """Whether news of what is elsewhere is told of at once."""
         self._seq = 0
 
     def complete(self, *records: Word) -> None:
@@ -38,6 +41,8 @@ class Told:
         self._seq += 1
         entry = Entry(self._seq, self._seq, kind, key, value, "test", b"")
         self.view.apply(NETWORK_WORKER, Position(epoch="e", seq=self._seq), [entry])
+        if self.is_spread:
+            self.view.spread_now()
 
 
 def _key(record: Word) -> str:
@@ -62,7 +67,7 @@ def of_guest(**fields: object) -> Port:
 
 async def test_a_host_is_woken_by_its_own_ports_and_by_what_they_depend_on() -> None:
     told = Told()
-    told.complete(of_guest(), replace(WEB_GROUP, rules=(FROM_WEB,)))
+    told.complete(of_guest(), replace(WEB_GROUP, rules=(FROM_WEB,)), Carrier(host="two", address="192.0.2.2"))
     here, elsewhere = told.view.interest(), told.view.interest()
     here.care(told.view.needs_of(a_wiring(GUEST)))
     elsewhere.care(frozenset({APART}))
@@ -131,3 +136,32 @@ async def test_they_are_woken_in_the_order_in_which_they_came(monkeypatch: pytes
     woken_ones.clear()
     told.tell(Carrier(host="two", address="192.0.2.2"))
     assert woken_ones == interests
+
+
+async def test_news_from_elsewhere_is_told_of_at_once_and_then_gathered() -> None:
+    told, clock = Told(), HandClock()
+    told.is_spread = False
+    told.complete(of_guest(), replace(WEB_GROUP, rules=(FROM_WEB,)), Carrier(host="two", address="192.0.2.2"))
+    here = told.view.interest()
+    here.care(told.view.needs_of(a_wiring(GUEST)))
+    spreading = asyncio.create_task(told.view.spread(clock))
+    told.tell(a_port(a_wiring(OTHER)))
+    assert await woken(here) == [True] and here.taken() == (WEB,)
+    told.tell(replace(a_port(a_wiring(OTHER)), host="two"))
+    told.tell(replace(a_port(a_wiring(OTHER)), host="two", security_groups=()))
+    clock.move(SPREAD_S / 2)
+    assert await woken(here) == [False]
+    told.tell(of_guest(security_groups=()))
+    assert await woken(here) == [True] and here.taken() is None, "news of its own port doesn't wait"
+    clock.move(SPREAD_S / 2)
+    assert await woken(here) == [True] and here.taken() == (NETWORK, WEB)
+    spreading.cancel()
+
+
+async def test_in_a_cluster_without_an_underlay_nobody_is_woken_by_where_ports_are() -> None:
+    told = Told()
+    told.complete(of_guest(), WEB_GROUP)
+    here = told.view.interest()
+    here.care(frozenset({NETWORK}))
+    told.tell(replace(a_port(a_wiring(OTHER)), host="two"))
+    assert await woken(here) == [False]
