@@ -31,8 +31,8 @@ class Filters:
     def __init__(self, host: str, fabric: Fabric, view: PortView, clock: Clock) -> None:
         self._host, self._fabric, self._view, self._clock = host, fabric, view, clock
         self._interest = view.interest()
-        self._needs: list[frozenset[str]] = []
-        """Of each plugged port, in the order of `_plugged`."""
+        self._cares: frozenset[str] = frozenset()
+        """What the ports that are plugged depend on, and some that were."""
         self._plugged: dict[str, PortWiring] = {}
         self._in_force: dict[str, Filter] = {}
         self._members: dict[str, Members] = {}
@@ -46,7 +46,7 @@ class Filters:
         for wiring in wirings:
             self._plugged[wiring.port] = wiring
             self._in_force.pop(wiring.port, None)
-        await self._bring(anew=True)
+        await self._bring_new(wirings)
 
     def adopt(self, wirings: Iterable[PortWiring]) -> None:
         """Ports that an earlier process has plugged: their filters hold until the view says more."""
@@ -75,22 +75,35 @@ class Filters:
         """Isn't woken any more."""
         self._view.forget(self._interest)
 
-    async def _bring(self, *, anew: bool = False) -> None:
+    async def _bring_new(self, wirings: Sequence[PortWiring]) -> None:
+        """Ports have come; those that were here are as they were."""
         if not self._view.loaded():
             return  # what is in force stays; a new port lets nothing in
         async with self._lock:
-            self._care()
+            self._care(self._cares.union(*map(self._view.needs_of, wirings)))
+            filters = tuple(self._view.filter_of(wiring) for wiring in wirings)
+            members = {group: self._view.members_of(group) for group in _remote_groups(filters)}
+            told = tuple(one for group, one in members.items() if _differs(self._members.get(group), one))
+            await self._fabric.filter(filters, told)
+            self._in_force.update({wanted.port: wanted for wanted in filters if wanted.port in self._plugged})
+            self._members |= members
+            await self._reach(anew=True)  # a network that has just come here was left out before
+
+    async def _bring(self) -> None:
+        if not self._view.loaded():
+            return
+        async with self._lock:
+            self._care(frozenset().union(*map(self._view.needs_of, self._plugged.values())))
             filters = [self._view.filter_of(wiring) for wiring in self._plugged.values()]
             due = tuple(wanted for wanted in filters if _differs(self._in_force.get(wanted.port), wanted))
-            groups = {rule.remote_group for wanted in filters for rule in wanted.rules if rule.remote_group is not None}
-            members = {group: self._view.members_of(group) for group in sorted(groups)}
+            members = {group: self._view.members_of(group) for group in _remote_groups(filters)}
             told = [one for group, one in members.items() if _differs(self._members.get(group), one)]
             told += [Members(group=group) for group in sorted(self._members.keys() - members.keys())]
             if due or told:
                 await self._fabric.filter(due, tuple(told))
                 self._in_force.update({wanted.port: wanted for wanted in due if wanted.port in self._plugged})
                 self._members = members
-            await self._reach(anew=anew)  # a network that has just come here was left out before
+            await self._reach()
 
     async def _bring_elsewhere(self, keys: Sequence[str]) -> None:
         """Nothing is new but who is in these groups, or where else these networks are."""
@@ -117,12 +130,11 @@ class Filters:
         if not await within(self._clock, VIEW_WAIT_S, self._known(wirings)):
             _log.warning("the network worker hasn't told of these ports yet; nothing may come in until it does")
 
-    def _care(self) -> None:
-        """Is woken from now on by what the ports that are plugged now depend on."""
-        needs = [self._view.needs_of(wiring) for wiring in self._plugged.values()]
-        if needs != self._needs:
-            self._interest.care(frozenset().union(*needs))
-            self._needs = needs
+    def _care(self, keys: frozenset[str]) -> None:
+        """Is woken from now on by these."""
+        if keys != self._cares:
+            self._interest.care(keys)
+            self._cares = keys
 
     async def _known(self, wirings: Sequence[PortWiring]) -> None:
         interest = self._view.interest()
@@ -132,6 +144,11 @@ class Filters:
                 await interest.changed()
         finally:
             self._view.forget(interest)
+
+
+def _remote_groups(filters: Iterable[Filter]) -> Sequence[str]:
+    """The groups whose members the rules name, in order."""
+    return sorted({rule.remote_group for one in filters for rule in one.rules if rule.remote_group is not None})
 
 
 def _differs(told: object, wanted: object) -> bool:
