@@ -66,9 +66,9 @@ bench-idle:   ## what connected hosts cost a scheduler and an API: HOSTS=10000 C
 	@scripts/setup && .venv/bin/python -m benchmarks.idle --hosts $(or $(HOSTS),10000) --clusters $(or $(CLUSTERS),20) \
 		--for-s $(or $(FOR_S),60)
 
-bench-visible: ## how soon what a host commits is in a view: HOSTS=1000 CLUSTERS=10 RATES="100 300 1000" FOR_S=20
+bench-visible: ## how soon what a host commits is in a view: HOSTS=1000 CLUSTERS=10 RATES="100 300 1000" FOR_S=20 IDLE_FOR_S=0
 	@scripts/setup && .venv/bin/python -m benchmarks.visible --hosts $(or $(HOSTS),1000) --clusters $(or $(CLUSTERS),10) \
-		--rates $(or $(RATES),100 300 1000) --for-s $(or $(FOR_S),20)
+		--rates $(or $(RATES),100 300 1000) --for-s $(or $(FOR_S),20) --idle-for-s $(or $(IDLE_FOR_S),0)
 
 bench-restart: ## how soon an API process answers when it is started: HOSTS=100 GUESTS=1000000 TAIL=100000
 	@scripts/setup && .venv/bin/python -m benchmarks.restart --hosts $(or $(HOSTS),100) --guests $(or $(GUESTS),1000000) \

@@ -28,7 +28,9 @@ from freehold.vocabulary.machine import Passport
 from freehold.vocabulary.secret import Secret
 from tests.nats_server import NatsServer
 
-FLEETS: Final = 2
+FLEETS_MIN: Final = 2
+FLEET_HOSTS_MAX: Final = 2000
+"""In one process: each has seven files open."""
 LOOK_S: Final = 0.5
 BUILD_LOOK_S: Final = 5.0
 BUILT_S: Final = 900.0
@@ -68,7 +70,7 @@ class Cloud:
         image.write_bytes(bytes(1024 * 1024))
         furnished = Settings(state=self.folder, roles=ROLES, demo_image=image)
         await furnish(admin, furnished, lambda line: None)
-        share = -(-self.hosts // FLEETS)
+        share = -(-self.hosts // max(FLEETS_MIN, -(-self.hosts // FLEET_HOSTS_MAX)))
         for first in range(0, self.hosts, share):
             for number in range(first, min(first + share, self.hosts)):
                 self.let_in(self.folder / f"host-{number}", ("host",), self._cluster_of_host[number])

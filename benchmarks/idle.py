@@ -29,16 +29,21 @@ async def fronted(bench: Cloud, roles: tuple[str, ...] = ROLES) -> Child:
 async def measured(hosts: int, clusters: int, for_s: float) -> dict[str, Any]:
     """The figures of one run."""
     async with cloud(hosts, clusters, guests=0) as bench:
-        front = await fronted(bench)
-        say("all are known; now nothing happens")
-        await asyncio.sleep(for_s / 4)
-        before, fleets = await front.tell("count"), await bench.reported()
-        await asyncio.sleep(for_s)
-        after, fleets_after = await front.tell("count"), await bench.reported()
-        await front.close()
+        return {"clusters": clusters} | await at_rest(bench, for_s)
+
+
+async def at_rest(bench: Cloud, for_s: float) -> dict[str, Any]:
+    """The figures of a cloud that has nothing to do."""
+    front = await fronted(bench)
+    say("all are known; now nothing happens")
+    await asyncio.sleep(for_s / 4)
+    before, fleets = await front.tell("count"), await bench.reported()
+    await asyncio.sleep(for_s)
+    after, fleets_after = await front.tell("count"), await bench.reported()
+    await front.close()
+    hosts = bench.hosts
     return {
         "hosts": hosts,
-        "clusters": clusters,
         "for_s": for_s,
         "cpu_share": round((after["cpu_s"] - before["cpu_s"]) / for_s, 4),
         "cpu_share_of_a_host": round((fleets_after["cpu_s"] - fleets["cpu_s"]) / for_s / hosts, 6),

@@ -4,7 +4,9 @@
 
 Guests change their power at so many events a second. Each event is signed by its host and verified by its reader. Time
 is counted from when the host's store says that it is on disk, until the API's view shows it. The API is in a process of
-its own; stores lie in memory (/dev/shm). At the end every position that a host has written must be in the view.
+its own; stores lie in memory (/dev/shm). At the end every position that a host has written must be in the view. With
+`--idle-for-s` it is measured first what these hosts cost while they have no guests (benchmarks/idle.py): to start ten
+thousand takes longer than either.
 """
 
 import argparse
@@ -13,8 +15,8 @@ from bisect import bisect_left
 from typing import Any, Final
 
 from benchmarks.children import Child
-from benchmarks.cloud import LOOK_S, Cloud, cloud, say
-from benchmarks.idle import fronted
+from benchmarks.cloud import BUILT_S, LOOK_S, Cloud, cloud, say
+from benchmarks.idle import at_rest, fronted
 from benchmarks.record import record
 
 SETTLED_S: Final = 60.0
@@ -22,9 +24,16 @@ SETTLED_S: Final = 60.0
 Noted = dict[str, list[list[int]]]
 
 
-async def measured(hosts: int, clusters: int, rates: list[int], for_s: float) -> dict[str, Any]:
+async def measured(
+    hosts: int, clusters: int, rates: list[int], for_s: float, idle_for_s: float = 0.0
+) -> dict[str, Any]:
     """The figures of one run, for each rate."""
-    async with cloud(hosts, clusters, guests=1) as bench:
+    async with cloud(hosts, clusters, guests=0) as bench:
+        if idle_for_s:
+            record("idle", {"clusters": clusters} | await at_rest(bench, idle_for_s))
+        bench.guests = 1
+        await bench.build()
+        await bench.all_read(BUILT_S)
         front = await fronted(bench, ("api",))
         await front.tell("watch")
         await bench.fleets_say("watch")
@@ -91,8 +100,10 @@ def main() -> None:
     parser.add_argument("--clusters", type=int, default=10)
     parser.add_argument("--rates", type=int, nargs="+", default=[100, 300, 1000])
     parser.add_argument("--for-s", type=float, default=20.0)
+    parser.add_argument("--idle-for-s", type=float, default=0.0)
     asked = parser.parse_args()
-    record("visible", asyncio.run(measured(asked.hosts, asked.clusters, asked.rates, asked.for_s)))
+    figures = measured(asked.hosts, asked.clusters, asked.rates, asked.for_s, asked.idle_for_s)
+    record("visible", asyncio.run(figures))
 
 
 if __name__ == "__main__":
