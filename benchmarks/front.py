@@ -4,6 +4,7 @@
 
 count       CPU seconds so far, what is known, memory without the mapped view, and the loop's longest turn so far
 behind FILE of how many hosts it has read less than is in the file, as benchmarks/centre.py has it
+calm        the loop's turns are measured no more, which costs more than a loop that is idle
 choose      which host a scheduler would give a small guest
 watch       from now on it is noted when the API's view shows what hosts have told
 shown       what was noted: of each store, positions with the time of this machine, in ns
@@ -79,6 +80,11 @@ class Watch:
         read = [one.stands() for one in self._followers]
         return {"behind": sum(any(is_behind(of.get(store), at) for of in read) for store, at in stands.items())}
 
+    async def calm(self) -> Answer:
+        """See the module."""
+        self._watching.cancel()
+        return {}
+
     async def choose(self) -> Answer:
         """See the module."""
         for one in self._followers:
@@ -114,7 +120,7 @@ async def _run(state: Path, server: str, roles: tuple[str, ...]) -> None:
     watch.find()
     gc.collect()
     gc.freeze()
-    verbs = ("count", "behind", "choose", "watch", "shown")
+    verbs = ("count", "behind", "calm", "choose", "watch", "shown")
     await obey({"url": running.url}, {verb: getattr(watch, verb) for verb in verbs})
     await running.close()
 

@@ -35,6 +35,7 @@ async def measured(hosts: int, clusters: int, for_s: float) -> dict[str, Any]:
 async def at_rest(bench: Cloud, for_s: float) -> dict[str, Any]:
     """The figures of a cloud that has nothing to do."""
     front = await fronted(bench)
+    await front.tell("calm")
     say("all are known; now nothing happens")
     await asyncio.sleep(for_s / 4)
     before, fleets = await front.tell("count"), await bench.reported()
