@@ -218,6 +218,11 @@ class Fleet:
         deed = self._placements.deed(guest)
         return None if deed is None else (deed.host, deed.cluster, deed.project)
 
+    def hosts_of(self, guests: Iterable[str]) -> tuple[str, ...]:
+        """The hosts that have, or are to have, these guests."""
+        deeds = map(self._placements.deed, guests)
+        return tuple(dict.fromkeys(deed.host for deed in deeds if deed is not None))
+
     def group_hosts(self, group: str, but: str = "") -> tuple[str, ...]:
         """The hosts that have, or may yet have, members of a server group other than the guest `but`."""
         return self._placements.group_hosts(group, but)

@@ -17,6 +17,7 @@ class Filter(StrEnum):
     MEMORY = "memory"
     DISK = "disk"
     TARGET = "target"
+    HINT = "hint"
     GROUP = "group"
     REFUSED = "refused"
 

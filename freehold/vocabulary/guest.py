@@ -62,7 +62,10 @@ class GuestSpec(Word, frozen=True, kw_only=True):
     server_group: str = ""
     server_group_policy: GroupPolicy | None = None
     """The group's, which never changes."""
-    hints: dict[str, str] = msgspec.field(default_factory=dict)
+    different_host: tuple[str, ...] = ()
+    """Guests on whose hosts it isn't to be."""
+    same_host: tuple[str, ...] = ()
+    """Guests on one of whose hosts it is to be; none: anywhere."""
 
 
 class Labels(Word, frozen=True, kw_only=True):

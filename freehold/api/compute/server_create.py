@@ -14,6 +14,7 @@ from freehold.api.call import Answer, Call
 from freehold.api.compute import microversion as mv
 from freehold.api.compute import server_view, server_waits
 from freehold.api.compute.links import links
+from freehold.api.compute.server_hints import hinted
 from freehold.api.compute.server_networks import networks_wanted
 from freehold.api.compute.wire.servers import BlockDeviceIn, CreateBody, HintsIn, ServerIn
 from freehold.api.reading import every, find
@@ -25,7 +26,7 @@ from freehold.vocabulary.image import Image, ImageStatus, Visibility
 from freehold.vocabulary.network import SecurityGroup
 from freehold.vocabulary.request import Admission, Admit, Admitted, Build, Stage
 from freehold.vocabulary.secret import Secret
-from freehold.vocabulary.tenant import Flavor, KeyPair, Quota, ServerGroup
+from freehold.vocabulary.tenant import Flavor, KeyPair, Quota
 from freehold.vocabulary.units import GIB
 
 ADMIT_DEADLINE_S: Final = 10.0
@@ -110,7 +111,6 @@ async def _build(call: Call, server: ServerIn, hints: HintsIn | None, password: 
     image = await _image(call, _image_id(server))
     _check_fits(flavor, image)
     pair = await _key_pair(call, server)
-    group = await _server_group(call, hints)
     zone = await _zone(call, server.availability_zone)
     networks, ties = await networks_wanted(call, server.networks, zone)
     spec = GuestSpec(
@@ -122,8 +122,6 @@ async def _build(call: Call, server: ServerIn, hints: HintsIn | None, password: 
         availability_zone=zone,
         config_drive=_yes("config_drive", server.config_drive),
         security_groups=await _groups(call, server, ties.cluster),
-        server_group=group.id if group else "",
-        server_group_policy=group.policy if group else None,
     )
     return Build(
         urn="",
@@ -134,7 +132,7 @@ async def _build(call: Call, server: ServerIn, hints: HintsIn | None, password: 
         expires=0,
         hostname=server.hostname or _hostname(server.name),
         labels=_labels(call, server),
-        spec=spec,
+        spec=await hinted(call, hints, spec),
         networks=networks,
         ties=ties,
         image_owner=call.cloud.view.owner(Image, image.id),
@@ -239,20 +237,6 @@ async def _groups_of(call: Call, cluster: str) -> tuple[list[SecurityGroup], lis
     here = {seen.owner.store for seen in call.cloud.view.owners() if seen.owner.cluster == cluster}
     fits = {one.id for one in every_one if not cluster or call.cloud.view.owner(SecurityGroup, one.id) in here}
     return [one for one in every_one if one.id in fits], [one for one in every_one if one.id not in fits]
-
-
-async def _server_group(call: Call, hints: HintsIn | None) -> ServerGroup | None:
-    if hints is None:
-        return None
-    unserved = [name for name in hints.__struct_fields__ if name != "group" and getattr(hints, name)]
-    if unserved:
-        raise BadRequest(f"the scheduler hint '{unserved[0]}' isn't served by this cloud; leave it out")
-    if not hints.group:
-        return None
-    group = await find(call, ServerGroup, hints.group)
-    if group is None or not call.caller.owns(group.project):
-        raise BadRequest(f"Instance group {hints.group[:64]} could not be found.")
-    return group
 
 
 def _labels(call: Call, server: ServerIn) -> Labels:

@@ -18,6 +18,7 @@ MEANS: Final = {
     Filter.MEMORY: "with too little memory free",
     Filter.DISK: "with too little disk free",
     Filter.TARGET: "not on its physical networks",
+    Filter.HINT: "that its scheduler hints don't allow",
     Filter.GROUP: "that its server group's policy doesn't allow",
     Filter.REFUSED: "that have refused it",
 }

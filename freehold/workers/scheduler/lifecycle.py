@@ -68,13 +68,15 @@ def decide(build: Build, fleet: Fleet, now: int, group_hosts: Sequence[str] | No
     if build.deed is not None and build.deed.host not in build.refused:
         return PassOn(build)
     members = fleet.group_hosts(build.spec.server_group, build.guest) if group_hosts is None else group_hosts
-    apart = _lacking(build, fleet)
+    apart = (*_lacking(build, fleet), *fleet.hosts_of(build.spec.different_host))
+    near = fleet.hosts_of(build.spec.same_host) if build.spec.same_host else None
 
-    def choose(*, refused: Sequence[str], among: Sequence[str] | None = None) -> Host | None:
-        return fleet.choose(wanted(build), _cluster(build), (*refused, *apart), among)
+    def choose(*, refused: Sequence[str], among: Sequence[str] | None = None, silent: bool = False) -> Host | None:
+        both = _both(among, near)
+        return fleet.choose(wanted(build), _cluster(build), (*refused, *apart), both, silent=silent)
 
     def choose_silent(*, refused: Sequence[str], among: Sequence[str] | None = None) -> Host | None:
-        return fleet.choose(wanted(build), _cluster(build), (*refused, *apart), among, silent=True)
+        return choose(refused=refused, among=among, silent=True)
 
     host = groups.chosen(build, members, choose)
     if host is not None:
@@ -88,8 +90,13 @@ def decide(build: Build, fleet: Fleet, now: int, group_hosts: Sequence[str] | No
 def explained(build: Build, fleet: Fleet) -> Choice:
     """How a host would be chosen now for a build, whatever has become of it."""
     members = fleet.group_hosts(build.spec.server_group, build.guest)
-    apart = groups.left_out(build, members, [host.id for host in fleet.hosts()])
-    also = ((Filter.TARGET, _lacking(build, fleet)), (Filter.GROUP, apart), (Filter.REFUSED, build.refused))
+    hosts = [host.id for host in fleet.hosts()]
+    also = (
+        (Filter.TARGET, _lacking(build, fleet)),
+        (Filter.HINT, _hinted_away(build, fleet, hosts)),
+        (Filter.GROUP, groups.left_out(build, members, hosts)),
+        (Filter.REFUSED, build.refused),
+    )
     return fleet.explain(wanted(build), _cluster(build), also)
 
 
@@ -110,6 +117,22 @@ def _lacking(build: Build, fleet: Fleet) -> list[str]:
         for host in fleet.hosts()
         if not needed <= {name for name, _ in host.carriage.physical} or build.target not in ("", host.id)
     ]
+
+
+def _hinted_away(build: Build, fleet: Fleet, hosts: Sequence[str]) -> Sequence[str]:
+    """Those of `hosts` that its hints don't allow."""
+    away = fleet.hosts_of(build.spec.different_host)
+    if not build.spec.same_host:
+        return away
+    near = frozenset(fleet.hosts_of(build.spec.same_host))
+    return (*away, *(host for host in hosts if host not in near))
+
+
+def _both(among: Sequence[str] | None, near: Sequence[str] | None) -> Sequence[str] | None:
+    """What is in both; None is everything."""
+    if among is None or near is None:
+        return near if among is None else among
+    return [host for host in among if host in near]
 
 
 def _deed(build: Build, host: Host) -> Deed:
@@ -138,6 +161,8 @@ def no_room(build: Build, fleet: Fleet) -> Fault:
     if build.target:
         text += " that it was to go to"
     text += groups.why(build)
+    if build.spec.different_host or build.spec.same_host:
+        text += " that its scheduler hints allow"
     if build.refused:
         text += f", {len(build.refused)} of which refused it"
     return Fault(code="NoRoom", message=text + ". Delete guests, add hosts or choose a smaller flavor.")

@@ -110,6 +110,14 @@ async def test_groups_keys_and_user_data_are_taken(compute: Compute) -> None:
     assert (await compute.server(by_id))["security_groups"] == [{"name": "web"}]
 
 
+async def test_hints_put_a_server_near_another_or_apart_from_it(compute: Compute) -> None:
+    first = await compute.running()
+    near = await compute.running(**{"os:scheduler_hints": {"same_host": first}})
+    apart = await compute.running(**{"os:scheduler_hints": {"different_host": [first, near]}})
+    hosts = [(await compute.server(guest))["hostId"] for guest in (first, near, apart)]
+    assert hosts[0] == hosts[1] != hosts[2]
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -128,7 +136,13 @@ async def test_groups_keys_and_user_data_are_taken(compute: Compute) -> None:
         ({"block_device_mapping_v2": [{"source_type": "volume", "uuid": "v", "boot_index": 0}]}, "volumes"),
         ({"personality": [{"path": "/etc/x", "contents": ""}]}, "personality"),
         ({"os:scheduler_hints": {"group": "none"}}, "Instance group none could not be found."),
-        ({"os:scheduler_hints": {"different_host": ["x"]}}, "different_host"),
+        (
+            {"os:scheduler_hints": {"different_host": ["x"]}},
+            "Server x, which the scheduler hint 'different_host' names",
+        ),
+        ({"os:scheduler_hints": {"same_host": "x"}}, "Server x, which the scheduler hint 'same_host' names"),
+        ({"os:scheduler_hints": {"same_host": [f"{n}" for n in range(51)]}}, "names 51 servers"),
+        ({"os:scheduler_hints": {"query": [">=", "$free_ram_mb", 1]}}, "'query' isn't served"),
         ({"os:scheduler_hints": {"_nova_check_type": "x"}}, "_nova_check_type"),
         ({"_internal": 1}, "_internal"),
         ({"name": "  "}, "blank"),

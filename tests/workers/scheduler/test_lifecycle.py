@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from freehold.store.database import put
 from freehold.views.fleet import Fleet
@@ -13,6 +14,7 @@ from freehold.vocabulary.network import Carriage, Ties
 from freehold.vocabulary.request import FORGOTTEN_S, Build
 from freehold.vocabulary.tenant import Flavor
 from freehold.vocabulary.units import clock_time
+from freehold.workers.registrar.lifecycle import admitted
 from freehold.workers.scheduler.lifecycle import Decision, Drop, PassOn, Place, Surrender, decide, explained, wanted
 from tests.owners import HandClock, a_build, a_deed, a_fleet, a_host
 
@@ -159,3 +161,41 @@ def test_a_choice_is_explained_host_by_host() -> None:
     fleet = fleet_of(SMALL, LARGE, clock=silent)
     silent.move(1000)
     assert counts(build(), fleet) == {"silent": 2}
+
+
+def hinted_fleet() -> Fleet:
+    """Guest "a" is on the larger host, "b" on the smaller."""
+    fleet = fleet_of(SMALL, LARGE)
+    placed = [(guest, replace(admitted(a_build(guest=guest)), deed=a_deed(guest, 1, host))) for guest, host in HAVE]
+    changes = [put(guest, admission) for guest, admission in placed]
+    entries = [Entry(n, 1, c.kind, c.key, c.value, "t", b"") for n, c in enumerate(changes, 1)]
+    fleet.apply(Owner(store="r", role="registrar", cluster="c"), Position(epoch="e", seq=2), entries)
+    return fleet
+
+
+HAVE = (("a", "large"), ("b", "small"))
+
+
+@pytest.mark.parametrize(
+    ("hints", "host"),
+    [
+        ({}, "large"),
+        ({"different_host": ("b",)}, "large"),
+        ({"different_host": ("a",)}, "small"),
+        ({"different_host": ("a", "b")}, None),
+        ({"different_host": ("nobody",)}, "large"),
+        ({"same_host": ("b",)}, "small"),
+        ({"same_host": ("a", "b")}, "large"),
+        ({"same_host": ("nobody",)}, None),
+        ({"same_host": ("b",), "different_host": ("b",)}, None),
+    ],
+)
+def test_hints_name_guests_to_be_near_or_apart_from(hints: dict[str, tuple[str, ...]], host: str | None) -> None:
+    fleet = hinted_fleet()
+    asked = replace(build(), spec=replace(build().spec, **hints))
+    decision = decide(asked, fleet, NOW)
+    assert (decision.deed.host if isinstance(decision, Place) else None) == host
+    fit = explained(asked, fleet).fit
+    assert (fit > 0) is (host is not None)
+    if isinstance(decision, Surrender):
+        assert "that its scheduler hints allow" in decision.fault.message
