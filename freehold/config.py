@@ -62,6 +62,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How many shards the registrar has. Chosen when a cloud is made; it can't be changed."""
     image_workers: int = 1
     schedulers: int = 1
+    placement: str = "spread"
+    """Of the hosts that fit, which gets a guest: the one with the most free memory (``spread``), or with the least
+    (``pack``), so that large guests find room and hosts stay empty.
+    """
     apis: int = 1
     """How many API processes there are; those after the first listen on the ports that follow (or on free ones)."""
     bus: str = "local"
@@ -165,6 +169,8 @@ def checked(settings: Settings) -> Settings:
         )
     _check_simulated(settings)
     _check_counts(settings)
+    if settings.placement not in ("spread", "pack"):
+        raise BadRequest(f"placement is {settings.placement!r}; it can be spread or pack")
     _check_limits(settings)
     if settings.unknown_after_s is not None and not settings.unknown_after_s >= 15:
         raise BadRequest("unknown_after_s is less than 15 s: a host may miss a heartbeat or two without being away")

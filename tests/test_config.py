@@ -55,6 +55,7 @@ def test_a_certificate_comes_with_its_key() -> None:
     ("name", "value"),
     [
         ("hypervisor", "xen"),
+        ("placement", "heap"),
         ("hosts", 0),
         ("hosts", 100_001),
         ("hosts", 2),

@@ -9,6 +9,7 @@ from freehold.bus import subjects, talk
 from freehold.bus.interface import Subscription
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks, periodically
+from freehold.views.columns import SPREAD, Weights
 from freehold.views.fleet import Fleet
 from freehold.views.follower import Follower
 from freehold.vocabulary.choice import Explain, SchedulerQuestion
@@ -37,10 +38,10 @@ _log = logger("scheduler")
 class SchedulerWorker:
     """See the package."""
 
-    def __init__(self, means: Means, path: Path, boot: str) -> None:
+    def __init__(self, means: Means, path: Path, boot: str, weights: Weights = SPREAD) -> None:
         self._means = means
         self.tasks = Tasks("scheduler")
-        self.fleet = Fleet(means.clock, path, boot, means.chance)
+        self.fleet = Fleet(means.clock, path, boot, means.chance, weights)
         self.follower = Follower(means.bus, ["host", "registrar"], self.fleet, "scheduler", heeds=self.fleet.heeds)
         self.tasks.watch(self.follower.tasks)
         self._subscriptions: list[Subscription] = []

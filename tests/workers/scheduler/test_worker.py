@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from freehold.api.compute import actions, servers
 from freehold.bus import subjects, talk
 from freehold.store.database import Change, put
+from freehold.views.columns import PACK, SPREAD, Weights
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Done, Entry, Heartbeat, Owner, Position
 from freehold.vocabulary.errors import Conflict, NoAnswer, NotFound, Unavailable
@@ -31,12 +32,12 @@ class Around:
     `sent`: builds for the network worker; `asked`: what the registrar was; `commands`: what hosts were.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, weights: Weights = SPREAD) -> None:
         self.clock = HandClock()
         self.means = means_of(clock=self.clock)
         self.bus = self.means.bus
         self.folder = folder
-        self.worker = SchedulerWorker(self.means, folder / "fleet", "boot")
+        self.worker = SchedulerWorker(self.means, folder / "fleet", "boot", weights)
         self.sent: list[Build] = []
         self.asked: list[Word] = []
         self.commands: list[tuple[str, Word]] = []
@@ -168,6 +169,16 @@ async def test_a_registrar_that_thinks_holds_up_nobody_else(around: Around) -> N
 async def test_a_repeat_with_its_deed_is_passed_on_unasked(around: Around) -> None:
     await around.build(deed=a_deed("g", 1, "h1"))
     assert [build.deed for build in around.sent] == [a_deed("g", 1, "h1")] and not around.asked
+
+
+async def test_where_guests_are_packed_the_host_with_the_least_room_gets_them(tmp_path: Path) -> None:
+    around = Around(tmp_path, PACK)
+    await around.open()
+    around.host("h1", ram_mib=8192)
+    around.host("h2", ram_mib=4096)
+    await around.build()
+    assert [build.deed and build.deed.host for build in around.sent] == ["h2"]
+    await around.close()
 
 
 async def test_what_no_host_can_take_is_given_up(around: Around) -> None:
