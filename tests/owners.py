@@ -12,6 +12,7 @@ from freehold.runtime.chance import SeededChance
 from freehold.runtime.clock import HybridClock
 from freehold.runtime.tasks import offload_inline
 from freehold.store.database import Store
+from freehold.views.complete import END, START
 from freehold.views.fleet import Fleet
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position, Row
@@ -56,6 +57,13 @@ def a_fleet(clock: Any = None) -> Fleet:
     fleet = Fleet(HybridClock(clock or HandClock()), Path(folder.name), "boot")
     finalize(fleet, folder.cleanup)
     return fleet
+
+
+def replace_all(sink: Any, owner: Owner, position: Position, rows: Sequence[Row]) -> None:
+    """Has who takes complete states in parts take one."""
+    sink.begin(owner)
+    sink.take_part(owner, START, END, rows)
+    sink.replaced(owner, position)
 
 
 def means_of(bus: Any = None, clock: Any = None, seed: int = 1, offload: Any = offload_inline) -> Means:

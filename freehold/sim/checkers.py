@@ -9,7 +9,7 @@ from freehold.sim.leases import Leases
 from freehold.sim.witness import Witness
 from freehold.views.cloud import CloudView
 from freehold.vocabulary.codec import decode
-from freehold.vocabulary.envelope import Entry, Owner, Position, Row
+from freehold.vocabulary.envelope import Entry, Owner, Position
 from freehold.vocabulary.errors import NoAnswer, StoreFailed
 from freehold.vocabulary.guest import Guest, GuestState, Power, Refusal
 from freehold.vocabulary.host import NOTHING, Capacity, Host, needed_by
@@ -314,7 +314,8 @@ class Checkers:
 
     def watch_view(self, name: str, view: CloudView) -> None:
         """A view never goes back."""
-        apply, replace = view.apply, view.replace
+        apply, begin, replace = view.apply, view.begin, view.replaced
+        stood: dict[str, Position] = {}
 
         def applied(owner: Owner, position: Position, entries: Sequence[Entry]) -> None:
             before = view.positions().get(owner.store)
@@ -325,14 +326,20 @@ class Checkers:
             self.checks += 1
             apply(owner, position, entries)
 
-        def replaced(owner: Owner, position: Position, rows: Sequence[Row]) -> None:
+        def begun(owner: Owner) -> None:
             before = view.positions().get(owner.store)
+            if before is not None and before.epoch:
+                stood[owner.store] = before
+            begin(owner)
+
+        def replaced(owner: Owner, position: Position) -> None:
+            before = stood.pop(owner.store, None)
             if before is not None and before.epoch == position.epoch and position.seq < before.seq:
                 self.violated(f"the view of {name} was put back from {before.seq} to {position.seq} of {owner.role}")
             self.checks += 1
-            replace(owner, position, rows)
+            replace(owner, position)
 
-        view.apply, view.replace = applied, replaced  # type: ignore[method-assign]
+        view.apply, view.begin, view.replaced = applied, begun, replaced  # type: ignore[method-assign]
         self._watch_reads(name, view)
 
     def _watch_reads(self, name: str, view: CloudView) -> None:

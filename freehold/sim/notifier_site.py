@@ -8,6 +8,7 @@ from freehold.drivers.delivery.simulated import SimulatedDelivery
 from freehold.runtime.tasks import Tasks
 from freehold.sim.process import Process
 from freehold.sim.site import Site
+from freehold.views.complete import WholeSink
 from freehold.vocabulary.envelope import Owner, Position, Row
 from freehold.workers.notifier.gathering import FOLLOWED
 from freehold.workers.notifier.worker import NotifierWorker
@@ -31,6 +32,7 @@ class NotifierSite(Site):
         delivery = SimulatedDelivery(asyncio.sleep, receivers.table)
         self.worker = worker = NotifierWorker(means, self.open_store(means, process), delivery, self.name)
         self.follower = follower = worker.follower
+        assert isinstance(follower._sink, WholeSink)
         replace_part = follower._sink.replace
 
         def replaced(owner: Owner, position: Position, rows: Sequence[Row]) -> None:

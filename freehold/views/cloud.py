@@ -15,6 +15,7 @@ from freehold.bus.interface import Bus
 from freehold.runtime.clock import HybridClock
 from freehold.runtime.log import logger
 from freehold.views.audit import Audit
+from freehold.views.complete import RecordKey
 from freehold.views.cursor import Place
 from freehold.views.feed import KINDS_TOLD
 from freehold.views.fences import Fences
@@ -64,6 +65,8 @@ class CloudView:
         clock.go_on_from(max((one.learned for one in seen.values()), default=0))
         self._retired = {one.host for one in self.list(Retirement)}
         self._fences = Fences()
+        self._fences_read: dict[str, set[str]] = {}
+        """By the shard whose complete state is being read: what it has told so far."""
         for fence in self.list(Fence):
             key = fence_key(fence.host, fence.shard)
             self._fences.learn(self.owner(Fence, key), key, fence)
@@ -148,7 +151,7 @@ class CloudView:
     def place(self, store: str) -> Place | None:
         """Where it stands in an owner's log; None for one that it doesn't know."""
         stands = self._stands.get(store)
-        return None if stands is None else Place(store, stands.epoch, stands.seq)
+        return None if stands is None or not stands.epoch else Place(store, stands.epoch, stands.seq)
 
     def owners_of(self, role: str, cluster: str = "") -> Sequence[str]:
         """The stores of the owners of a role, of one cluster if it is named."""
@@ -160,8 +163,8 @@ class CloudView:
         return self._file.action_of(urn)
 
     def heeds(self, store: str) -> bool:
-        """Whether what an owner says counts now: a fenced host's doesn't."""
-        return store not in self._fences.hosts()
+        """Whether what an owner says counts now: a fenced host's doesn't, nor that of one that has left for good."""
+        return store not in self._fences.hosts() and store not in self._retired
 
     def _owner_seen(self, owner: Owner) -> OwnerSeen:
         beat, now = self._beats.get(owner.store), self._clock.clock.monotonic_s()
@@ -266,8 +269,6 @@ class CloudView:
 
     def apply(self, owner: Owner, position: Position, entries: Sequence[Entry]) -> None:
         """See Sink."""
-        if owner.store in self._retired:
-            return
         told = self._with_before(owner, entries)
         if self.fragments:
             for entry in entries:
@@ -293,23 +294,41 @@ class CloudView:
             told.append((entry, before))
         return told
 
-    def replace(self, owner: Owner, position: Position, rows: Sequence[Row]) -> None:
-        """See Sink."""
-        if owner.store in self._retired:
-            return
-        self._file.replace(owner, position, rows)
-        self.fragments.clear()
+    def begin(self, owner: Owner) -> None:
+        """See PartSink."""
+        self._file.begin(owner)
+        self._stands[owner.store] = Position(epoch="")
+        self._fences_read[owner.store] = set()
+
+    def take_part(self, owner: Owner, above: RecordKey, upto: RecordKey, rows: Sequence[Row]) -> None:
+        """See PartSink."""
+        self._file.take_part(owner, above, upto, rows)
+        self._take_in(owner, rows)
+
+    def amend(self, owner: Owner, entries: Sequence[Entry]) -> None:
+        """See PartSink."""
+        self._file.amend(owner, entries)
+        self._take_in(owner, entries)
+
+    def replaced(self, owner: Owner, position: Position) -> None:
+        """See PartSink."""
+        self._file.replaced(owner, position)
+        self._fences.keep_only(owner.store, self._fences_read.pop(owner.store))
         self._stand(owner, position)
         self.news.replaced(owner)
-        self._forget(row.key for row in rows if row.kind == "retirement")
-        fences = {row.key: row.value for row in rows if row.kind == "fence"}
-        self._fences.keep_only(owner.store, fences)
-        for key, value in fences.items():
-            self._learn_fence(owner, key, value)
+
+    def _take_in(self, owner: Owner, told: Sequence[Row] | Sequence[Entry]) -> None:
+        """What else than the file has a part of a complete state."""
+        self.fragments.clear()
+        self._forget(one.key for one in told if one.kind == "retirement" and one.value is not None)
+        for one in told:
+            if one.kind == "fence":
+                self._learn_fence(owner, one.key, one.value)
+                self._fences_read[owner.store].add(one.key)
 
     def heard(self, heartbeat: Heartbeat) -> None:
         """See Sink."""
-        if heartbeat.owner.store in self._retired or not self.heeds(heartbeat.owner.store):
+        if not self.heeds(heartbeat.owner.store):
             return
         self._owners[heartbeat.owner.store] = heartbeat.owner
         self._beats[heartbeat.owner.store] = (self._clock.clock.monotonic_s(), heartbeat)

@@ -13,27 +13,27 @@ taken after the answer. A record that can't be read here is left out, and said s
 readers. So is one that its owner may not tell of (`believed`); that is counted.
 """
 
+import asyncio
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from freehold.bus import subjects, talk
 from freehold.bus.interface import Bus, Hearing, Subscription
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks
 from freehold.views import believed
+from freehold.views.chain import chains, continues, reached
+from freehold.views.complete import ASK_DEADLINE_S, PART_ROWS, PartSink, Reading, WholeSink
 from freehold.vocabulary.codec import KINDS, decode_told
-from freehold.vocabulary.digest import chained_once
 from freehold.vocabulary.envelope import (
     Beats,
-    Complete,
     Entries,
     Entry,
     Frame,
     Heartbeat,
     Hello,
     Owner,
-    Page,
     Position,
     Row,
     Since,
@@ -41,7 +41,6 @@ from freehold.vocabulary.envelope import (
 from freehold.vocabulary.errors import FreeholdError
 from freehold.vocabulary.word import Word
 
-ASK_DEADLINE_S: Final = 5.0
 ASKED_MAX: Final = 32
 """Owners that are asked at once; the others are due."""
 HELD_MAX: Final = 1000
@@ -50,22 +49,6 @@ HELD_MAX: Final = 1000
 KEY_LETTERS_LOGGED: Final = 100
 
 _log = logger("views")
-
-
-class Sink(Protocol):
-    """What a reader does with what it learns. Calls are synchronous; positions are kept with what they stand for."""
-
-    def positions(self) -> dict[str, Position]:
-        """Where it stands for each owner's store."""
-
-    def apply(self, owner: Owner, position: Position, entries: Sequence[Entry]) -> None:
-        """The next entries, in order, each once; it then stands at `position`."""
-
-    def replace(self, owner: Owner, position: Position, rows: Sequence[Row]) -> None:
-        """The owner's complete state: what isn't in it is gone."""
-
-    def heard(self, heartbeat: Heartbeat) -> None:
-        """A sign of life."""
 
 
 class Follower:
@@ -78,7 +61,7 @@ class Follower:
         self,
         bus: Bus,
         roles: Sequence[str],
-        sink: Sink,
+        sink: WholeSink | PartSink,
         room: str = "view",
         cluster: str = subjects.EVERY,
         heeds: Callable[[str], bool] = lambda _store: True,
@@ -199,7 +182,7 @@ class Follower:
             _log.error("an owner has written another history than was read of it", store=owner.store, seq=stands.seq)
             return False
         fresh = [entry for entry in entries if entry.seq > stands.seq]
-        if not _chains(stands, fresh):
+        if not chains(stands, fresh):
             _log.error("an owner's entries don't continue what was read of it", store=owner.store, seq=fresh[0].seq)
             return False
         if fresh:
@@ -208,7 +191,7 @@ class Follower:
 
     def _apply(self, owner: Owner, stands: Position, entries: Sequence[Entry]) -> None:
         self._check_heeded(owner)
-        position = Position(epoch=stands.epoch, seq=entries[-1].seq, digest=entries[-1].digest)
+        position = reached(stands, entries)
         self._sink.apply(owner, position, [entry for entry in entries if self._takes(owner, entry)])
         self._positions[owner.store] = position
 
@@ -269,11 +252,12 @@ class Follower:
             await self._take_complete(owner)
             return True
         answer = await self._since(owner, stands)
-        if answer.complete_needed or not _continues(stands, answer):
+        if answer.complete_needed or not continues(stands, answer):
             await self._take_complete(owner)
             return True
-        if answer.entries:
-            self._apply(owner, stands, answer.entries)
+        for first in range(0, len(answer.entries), PART_ROWS):
+            self._apply(owner, self._positions[owner.store], answer.entries[first : first + PART_ROWS])
+            await asyncio.sleep(0)
         return self._positions[owner.store].seq >= answer.position.seq
 
     def _check_heeded(self, owner: Owner) -> None:
@@ -282,42 +266,18 @@ class Follower:
             raise FreeholdError(f"{owner.role} {owner.store} isn't heeded now")
 
     async def _take_complete(self, owner: Owner) -> None:
-        """Reads all rows page by page, folds in what was written meanwhile, and hands it over as one state."""
-        rows: dict[tuple[str, str], Row] = {}
-        stands, first = self.stands_at(owner.store), None
-        after, more = ("", ""), True
-        while more:
-            page = await talk.ask(self._bus, subjects.owner(owner), Complete(after=after), Page, ASK_DEADLINE_S)
-            first = first or page.position
-            rows.update({(row.kind, row.key): row for row in page.rows})
-            more = page.more
-            if page.rows:
-                after = (page.rows[-1].kind, page.rows[-1].key)
-        assert first is not None
-        if first.epoch == stands.epoch and first.seq < stands.seq:
-            # It doesn't know yet that readers know more than its disk: the next question tells it.
-            raise FreeholdError(f"the disk of {owner.role} {owner.store} was put back while it was read")
-        position = await self._fold(owner, first, rows)
-        self._check_heeded(owner)
-        self._sink.replace(owner, position, [row for row in rows.values() if self._takes(owner, row)])
+        """Reads all that the owner has, and hands it over."""
+        reading = Reading(self._bus, owner, self.stands_at(owner.store), self._takes, self._check_heeded)
+        if isinstance(self._sink, PartSink):
+            position = await reading.in_parts(self._sink, lambda: self._stand_nowhere(owner))
+        else:
+            position = await reading.as_one(self._sink)
         self._positions[owner.store] = position
         self.resyncs += 1
 
-    async def _fold(self, owner: Owner, stands: Position, rows: dict[tuple[str, str], Row]) -> Position:
-        while True:
-            answer = await self._since(owner, stands)
-            if answer.complete_needed or not _continues(stands, answer):
-                raise FreeholdError(
-                    f"{owner.role} {owner.store} changed too much while it was read; it is read again when next heard"
-                )
-            for entry in answer.entries:
-                if entry.value is None:
-                    rows.pop((entry.kind, entry.key), None)
-                else:
-                    rows[(entry.kind, entry.key)] = Row(entry.kind, entry.key, entry.seq, entry.value)
-                stands = Position(epoch=stands.epoch, seq=entry.seq, digest=entry.digest)
-            if stands.seq >= answer.position.seq:
-                return stands
+    def _stand_nowhere(self, owner: Owner) -> None:
+        """What it has of the owner from now on is of no position: if the reading fails, all is read again."""
+        self._positions[owner.store] = Position(epoch="")
 
     def _takes(self, owner: Owner, told: Entry | Row) -> bool:
         """False for what can't be read, and for what the owner may not say. Kinds not known here are the sink's."""
@@ -350,11 +310,6 @@ class Follower:
         return await talk.ask(self._bus, subjects.owner(owner), Since(position=position), Entries, ASK_DEADLINE_S)
 
 
-def _continues(stands: Position, answer: Entries) -> bool:
-    """Whether an answer leads on from `stands`; one that doesn't would be asked for without end."""
-    return _chains(stands, answer.entries) and (bool(answer.entries) or answer.position.seq <= stands.seq)
-
-
 def _read(owner: Owner, told: Entry | Row) -> Word | None:
     """The record; None if this version can't read it."""
     assert told.value is not None
@@ -363,17 +318,6 @@ def _read(owner: Owner, told: Entry | Row) -> Word | None:
     except ValueError as error:
         _log.error("a record can't be read", store=owner.store, kind=told.kind, key=told.key, error=str(error))
         return None
-
-
-def _chains(stands: Position, entries: Sequence[Entry]) -> bool:
-    """Whether `entries` follow one another from `stands`, by sequence and by digest."""
-    seq, digest = stands.seq, stands.digest
-    for e in entries:
-        seq += 1
-        digest = chained_once(digest, e.seq, e.time, e.kind, e.key, e.value, e.cause)
-        if e.seq != seq or e.digest != digest:
-            return False
-    return True
 
 
 def _told_at(frame: Frame) -> str:

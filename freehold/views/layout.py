@@ -12,6 +12,8 @@ from freehold.vocabulary.word import Word
 KEY_BYTES_MAX: Final = 300
 """LMDB takes keys of 511 bytes; longer record keys are cut and made unique by a hash."""
 CREATED_BYTES: Final = 8
+AFTER: Final = b"\xff" * 17
+"""Makes a key one after all that begin with it and a hash."""
 
 Pairs = Iterator[tuple[bytes, bytes]]
 
@@ -44,6 +46,14 @@ def keys_backward(cursor: lmdb.Cursor, prefix: bytes, start: bytes | None) -> It
         yield from map(bytes, takewhile(lambda key: bytes(key).startswith(prefix), cursor.iterprev(values=False)))
 
 
+def between(cursor: lmdb.Cursor, first: bytes, last: bytes) -> Iterator[bytes]:
+    """The values from one key to another."""
+    found = cursor.set_range(first)
+    while found and bytes(cursor.key()) <= last:
+        yield bytes(cursor.value())
+        found = cursor.next()
+
+
 def _first_after(cursor: lmdb.Cursor, prefix: bytes, start: bytes | None) -> bool:
     """Whether anything is there, be it of the prefix or not; the cursor is at it then."""
     found = cursor.set_range(start or prefix)
@@ -73,6 +83,11 @@ def shadow_of(kind: str, key: str, store: str) -> bytes:
 
 def owned_key(store: str, kind: str, key: str) -> bytes:
     return store.encode() + b"\0" + place_of(kind, key)
+
+
+def owned_from(store: str, kind: str, key: str) -> bytes:
+    """The first that `owned_key` may be: a key that is cut isn't in its place among those that begin alike."""
+    return store.encode() + b"\0" + kind.encode() + b"\0" + key.encode()[:KEY_BYTES_MAX]
 
 
 def row_key(kind: str, key: str, record: Word) -> bytes:

@@ -22,14 +22,18 @@ from typing import Final, TypeVar
 
 import lmdb
 
+from freehold.views.complete import END, START, RecordKey
 from freehold.views.layout import (
+    AFTER,
     CREATED_BYTES,
     Pairs,
     backward,
+    between,
     bounded,
     forward,
     keys_backward,
     keys_forward,
+    owned_from,
     owned_key,
     place_of,
     row_key,
@@ -183,34 +187,43 @@ class RowFile:
         """An owner's next entries."""
         now = self._now()
         with self._env.begin(write=True) as txn:
-            for entry in entries:
-                if entry.kind not in KINDS:
-                    continue
-                if entry.value is None:
-                    self._delete(txn, owner.store, entry.kind, entry.key, now)
-                else:
-                    self._put(txn, owner.store, entry.kind, entry.key, entry.value, now)
+            self._take(txn, owner, entries, now)
             until = min(now, entries[-1].time) if entries else 0
             self._stand(txn, Seen(owner=owner, position=position, learned=now, until=until))
 
-    def replace(self, owner: Owner, position: Position, rows: Sequence[Row]) -> None:
-        """An owner's complete state. What it shows as before isn't learned anew."""
+    def begin(self, owner: Owner) -> None:
+        """An owner's complete state follows, in parts: until `replaced` it stands nowhere, for the next process too."""
+        with self._env.begin(write=True) as txn:
+            self._stand(txn, Seen(owner=owner, position=Position(epoch=""), learned=self._now()))
+
+    def take_part(self, owner: Owner, above: RecordKey, upto: RecordKey, rows: Sequence[Row]) -> None:
+        """What an owner has above one place and up to another. What it shows as before isn't learned anew."""
         now = self._now()
         with self._env.begin(write=True) as txn:
-            gone = self._owned_by(txn, owner.store)
+            gone = self._owned_between(txn, owner.store, above, upto)
             for row in rows:
                 if row.kind in KINDS:
-                    gone.discard((row.kind, row.key))
+                    gone.pop((row.kind, row.key), None)
                     self._put(txn, owner.store, row.kind, row.key, row.value, now)
             for kind, key in gone:
                 self._delete(txn, owner.store, kind, key, now)
+
+    def amend(self, owner: Owner, entries: Sequence[Entry]) -> None:
+        """What an owner has written after the parts were read."""
+        with self._env.begin(write=True) as txn:
+            self._take(txn, owner, entries, self._now())
+
+    def replaced(self, owner: Owner, position: Position) -> None:
+        """All parts are here."""
+        now = self._now()
+        with self._env.begin(write=True) as txn:
             self._stand(txn, Seen(owner=owner, position=position, learned=now, until=now))
 
     def forget(self, store: str) -> None:
         """Lets go of an owner, and of all that is known of it alone."""
         now = self._now()
         with self._env.begin(write=True) as txn:
-            for kind, key in self._owned_by(txn, store):
+            for kind, key in self._owned_between(txn, store, START, END):
                 self._delete(txn, store, kind, key, now)
             txn.delete(store.encode(), db=self._positions)
 
@@ -225,12 +238,25 @@ class RowFile:
     def _stand(self, txn: lmdb.Transaction, seen: Seen) -> None:
         txn.put(seen.owner.store.encode(), encode(seen), db=self._positions)
 
-    def _owned_by(self, txn: lmdb.Transaction, store: str) -> set[tuple[str, str]]:
-        found: set[tuple[str, str]] = set()
-        prefix = store.encode() + b"\0"
-        for _, value in forward(txn.cursor(db=self._owned), prefix, None):
+    def _take(self, txn: lmdb.Transaction, owner: Owner, entries: Sequence[Entry], now: int) -> None:
+        for entry in entries:
+            if entry.kind not in KINDS:
+                continue
+            if entry.value is None:
+                self._delete(txn, owner.store, entry.kind, entry.key, now)
+            else:
+                self._put(txn, owner.store, entry.kind, entry.key, entry.value, now)
+
+    def _owned_between(
+        self, txn: lmdb.Transaction, store: str, above: RecordKey, upto: RecordKey
+    ) -> dict[RecordKey, None]:
+        """The places above one and up to another under which an owner has a record."""
+        first, last = owned_from(store, *above), owned_from(store, *upto) + AFTER
+        found: dict[RecordKey, None] = {}
+        for value in between(txn.cursor(db=self._owned), first, last):
             kind, key = decode(value, tuple[str, str])
-            found.add((kind, key))
+            if above < (kind, key) <= upto:
+                found[kind, key] = None
         return found
 
     def _put(self, txn: lmdb.Transaction, store: str, kind: str, key: str, value: bytes, now: int) -> None:

@@ -29,7 +29,7 @@ from freehold.vocabulary.guest import Guest
 from freehold.vocabulary.host import Host, Retirement, needed_by
 from freehold.vocabulary.tenant import Project
 from freehold.vocabulary.word import Word
-from tests.owners import FLAVOR, HandClock, a_guest, a_host, means_of, project, store_at, turns, until
+from tests.owners import FLAVOR, HandClock, a_guest, a_host, means_of, project, replace_all, store_at, turns, until
 
 
 class Around:
@@ -251,12 +251,14 @@ HOST = Owner(store="00000000-0000-4000-8000-0000000000aa", role="host", cluster=
 
 
 async def host_speaks(around: Around, seq: int = 1, *, complete: bool = False) -> None:
-    """The host tells of itself and of a guest, and beats."""
+    """The host tells of itself and of a guest, and beats. Who isn't heeded is read by nobody."""
     told = {"host": a_host(HOST.store), "guest": a_guest("g", HOST.store)}
     position = Position(epoch="e", seq=seq)
-    if complete:
+    if not around.view.heeds(HOST.store):
+        pass
+    elif complete:
         rows = [Row(kind, record.id, 1, encode(record)) for kind, record in told.items()]
-        around.view.replace(HOST, position, rows)
+        replace_all(around.view, HOST, position, rows)
     else:
         entries = [Entry(seq, 1, kind, record.id, encode(record), "t", b"") for kind, record in told.items()]
         around.view.apply(HOST, position, entries)

@@ -1,7 +1,7 @@
 """The file under the API's view: order, pages, deeds, and what survives a restart."""
 
 from collections.abc import Iterator
-from itertools import count, permutations
+from itertools import count, pairwise, permutations
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from freehold.views.complete import END, START
 from freehold.views.rows import RowFile
 from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.deed import Deed
@@ -18,7 +19,7 @@ from freehold.vocabulary.guest import Action, Guest, GuestSpec, Labels, Refusal
 from freehold.vocabulary.request import Admission
 from freehold.vocabulary.tenant import KeyPair
 from freehold.vocabulary.word import Word
-from tests.owners import FLAVOR, a_guest
+from tests.owners import FLAVOR, a_guest, replace_all
 
 NOW = count(1).__next__
 """A clock that goes on by one each time."""
@@ -186,9 +187,9 @@ def test_a_complete_state_drops_what_is_absent_of_that_owner_alone(rows: RowFile
     tell.guest(A, "both", deed=1)
     tell.guest(B, "both", deed=2)
     new = [Row("guest", key, 1, encode(a_guest(key, A.store))) for key in ("kept", "new")]
-    rows.replace(A, Position(epoch="f", seq=4), new)
+    replace_all(rows, A, Position(epoch="f", seq=4), new)
     assert listed(rows) == ["both", "kept", "new", "others"]
-    rows.replace(B, Position(epoch="f", seq=4), [])
+    replace_all(rows, B, Position(epoch="f", seq=4), [])
     assert listed(rows) == ["kept", "new"], "what A no longer has came back from the shadow"
 
 
@@ -279,7 +280,7 @@ def test_a_complete_state_teaches_only_what_is_new(rows: RowFile) -> None:
     before = rows.learned("guest", "same")
     state = [Row("guest", "same", 1, encode(a_guest("same", A.store, 1, project="p", created=0)))]
     state += [Row("guest", "other", 2, encode(a_guest("other", A.store, 2)))]
-    rows.replace(A, Position(epoch="f", seq=9), state)
+    replace_all(rows, A, Position(epoch="f", seq=9), state)
     assert rows.learned("guest", "same") == before < rows.learned("guest", "other")
 
 
@@ -297,7 +298,7 @@ def test_what_a_host_says_is_a_change_of_the_admission(rows: RowFile) -> None:
 
 
 def test_positions_say_until_when_all_is_known(rows: RowFile) -> None:
-    rows.replace(A, Position(epoch="e", seq=1), [])
+    replace_all(rows, A, Position(epoch="e", seq=1), [])
     whole = rows.positions()[A.store]
     assert whole.until == whole.learned > 0
     rows.apply(A, Position(epoch="e", seq=2), [Entry(2, 1, "guest", "g", None, "t", b"")])
@@ -412,3 +413,32 @@ def test_actions_are_in_order_of_their_beginning(rows: RowFile) -> None:
         action = Action(guest=f"g{9 - number}", project="p", urn="u", action="stop", user="u", started=number)
         tell.put(A, "action", f"{action.guest}/u", action)
     assert [decode(value, Action).started for value in rows.list("action", "p", "", True)] == [3, 2, 1]
+
+
+def test_a_part_ends_what_is_absent_of_it_alone_whatever_the_length_of_the_keys(rows: RowFile) -> None:
+    alike = "x" * 310  # longer keys are cut, and made unique by a hash: their order among themselves is another
+    keys = [f"{alike}{number}" for number in range(12)]
+    tell = Teller(rows)
+    for key in ("a", *keys, "z"):
+        tell.guest(A, key)
+    tell.guest(B, f"{alike}others")
+    rows.begin(A)
+    bounds = [START, *(("guest", key) for key in sorted(keys)[2::3]), END]
+    for above, upto in pairwise(bounds):
+        stay = [key for key in ("a", *keys[::2]) if above < ("guest", key) <= upto]
+        rows.take_part(A, above, upto, [Row("guest", key, 1, encode(a_guest(key, A.store))) for key in sorted(stay)])
+        assert {*stay} <= {*listed(rows)}
+    rows.replaced(A, Position(epoch="f", seq=20))
+    assert sorted(listed(rows)) == sorted(["a", *keys[::2], f"{alike}others"])
+
+
+def test_a_process_that_ends_in_the_middle_of_a_complete_state_stands_nowhere(tmp_path: Path) -> None:
+    rows = RowFile(tmp_path / "view", "boot", NOW)
+    Teller(rows).guest(A, "a")
+    rows.begin(A)
+    rows.take_part(A, START, ("guest", "b"), [Row("guest", "b", 1, encode(a_guest("b", A.store)))])
+    rows.abandon()
+    again = RowFile(tmp_path / "view", "boot", NOW)
+    assert again.positions()[A.store].position == Position(epoch="")
+    assert listed(again) == ["b"]
+    again.close()

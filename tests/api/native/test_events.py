@@ -16,7 +16,7 @@ from freehold.vocabulary.errors import NoRoom
 from freehold.vocabulary.guest import GuestState
 from tests.api.compute.conftest import V21, Compute
 from tests.api.native.test_requests import REQUESTS, create
-from tests.owners import a_guest
+from tests.owners import a_guest, replace_all
 from tests.reading import EVENTS, Reader, reading
 
 
@@ -216,7 +216,7 @@ async def test_an_owner_that_begins_anew_is_told_with_the_state(compute: Compute
     async with reading(compute.member) as reader:
         state = Position(epoch="another", seq=1)
         view: Any = compute.api.cloud.view
-        view.replace(host.owner, state, host.complete(("", "")).rows)
+        replace_all(view, host.owner, state, host.complete(("", "")).rows)
         await reader.seen("feed.complete")
     assert reader.types == ["feed.behind", "guest.state", "feed.complete"]
 
