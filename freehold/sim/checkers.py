@@ -314,8 +314,7 @@ class Checkers:
 
     def watch_view(self, name: str, view: CloudView) -> None:
         """A view never goes back."""
-        apply, begin, replace = view.apply, view.begin, view.replaced
-        stood: dict[str, Position] = {}
+        apply, replace = view.apply, view.replaced
 
         def applied(owner: Owner, position: Position, entries: Sequence[Entry]) -> None:
             before = view.positions().get(owner.store)
@@ -326,20 +325,14 @@ class Checkers:
             self.checks += 1
             apply(owner, position, entries)
 
-        def begun(owner: Owner) -> None:
-            before = view.positions().get(owner.store)
-            if before is not None and before.epoch:
-                stood[owner.store] = before
-            begin(owner)
-
         def replaced(owner: Owner, position: Position) -> None:
-            before = stood.pop(owner.store, None)
+            before = view.positions().get(owner.store)
             if before is not None and before.epoch == position.epoch and position.seq < before.seq:
                 self.violated(f"the view of {name} was put back from {before.seq} to {position.seq} of {owner.role}")
             self.checks += 1
             replace(owner, position)
 
-        view.apply, view.begin, view.replaced = applied, begun, replaced  # type: ignore[method-assign]
+        view.apply, view.replaced = applied, replaced  # type: ignore[method-assign]
         self._watch_reads(name, view)
 
     def _watch_reads(self, name: str, view: CloudView) -> None:

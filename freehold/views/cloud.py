@@ -6,7 +6,7 @@ question came (read your own write) with one question to each owner, shared by a
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -60,13 +60,13 @@ class CloudView:
         seen = self._file.positions()
         self._owners = {store: one.owner for store, one in seen.items()}
         self._stands = {store: one.position for store, one in seen.items()}
+        self._unread = {store for store, one in seen.items() if not one.is_whole}
+        """Whose complete state isn't all here yet."""
         self._in_step = {store: one.until for store, one in seen.items()}
         """The clock time until which the view has all of an owner's writes."""
         clock.go_on_from(max((one.learned for one in seen.values()), default=0))
         self._retired = {one.host for one in self.list(Retirement)}
         self._fences = Fences()
-        self._fences_read: dict[str, set[str]] = {}
-        """By the shard whose complete state is being read: what it has told so far."""
         for fence in self.list(Fence):
             key = fence_key(fence.host, fence.shard)
             self._fences.learn(self.owner(Fence, key), key, fence)
@@ -259,7 +259,9 @@ class CloudView:
 
     def _has(self, store: str, position: Position) -> bool:
         stands = self._stands.get(store)
-        return stands is not None and stands.epoch == position.epoch and stands.seq >= position.seq
+        if stands is None or store in self._unread:
+            return False
+        return stands.epoch == position.epoch and stands.seq >= position.seq
 
     # --- the sink --------------------------------------------------------------------------------------------------
 
@@ -294,11 +296,15 @@ class CloudView:
             told.append((entry, before))
         return told
 
+    def unread(self) -> Collection[str]:
+        """See PartSink."""
+        return self._unread
+
     def begin(self, owner: Owner) -> None:
         """See PartSink."""
         self._file.begin(owner)
-        self._stands[owner.store] = Position(epoch="")
-        self._fences_read[owner.store] = set()
+        self._unread.add(owner.store)
+        self._fences.begin(owner.store)
 
     def take_part(self, owner: Owner, above: RecordKey, upto: RecordKey, rows: Sequence[Row]) -> None:
         """See PartSink."""
@@ -313,7 +319,8 @@ class CloudView:
     def replaced(self, owner: Owner, position: Position) -> None:
         """See PartSink."""
         self._file.replaced(owner, position)
-        self._fences.keep_only(owner.store, self._fences_read.pop(owner.store))
+        self._unread.discard(owner.store)
+        self._fences.end(owner.store)
         self._stand(owner, position)
         self.news.replaced(owner)
 
@@ -324,7 +331,6 @@ class CloudView:
         for one in told:
             if one.kind == "fence":
                 self._learn_fence(owner, one.key, one.value)
-                self._fences_read[owner.store].add(one.key)
 
     def heard(self, heartbeat: Heartbeat) -> None:
         """See Sink."""
@@ -333,8 +339,9 @@ class CloudView:
         self._owners[heartbeat.owner.store] = heartbeat.owner
         self._beats[heartbeat.owner.store] = (self._clock.clock.monotonic_s(), heartbeat)
         self._clock.heard(heartbeat.time)
-        if self._stands.get(heartbeat.owner.store) == heartbeat.position:
-            self._in_step[heartbeat.owner.store] = self._clock.now()
+        store = heartbeat.owner.store
+        if self._stands.get(store) == heartbeat.position and store not in self._unread:
+            self._in_step[store] = self._clock.now()
 
     def _forget(self, retired: Iterable[str]) -> None:
         """Lets go of hosts that were retired: of their records, and of them as owners. Nothing they say is heeded."""

@@ -11,7 +11,7 @@ before begins anew.
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from typing import Final, Protocol, runtime_checkable
 
 from freehold.bus import subjects, talk
@@ -56,8 +56,11 @@ class WholeSink(Sink, Protocol):
 class PartSink(Sink, Protocol):
     """One that takes a complete state in parts."""
 
+    def unread(self) -> Collection[str]:
+        """The stores of which it was begun to hand over a complete state, and not to the end."""
+
     def begin(self, owner: Owner) -> None:
-        """A complete state follows: from now on it stands nowhere, until `replaced`. It may be told so again."""
+        """A complete state follows: until `replaced` it is nowhere between what it stood at and that."""
 
     def take_part(self, owner: Owner, above: RecordKey, upto: RecordKey, rows: Sequence[Row]) -> None:
         """The owner's records above one place and up to another, in order: what isn't in `rows` of that is gone."""
@@ -105,8 +108,8 @@ class Reading:
         return first
 
     async def in_parts(self, sink: PartSink, begin: Callable[[], None]) -> Position:
-        """Hands it over part by part, and gives its position. `begin` is called before the first. Raises FreeholdError;
-        then nothing is known of where the sink stands.
+        """Hands it over part by part, and gives its position. `begin` is called before the first. Raises FreeholdError,
+        and it is to be read again.
         """
         owner, first, ends, read_at = self._owner, None, list[RecordKey](), list[int]()
         async for above, page in self._pages():

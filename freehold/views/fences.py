@@ -12,6 +12,8 @@ class Fences:
         self._stand: dict[str, tuple[str, str]] = {}
         """Key -> (host, the store of the shard)."""
         self._hosts: Set[str] = frozenset()
+        self._read: dict[str, set[str]] = {}
+        """Of a shard whose complete state is being read, the keys that it has told so far."""
 
     def hosts(self) -> Set[str]:
         """The hosts that nobody heeds."""
@@ -19,10 +21,20 @@ class Fences:
 
     def learn(self, told_by: str, key: str, fence: Fence | None) -> None:
         """Takes what a shard has written; None: the record is gone."""
+        if told_by in self._read:
+            self._read[told_by].add(key)
         self._stand.pop(key, None)
         if fence is not None and not fence.lifted:
             self._stand[key] = (fence.host, told_by)
         self._hosts = frozenset(host for host, _ in self._stand.values())
+
+    def begin(self, told_by: str) -> None:
+        """A shard's complete state follows."""
+        self._read[told_by] = set()
+
+    def end(self, told_by: str) -> None:
+        """That was all of it: what it hasn't is gone."""
+        self.keep_only(told_by, self._read.pop(told_by))
 
     def keep_only(self, told_by: str, keys: Collection[str]) -> None:
         """Forgets what a shard once told, but for these: its complete state hasn't it."""

@@ -70,6 +70,10 @@ class Follower:
         self._heeds = heeds
         self.tasks = Tasks(f"{room}.follower")
         self._positions: dict[str, Position] = {}
+        self._unread: set[str] = set()
+        """Whose complete state wasn't read to the end: of these it has more than it had at their position, and they are
+        asked with that all the same, for one that was put back to before it learns so by it.
+        """
         self._due: OrderedDict[str, Frame | Heartbeat | Owner] = OrderedDict()
         """Who is to be asked when it is his turn, by store, with the newest that shows it."""
         self._asking = 0
@@ -87,7 +91,7 @@ class Follower:
 
     def stands(self) -> dict[str, Position]:
         """Where it stands for each owner's store."""
-        return dict(self._positions)
+        return {store: position for store, position in self._positions.items() if store not in self._unread}
 
     def stands_at(self, store: str) -> Position:
         """Where it stands for one of them; at nothing, if it has read nothing of it."""
@@ -100,6 +104,8 @@ class Follower:
     async def open(self) -> None:
         """Starts to listen, and asks who is there."""
         self._positions = dict(self._sink.positions())
+        if isinstance(self._sink, PartSink):
+            self._unread = set(self._sink.unread())
         for role in self._roles:
             frames, beats = subjects.events_of(role, self._cluster), subjects.heartbeats_of(role, self._cluster)
             self._frames.append(await talk.hear(self._bus, frames, Frame, self._on_frame, subject_of=_told_at))
@@ -158,7 +164,7 @@ class Follower:
     def _leads_on(self, news: Frame | Heartbeat) -> bool:
         """Takes what leads on from what was read. False if it doesn't: its owner is to be asked."""
         stands = self._positions.get(news.owner.store)
-        if stands is None:
+        if stands is None or news.owner.store in self._unread:
             return False
         return self._is_next(stands, news) if isinstance(news, Frame) else self._is_there(stands, news)
 
@@ -252,7 +258,7 @@ class Follower:
             await self._take_complete(owner)
             return True
         answer = await self._since(owner, stands)
-        if answer.complete_needed or not continues(stands, answer):
+        if answer.complete_needed or owner.store in self._unread or not continues(stands, answer):
             await self._take_complete(owner)
             return True
         for first in range(0, len(answer.entries), PART_ROWS):
@@ -269,15 +275,12 @@ class Follower:
         """Reads all that the owner has, and hands it over."""
         reading = Reading(self._bus, owner, self.stands_at(owner.store), self._takes, self._check_heeded)
         if isinstance(self._sink, PartSink):
-            position = await reading.in_parts(self._sink, lambda: self._stand_nowhere(owner))
+            position = await reading.in_parts(self._sink, lambda: self._unread.add(owner.store))
+            self._unread.discard(owner.store)
         else:
             position = await reading.as_one(self._sink)
         self._positions[owner.store] = position
         self.resyncs += 1
-
-    def _stand_nowhere(self, owner: Owner) -> None:
-        """What it has of the owner from now on is of no position: if the reading fails, all is read again."""
-        self._positions[owner.store] = Position(epoch="")
 
     def _takes(self, owner: Owner, told: Entry | Row) -> bool:
         """False for what can't be read, and for what the owner may not say. Kinds not known here are the sink's."""

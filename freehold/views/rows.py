@@ -71,6 +71,8 @@ class Seen(Word, frozen=True, kw_only=True):
     """The clock time at which it learned of that position."""
     until: int = 0
     """A clock time until which it has all that the owner wrote."""
+    is_whole: bool = True
+    """False: its complete state was being taken, and the file has some of what came after the position."""
 
 
 class RowFile:
@@ -192,9 +194,11 @@ class RowFile:
             self._stand(txn, Seen(owner=owner, position=position, learned=now, until=until))
 
     def begin(self, owner: Owner) -> None:
-        """An owner's complete state follows, in parts: until `replaced` it stands nowhere, for the next process too."""
+        """An owner's complete state follows, in parts: until `replaced` it isn't whole, for the next process too."""
         with self._env.begin(write=True) as txn:
-            self._stand(txn, Seen(owner=owner, position=Position(epoch=""), learned=self._now()))
+            known = txn.get(owner.store.encode(), db=self._positions)
+            position = Position(epoch="") if known is None else decode(bytes(known), Seen).position
+            self._stand(txn, Seen(owner=owner, position=position, learned=self._now(), is_whole=False))
 
     def take_part(self, owner: Owner, above: RecordKey, upto: RecordKey, rows: Sequence[Row]) -> None:
         """What an owner has above one place and up to another. What it shows as before isn't learned anew."""

@@ -30,6 +30,7 @@ class Parts:
         """Where the owner stood when it answered last."""
         self.upto: RecordKey = START
         self.begun = 0
+        self.halves: set[str] = set()
 
     def positions(self) -> dict[str, Position]:
         return dict(self.stands)
@@ -41,10 +42,13 @@ class Parts:
     def heard(self, heartbeat: Heartbeat) -> None:
         pass
 
+    def unread(self) -> set[str]:
+        return self.halves
+
     def begin(self, owner: Owner) -> None:
         self.begun += 1
         self.upto = START
-        self.stands.pop(owner.store, None)
+        self.halves.add(owner.store)
 
     def take_part(self, owner: Owner, above: RecordKey, upto: RecordKey, rows: Sequence[Row]) -> None:
         assert above == self.upto < upto, "part follows part"
@@ -70,6 +74,7 @@ class Parts:
 
     def replaced(self, owner: Owner, position: Position) -> None:
         assert self.upto == END
+        self.halves.discard(owner.store)
         self.stands[owner.store] = position
 
 
@@ -79,6 +84,7 @@ class Around:
     def __init__(self, folder: Path) -> None:
         self.folder, self.bus, self.sink = folder, LocalBus(), Parts()
         self.means = means_of(self.bus)
+        self.asked: list[Word] = []
         self.answers: list[Callable[[], None]] = []
         """What happens in the next answers."""
 
@@ -87,6 +93,7 @@ class Around:
         await talk.serve(self.bus, subjects.owner(self.store.owner), OwnerQuestion, self._answer, "owner")
 
     async def _answer(self, question: Any) -> Word:
+        self.asked.append(question)
         if self.answers:
             self.answers.pop(0)()
         await self.store.durable()
@@ -190,7 +197,7 @@ async def test_a_reading_that_fails_is_begun_anew_when_its_owner_is_next_heard(a
     await beat()
     await until(lambda: len(around.sink.rows) == 3)
     await turns()
-    assert follower.stands_at(around.store.id) == Position(epoch="")
+    assert follower.stands() == {} and around.sink.halves
     await beat()
     await until(lambda: around.sink.stands.get(around.store.id) == around.store.position())
     assert around.sink.rows == kept(around.store) and around.sink.begun == 2
@@ -199,4 +206,22 @@ async def test_a_reading_that_fails_is_begun_anew_when_its_owner_is_next_heard(a
     await beat()
     await until(lambda: around.sink.rows == kept(around.store))
     assert around.sink.begun == 2, "then only what came since is asked for"
+    await follower.close()
+
+
+async def test_one_that_was_put_back_while_it_was_read_learns_so_from_its_reader(around: Around) -> None:
+    """The reader has some of what came after its position, and stood at that before."""
+    around.write(*"abcdefgh")
+    await around.store.durable()
+    stood = Position(epoch=around.store.epoch, seq=20, digest=b"of what is lost")
+    around.sink.stands[around.store.id] = stood
+    around.sink.halves.add(around.store.id)
+    follower = Follower(around.bus, ["registrar"], around.sink)
+    await follower.open()
+    heartbeat = Heartbeat(owner=around.store.owner, position=around.store.position(), time=1)
+    await talk.say(around.bus, subjects.heartbeats(around.store.owner), heartbeat)
+    await until(lambda: len(around.asked) > 1)
+    await turns()
+    assert around.asked[0] == Since(position=stood)
+    assert around.sink.rows == {}, "what it answers then isn't what it had been"
     await follower.close()
