@@ -259,9 +259,8 @@ class CloudView:
 
     def _has(self, store: str, position: Position) -> bool:
         stands = self._stands.get(store)
-        if stands is None or store in self._unread:
-            return False
-        return stands.epoch == position.epoch and stands.seq >= position.seq
+        is_there = stands is not None and stands.epoch == position.epoch and stands.seq >= position.seq
+        return is_there and store not in self._unread
 
     # --- the sink --------------------------------------------------------------------------------------------------
 
@@ -336,10 +335,10 @@ class CloudView:
         """See Sink."""
         if not self.heeds(heartbeat.owner.store):
             return
-        self._owners[heartbeat.owner.store] = heartbeat.owner
-        self._beats[heartbeat.owner.store] = (self._clock.clock.monotonic_s(), heartbeat)
-        self._clock.heard(heartbeat.time)
         store = heartbeat.owner.store
+        self._owners[store] = heartbeat.owner
+        self._beats[store] = (self._clock.clock.monotonic_s(), heartbeat)
+        self._clock.heard(heartbeat.time)
         if self._stands.get(store) == heartbeat.position and store not in self._unread:
             self._in_step[store] = self._clock.now()
 

@@ -432,13 +432,15 @@ def test_a_part_ends_what_is_absent_of_it_alone_whatever_the_length_of_the_keys(
     assert sorted(listed(rows)) == sorted(["a", *keys[::2], f"{alike}others"])
 
 
-def test_a_process_that_ends_in_the_middle_of_a_complete_state_stands_nowhere(tmp_path: Path) -> None:
+def test_a_process_that_ends_in_the_middle_of_a_complete_state_isnt_whole(tmp_path: Path) -> None:
     rows = RowFile(tmp_path / "view", "boot", NOW)
     Teller(rows).guest(A, "a")
+    stood = rows.positions()[A.store]
     rows.begin(A)
     rows.take_part(A, START, ("guest", "b"), [Row("guest", "b", 1, encode(a_guest("b", A.store)))])
     rows.abandon()
     again = RowFile(tmp_path / "view", "boot", NOW)
-    assert again.positions()[A.store].position == Position(epoch="")
+    stands = again.positions()[A.store]
+    assert stood.is_whole and not stands.is_whole and stands.position == stood.position
     assert listed(again) == ["b"]
     again.close()
