@@ -87,7 +87,7 @@ class Fleet:
         bus.open()
         self._stack.push_async_callback(bus.close)
         signed = SignedBus(bus, identity, kept.authority, clock.clock, chance, verified=self._verified)
-        means = Means(signed, clock, chance, self._offload)
+        means = Means(signed, clock, chance, self._offload, gathers=True)
         path = state / "hosts" / "0.db"
         store = await Store.open(path, role="host", cluster=cluster, clock=clock, chance=chance, offload=self._offload)
         self._stack.push_async_callback(store.close)

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from importlib import import_module
 from typing import Any, Final, Protocol
 
-from freehold.config import Settings
+from freehold.config import Settings, bus_servers
 from freehold.drivers.backup.pick import owners_backups
 from freehold.drivers.busserver.nats_server import NatsServer
 from freehold.joining import BROKER_FOLDER, Joining
@@ -71,7 +71,8 @@ class Running:
         self.joining = Joining(settings, clock, chance, offload, self.stack)
         await self._open_backups(clock.clock)
         bus = await self.joining.bus(NatsServer(settings.state / BROKER_FOLDER), self.say)
-        self.means = Means(bus, clock, chance, offload, Shards(settings.registrar_shards), self.joining.centre)
+        shards, gathers = Shards(settings.registrar_shards), bool(bus_servers(settings.bus))
+        self.means = Means(bus, clock, chance, offload, shards, self.joining.centre, gathers)
         if self.joining.membership is not None:
             await self.start(self.joining.membership)
         for role in settings.roles:

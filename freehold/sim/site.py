@@ -137,7 +137,7 @@ class Site(ABC):
         """What the role is handed."""
         chance = SeededChance(self.world.seeded(f"{self.name}/{process.incarnation}"))
         bus, shards = Endpoint(self.world.network, process, self.name), Shards(self.world.scale.shards)
-        return Means(bus, HybridClock(self.clock), chance, offload_inline, shards)
+        return Means(bus, HybridClock(self.clock), chance, offload_inline, shards, gathers=True)
 
     def open_store(self, means: Means, process: Process) -> Store:
         """The role's store."""

@@ -78,6 +78,8 @@ class Means:
     """The registrar's."""
     centre: str = ""
     """The directory's cluster; empty: not known."""
+    gathers: bool = False
+    """Whether network workers pass on the heartbeats of hosts: over a bus on which each message is signed."""
 
     def beyond(self, cluster: str) -> str:
         """The cluster, if it isn't the centre; empty if it is, or if this isn't known."""
@@ -259,8 +261,10 @@ class Desk:
         self._told = Position(epoch=epoch, seq=entries[-1].seq, digest=entries[-1].digest)
 
     async def _beat(self) -> None:
+        soon = True  # it has just come
         while True:
-            await self.watchdog.turn("heartbeat", self._beat_out())
+            await self.watchdog.turn("heartbeat", self._beat_out(soon=soon))
+            soon = False
             await self._means.clock.clock.sleep(HEARTBEAT_PERIOD_S * self._means.chance.uniform(0.8, 1.2))
 
     async def _compact(self) -> None:
@@ -326,7 +330,7 @@ class Desk:
 
     async def _is_passed_on(self, *, soon: bool) -> bool:
         owner = self._store.owner
-        if owner.role != "host":
+        if owner.role != "host" or not self._means.gathers:
             return False
         question = PassOn(beat=self._heartbeat(), soon=soon)
         try:

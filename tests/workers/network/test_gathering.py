@@ -1,5 +1,6 @@
 """Heartbeats of hosts that a network worker passes on: fewer messages, and the same is known of everybody."""
 
+import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -27,7 +28,7 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.clock = folder, HandClock()
-        self.means = means_of(clock=self.clock)
+        self.means = dataclasses.replace(means_of(clock=self.clock), gathers=True)
         self.gathering = Gathering(self.means, WORKER)
         self.sink = Folded()
         self.reader = Follower(self.means.bus, ["host"], self.sink)
