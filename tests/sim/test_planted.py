@@ -20,7 +20,7 @@ FAST = (
     "a build that comes twice is built twice",
     "an ended lease keeps its port",
     "reads don't see what is staged",
-    "a deleted record stays in lists",
+    "a page begins with the marker",
     "the newest is told first",
     "what is missed is told to every project",
 )

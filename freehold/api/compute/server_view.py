@@ -91,7 +91,7 @@ def joined(call: Call, admission: Admission) -> Server:
     deed = admission.live_deed()  # what a host tells under a deed that it has refused is of an old copy of its disk
     ours = guest is not None and deed is not None and (guest.deed, guest.host) == (deed.number, deed.host)
     if guest is None or not ours:
-        return Server(admission, None)
+        return Server(admission, None, unheard=_unread(call, admission))
     return Server(admission, guest, _doing(call, guest), unheard=_unheard(call, guest.host))
 
 
@@ -99,6 +99,12 @@ def _unheard(call: Call, host: str) -> bool:
     after_s = call.cloud.unknown_after_s
     seen = None if after_s is None else call.cloud.view.owner_seen(host)
     return after_s is not None and seen is not None and seen.silent_s >= after_s
+
+
+def _unread(call: Call, admission: Admission) -> bool:
+    """Whether nothing is known of how a guest is that runs: its host wasn't read yet since the view was begun anew."""
+    deed = admission.live_deed()
+    return admission.stage is Stage.ACTIVE and deed is not None and call.cloud.view.place(deed.host) is None
 
 
 def _doing(call: Call, guest: Guest) -> str:
@@ -127,6 +133,8 @@ def _stands(server: Server) -> Shown:
     anew = admission.made_urn and admission.stage not in (Stage.ACTIVE, Stage.FAILED)
     if (admission.moving and admission.stage is Stage.ACTIVE) or (anew and (guest is None or guest.launched is None)):
         return _REBUILDING
+    if guest is None and server.unheard:
+        return Shown("UNKNOWN", "active", None, NO_STATE)
     if guest is None:
         return Shown("BUILD", "building", _BY_STAGE.get(admission.stage, "spawning"), NO_STATE)
     if guest.state in _BY_STATE:

@@ -84,9 +84,7 @@ class Filters:
             filters = tuple(self._view.filter_of(wiring) for wiring in wirings)
             members = {group: self._view.members_of(group) for group in _remote_groups(filters)}
             told = tuple(one for group, one in members.items() if _differs(self._members.get(group), one))
-            await self._fabric.filter(filters, told)
-            self._in_force.update({wanted.port: wanted for wanted in filters if wanted.port in self._plugged})
-            self._members |= members
+            await self._tell(filters, told)
             await self._reach(anew=True)  # a network that has just come here was left out before
 
     async def _bring(self) -> None:
@@ -98,11 +96,12 @@ class Filters:
             due = tuple(wanted for wanted in filters if _differs(self._in_force.get(wanted.port), wanted))
             members = {group: self._view.members_of(group) for group in _remote_groups(filters)}
             told = [one for group, one in members.items() if _differs(self._members.get(group), one)]
-            told += [Members(group=group) for group in sorted(self._members.keys() - members.keys())]
+            forgotten = sorted(self._members.keys() - members.keys())
+            told += [Members(group=group) for group in forgotten]
             if due or told:
-                await self._fabric.filter(due, tuple(told))
-                self._in_force.update({wanted.port: wanted for wanted in due if wanted.port in self._plugged})
-                self._members = members
+                await self._tell(due, tuple(told))
+                for group in forgotten:
+                    del self._members[group]
             await self._reach()
 
     async def _bring_elsewhere(self, keys: Sequence[str]) -> None:
@@ -111,10 +110,15 @@ class Filters:
             members = [self._view.members_of(group) for group in keys if group in self._members]
             told = tuple(one for one in members if one is not self._members[one.group])
             if told:
-                await self._fabric.filter((), told)
-                self._members.update({one.group: one for one in told})
+                await self._tell((), told)
             if len(members) < len(keys):
                 await self._reach()
+
+    async def _tell(self, filters: tuple[Filter, ...], members: tuple[Members, ...]) -> None:
+        """Has the fabric put these in force."""
+        await self._fabric.filter(filters, members)
+        self._in_force.update({one.port: one for one in filters if one.port in self._plugged})
+        self._members.update({one.group: one for one in members})
 
     async def _reach(self, *, anew: bool = False) -> None:
         networks = {wiring.network for wiring in self._plugged.values() if not wiring.physical}

@@ -31,6 +31,12 @@ def test_a_guest_that_runs_is_shown_though_its_request_has_failed(guest: Guest |
     assert shown(Server(FAILED, guest)).status == status
 
 
+def test_of_a_guest_whose_host_was_never_read_nothing_is_claimed() -> None:
+    runs = replace(lifecycle.admitted(a_build(guest="g")), stage=Stage.ACTIVE)
+    assert shown(Server(runs, None, unheard=True)).status == "UNKNOWN"
+    assert shown(Server(runs, None)).status == "BUILD", "its host is about to say so"
+
+
 # --- a host that lies
 
 
