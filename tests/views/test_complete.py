@@ -13,7 +13,7 @@ from freehold.store.database import Store, drop, put
 from freehold.views import complete
 from freehold.views.complete import END, START, Reading, RecordKey
 from freehold.views.follower import Follower
-from freehold.vocabulary.envelope import Complete, Entry, Heartbeat, Owner, OwnerQuestion, Position, Row, Since
+from freehold.vocabulary.envelope import Complete, Entry, Frame, Heartbeat, Owner, OwnerQuestion, Position, Row, Since
 from freehold.vocabulary.errors import Conflict, FreeholdError, Unavailable
 from freehold.vocabulary.word import Word
 from tests.owners import kept, means_of, project, store_at, turns, until
@@ -224,4 +224,21 @@ async def test_one_that_was_put_back_while_it_was_read_learns_so_from_its_reader
     await turns()
     assert around.asked[0] == Since(position=stood)
     assert around.sink.rows == {}, "what it answers then isn't what it had been"
+    await follower.close()
+
+
+async def test_what_is_next_after_where_it_stood_is_not_taken_before_all_is_read(around: Around) -> None:
+    around.write("a")
+    await around.store.durable()
+    stood = around.sink.stands[around.store.id] = around.store.position()
+    around.sink.halves.add(around.store.id)
+    follower = Follower(around.bus, ["registrar"], around.sink)
+    await follower.open()
+    around.write("b")
+    await around.store.durable()
+    entries = around.store.since(stood).entries
+    frame = Frame(owner=around.store.owner, epoch=around.store.epoch, entries=entries)
+    await talk.say(around.bus, subjects.events(around.store.owner), frame)
+    await until(lambda: around.sink.stands[around.store.id] == around.store.position())
+    assert around.sink.begun == 1 and around.sink.rows == kept(around.store)
     await follower.close()
