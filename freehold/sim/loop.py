@@ -13,6 +13,7 @@ from contextvars import Context, copy_context
 from heapq import heapify, heappop, heappush
 from itertools import count
 from random import Random
+from types import AsyncGeneratorType
 from typing import Any, Final, TypeVar
 
 from freehold.sim.process import PROCESS
@@ -74,6 +75,8 @@ class SimLoop(asyncio.BaseEventLoop):
         self._cancelled = 0
         self.dropped: list[_Call] = []
         """Callbacks of dead processes, kept so that nothing of them is finalized, and so run, before the run's end."""
+        self.unclosed: list[str] = []
+        """Async generators that were left to the garbage collector, whose end would come at no time of this loop."""
         self.steps = 0
 
     get_debug = staticmethod(bool)
@@ -127,6 +130,10 @@ class SimLoop(asyncio.BaseEventLoop):
             timers[:] = [timer for timer in timers if timer[_CALLBACK] is not None]
             heapify(timers)
             self._cancelled = 0
+
+    def _asyncgen_finalizer_hook(self, agen: AsyncGeneratorType[Any, Any]) -> None:
+        """Who breaks off an async generator is to close it (`contextlib.aclosing`)."""
+        self.unclosed.append(agen.__qualname__)
 
     def _process_events(self, event_list: Any) -> None:
         """There are none: no file is ever waited for."""

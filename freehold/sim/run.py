@@ -95,6 +95,8 @@ def _play_in(
     finally:
         for reader in (*world.apis, *world.schedulers):
             reader.let_go()
+        if loop.unclosed:
+            world.checkers.violated(f"not closed but left to the garbage collector: {loop.unclosed[0]}")
         outcome = Outcome(
             seed,
             world.checkers.found,

@@ -11,7 +11,8 @@ before begins anew.
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence
+from contextlib import aclosing
 from typing import Final, Protocol, runtime_checkable
 
 from freehold.bus import subjects, talk
@@ -92,17 +93,19 @@ class Reading:
     async def as_one(self, sink: WholeSink) -> Position:
         """Hands it over as one state, and gives its position. Raises FreeholdError."""
         owner, rows, first = self._owner, dict[RecordKey, Row](), None
-        async for _, page in self._pages():
-            first = first or page.position
-            rows.update({(row.kind, row.key): row for row in page.rows})
+        async with aclosing(self._pages()) as pages:
+            async for _, page in pages:
+                first = first or page.position
+                rows.update({(row.kind, row.key): row for row in page.rows})
         assert first is not None
-        async for position, entries in self._since(first):
-            for entry in entries:
-                if entry.value is None:
-                    rows.pop((entry.kind, entry.key), None)
-                else:
-                    rows[(entry.kind, entry.key)] = Row(entry.kind, entry.key, entry.seq, entry.value)
-            first = position
+        async with aclosing(self._since(first)) as since:
+            async for position, entries in since:
+                for entry in entries:
+                    if entry.value is None:
+                        rows.pop((entry.kind, entry.key), None)
+                    else:
+                        rows[(entry.kind, entry.key)] = Row(entry.kind, entry.key, entry.seq, entry.value)
+                first = position
         self._check(owner)
         sink.replace(owner, first, [row for row in rows.values() if self._takes(owner, row)])
         return first
@@ -112,33 +115,37 @@ class Reading:
         and it is to be read again.
         """
         owner, first, ends, read_at = self._owner, None, list[RecordKey](), list[int]()
-        async for above, page in self._pages():
-            if first is None:
-                first = page.position
-                begin()
-                sink.begin(owner)
-            if page.position.epoch != first.epoch:
-                raise FreeholdError(f"{owner.role} {owner.store} has another history than when it was begun to be read")
-            for part_above, upto, rows in _parts(above, page):
-                self._check(owner)
-                sink.take_part(owner, part_above, upto, [row for row in rows if self._takes(owner, row)])
-                ends.append(upto)
-                read_at.append(page.position.seq)
-                await asyncio.sleep(0)
+        async with aclosing(self._pages()) as pages:
+            async for above, page in pages:
+                if first is None:
+                    first = page.position
+                    begin()
+                    sink.begin(owner)
+                if page.position.epoch != first.epoch:
+                    raise FreeholdError(
+                        f"{owner.role} {owner.store} has another history than when it was begun to be read"
+                    )
+                for part_above, upto, rows in _parts(above, page):
+                    self._check(owner)
+                    sink.take_part(owner, part_above, upto, [row for row in rows if self._takes(owner, row)])
+                    ends.append(upto)
+                    read_at.append(page.position.seq)
+                    await asyncio.sleep(0)
         assert first is not None
 
         def is_new(entry: Entry) -> bool:
             return entry.seq > read_at[bisect_left(ends, (entry.kind, entry.key))]
 
-        async for position, entries in self._since(first):
-            self._check(owner)
-            sink.amend(owner, [entry for entry in entries if is_new(entry) and self._takes(owner, entry)])
-            first = position
+        async with aclosing(self._since(first)) as since:
+            async for position, entries in since:
+                self._check(owner)
+                sink.amend(owner, [entry for entry in entries if is_new(entry) and self._takes(owner, entry)])
+                first = position
         self._check(owner)
         sink.replaced(owner, first)
         return first
 
-    async def _pages(self) -> AsyncIterator[tuple[RecordKey, Page]]:
+    async def _pages(self) -> AsyncGenerator[tuple[RecordKey, Page], None]:
         """Each page, with the place above which it is."""
         above, more, first = START, True, None
         while more:
@@ -157,7 +164,7 @@ class Reading:
             owner = self._owner
             raise FreeholdError(f"the disk of {owner.role} {owner.store} was put back while it was read")
 
-    async def _since(self, stands: Position) -> AsyncIterator[tuple[Position, Sequence[Entry]]]:
+    async def _since(self, stands: Position) -> AsyncGenerator[tuple[Position, Sequence[Entry]], None]:
         """What was written after `stands`, some at a time, each with the position after it; at least once."""
         while True:
             answer = await talk.ask(self._bus, self._subject, Since(position=stands), Entries, ASK_DEADLINE_S)

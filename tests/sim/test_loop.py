@@ -1,7 +1,8 @@
 """Virtual time, an order that the seed picks, and processes that stop between two steps."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 import pytest
@@ -61,6 +62,26 @@ def test_waiting_for_what_never_comes_is_said() -> None:
 
     with pytest.raises(Stuck):
         played(work())
+
+
+def test_an_async_generator_that_nobody_closed_is_named() -> None:
+    async def numbers() -> AsyncGenerator[int, None]:
+        for number in range(3):
+            yield number
+
+    async def work() -> list[str]:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SimLoop)
+        async with aclosing(numbers()) as closed:
+            async for _ in closed:
+                break
+        assert loop.unclosed == []
+        async for _ in numbers():
+            break
+        await asyncio.sleep(1.0)
+        return loop.unclosed
+
+    assert [name.rpartition(".")[2] for name in played(work())] == ["numbers"]
 
 
 def test_a_killed_process_runs_not_one_line_more() -> None:

@@ -1,6 +1,7 @@
 """A complete state that is taken in parts, while its owner goes on writing."""
 
 import random
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -158,8 +159,11 @@ async def test_one_that_isnt_heeded_any_more_is_read_no_further(around: Around) 
         if len(around.sink.rows) >= 4:
             raise Conflict("it is fenced")
 
+    left_open: list[object] = []
+    sys.set_asyncgen_hooks(finalizer=left_open.append)
     with pytest.raises(Conflict):
         await around.reading(refuse).in_parts(around.sink, lambda: None)
+    assert left_open == [], "what was broken off is closed at once, and not when it is collected"
     assert 4 <= len(around.sink.rows) < 8 and around.sink.stands == {}
 
 
