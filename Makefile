@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-backups test-read-your-writes red-team bench-outage bench-waiting bench-streams bench-decisions bench-boots bench-pages bench-idle bench-visible bench-restart bench-restart-scheduler bench-overload plots sim sim-long sim-shrink sim-kills sim-bugs model demo demo-stop image lab lab-status \
+.PHONY: help setup check format test test-backups test-read-your-writes red-team bench-outage bench-waiting bench-streams bench-decisions bench-writes bench-boots bench-pages bench-idle bench-visible bench-restart bench-restart-scheduler bench-overload plots sim sim-long sim-shrink sim-kills sim-bugs model demo demo-stop image lab lab-status \
 	lab-partition lab-kill-host lab-kill lab-kill-nats lab-heal lab-down lab-test lock clean
 
 help:       ## this list
@@ -54,6 +54,9 @@ bench-waiting: ## how soon after a stage's commit the answer comes that waits fo
 
 bench-decisions: ## how long it takes to choose a host: HOSTS="1000 10000 100000"
 	@scripts/setup && .venv/bin/python -m benchmarks.decisions --hosts $(or $(HOSTS),1000 10000 100000)
+
+bench-writes: ## what a change costs a store on its disk, with ever more records: RECORDS=100000 ROUNDS=4
+	@scripts/setup && .venv/bin/python -m benchmarks.writes --records $(or $(RECORDS),100000) --rounds $(or $(ROUNDS),4)
 
 bench-boots: ## what a boot costs in a simulated region: HOSTS=1000 CLUSTERS=10 PROJECTS=20 GUESTS=1000 ROUNDS=3
 	@scripts/setup && .venv/bin/python -m benchmarks.boots --hosts $(or $(HOSTS),1000) --clusters $(or $(CLUSTERS),10) \

@@ -176,13 +176,13 @@ class StoreFile:
         return None if found is None else bytes(found[0])
 
     def lost_to_compaction(self) -> list[tuple[str, str]]:
-        """The (kind, key) of rows whose own entry isn't in the log any more."""
-        if not self.rows():
+        """The (kind, key) of rows whose own entry isn't in the log any more; none in a file that is new."""
+        try:
+            return self.connection.execute(
+                "SELECT kind, key FROM newest WHERE seq NOT IN (SELECT seq FROM log) ORDER BY kind, key"
+            ).fetchall()
+        except sqlite3.OperationalError:
             return []
-        found = self.connection.execute(
-            "SELECT kind, key FROM rows WHERE seq NOT IN (SELECT seq FROM log) ORDER BY kind, key"
-        )
-        return found.fetchall()
 
     def copied(self) -> bytes:
         """All that is on the disk now."""

@@ -362,8 +362,8 @@ class Store:
         self._tail.clear()
         horizon = self._durable.seq - tail
         steps = [
-            partial(writing.compact, self._writer, first, min(first + COMPACT_ENTRIES - 1, horizon), horizon)
-            for first in range(1, horizon + 1, COMPACT_ENTRIES)
+            partial(writing.compact, self._writer, first, min(first + COMPACT_ENTRIES - 1, horizon))
+            for first in range(self.history.compacted() + 1, horizon + 1, COMPACT_ENTRIES)
         ]
         before = partial(writing.move_horizon, self._writer, horizon)
         for step in [before, *steps, partial(writing.forget_private, self._writer, tail)]:

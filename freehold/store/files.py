@@ -1,4 +1,8 @@
-"""The files of a store: its tables, the two connections to them, and the lock that keeps a second process out."""
+"""The files of a store: its tables, the two connections to them, and the lock that keeps a second process out.
+
+A value is written once, into the log. `newest` has for each key in the log the entry that is its last (`gone`: it is a
+deletion), and each entry has that before it (`before`), so that the past of a key is a chain; `rows` shows what is.
+"""
 
 import fcntl
 import os
@@ -11,7 +15,7 @@ from freehold.store.connection import Connection
 from freehold.vocabulary.envelope import Position
 from freehold.vocabulary.errors import Conflict
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 ID_SUFFIX: Final = ".id"
 CHECKPOINT_PAGES: Final = 8000
 """How long the WAL becomes before what is in it is written into the file: a page that changes often, once."""
@@ -20,15 +24,16 @@ CACHE_KIB: Final = 32 * 1024
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS rows (
-    kind TEXT NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key)
-) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS log (
     seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB,
-    cause TEXT NOT NULL, digest BLOB NOT NULL
+    cause TEXT NOT NULL, digest BLOB NOT NULL, before INTEGER
 );
-CREATE INDEX IF NOT EXISTS log_of_key ON log (kind, key, seq);
 CREATE INDEX IF NOT EXISTS log_of_deleted ON log (kind, seq) WHERE value IS NULL;
+CREATE TABLE IF NOT EXISTS newest (
+    kind TEXT NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, gone INTEGER NOT NULL, PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+CREATE VIEW IF NOT EXISTS rows AS SELECT newest.kind, newest.key, newest.seq, log.value
+    FROM newest CROSS JOIN log ON log.seq = newest.seq WHERE NOT newest.gone;
 CREATE TABLE IF NOT EXISTS private (
     kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB, version INTEGER NOT NULL, PRIMARY KEY (kind, key)
 ) WITHOUT ROWID;
@@ -43,6 +48,20 @@ CREATE TABLE private (
 ) WITHOUT ROWID;
 INSERT INTO private SELECT kind, key, value, row_number() OVER (ORDER BY kind, key) FROM private_of_version_1;
 DROP TABLE private_of_version_1;
+""",
+    2: """
+CREATE INDEX IF NOT EXISTS log_of_key ON log (kind, key, seq);
+ALTER TABLE log ADD COLUMN before INTEGER;
+UPDATE log SET before = (
+    SELECT max(older.seq) FROM log AS older
+    WHERE older.kind = log.kind AND older.key = log.key AND older.seq < log.seq
+);
+CREATE TABLE newest (
+    kind TEXT NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, gone INTEGER NOT NULL, PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+INSERT INTO newest SELECT kind, key, max(seq), value IS NULL FROM log GROUP BY kind, key;
+DROP INDEX log_of_key;
+DROP TABLE rows;
 """,
 }
 """From each version of the schema to the next."""

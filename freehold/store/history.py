@@ -15,6 +15,20 @@ from freehold.vocabulary.envelope import Entry, Happened, Happening, Happenings,
 SCAN_ENTRIES_MAX: Final = 1000
 """Keys looked at for one page, so that an owner's loop isn't held up by a filter that few records pass."""
 
+_LAST: Final = """
+WITH RECURSIVE back (seq) AS (
+    SELECT newest.seq UNION ALL SELECT log.before FROM back JOIN log ON log.seq = back.seq WHERE back.seq > ?
+) SELECT seq FROM back WHERE seq <= ?
+"""
+"""A key's last entry at or before a sequence: back along its chain from the newest."""
+_OF_KEYS: Final = """
+WITH RECURSIVE back (seq) AS (
+    SELECT newest.seq FROM newest WHERE newest.kind IN ({among}) AND newest.key >= ? AND newest.key < ?
+    UNION ALL SELECT log.before FROM back JOIN log ON log.seq = back.seq WHERE back.seq > ?
+) SELECT seq FROM back WHERE seq IS NOT NULL
+"""
+"""All entries of some keys that are after a sequence, and one before it of each."""
+
 
 class Moment(NamedTuple):
     """A place in the log: everything up to `seq`, the last of it written at `time` (a clock time)."""
@@ -47,6 +61,11 @@ class History:
     def horizon_moved(self) -> None:
         """To be called when it was moved, before anything is dropped."""
         self._horizon = None
+
+    def compacted(self) -> int:
+        """Up to which entry it has been looked at what nobody needs any more."""
+        row = self._reader.execute("SELECT value FROM meta WHERE name = 'compacted'").fetchone()
+        return 0 if row is None else int(row[0])
 
     def last_time(self) -> int:
         """The clock time of the last entry; 0 if there is none."""
@@ -88,19 +107,20 @@ class History:
         """The records after `after` in order of (kind, key) as they stood at `seq`: of some kinds (all, if none is
         named), whose key begins with `prefix`, and of one project (or none at all) unless `project` is empty.
         """
-        among = f" AND kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
+        among = f" AND newest.kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
         found = self._reader.execute(
-            f"SELECT kind, key, MAX(seq), value FROM log WHERE seq <= ? AND (kind, key) > (?, ?){among} "
-            "AND key >= ? AND key < ? GROUP BY kind, key ORDER BY kind, key",
-            (seq, *after, *kinds, prefix, prefix + "\U0010ffff"),
+            "SELECT newest.kind, newest.key, was.seq, was.value "
+            f"FROM newest LEFT JOIN log AS was ON was.seq = ({_LAST}) "
+            f"WHERE (newest.kind, newest.key) > (?, ?){among} AND newest.key >= ? AND newest.key < ? "
+            "ORDER BY newest.kind, newest.key",
+            (seq, seq, *after, *kinds, prefix, prefix + "\U0010ffff"),
         )
         return _cut(found, project, after, bytes_max)
 
     def deleted(self, kind: str, project: str, after_seq: int, newest: int, limit: int) -> tuple[Tombstone, ...]:
         """Records of a kind that were deleted after one sequence and up to another, oldest first, as they last were."""
         found = self._reader.execute(
-            "SELECT gone.seq, gone.time, gone.key, (SELECT value FROM log AS was WHERE was.kind = gone.kind "
-            "AND was.key = gone.key AND was.seq < gone.seq ORDER BY was.seq DESC LIMIT 1) "
+            "SELECT gone.seq, gone.time, gone.key, (SELECT value FROM log AS was WHERE was.seq = gone.before) "
             "FROM log AS gone WHERE gone.kind = ? AND gone.value IS NULL AND gone.seq > ? AND gone.seq <= ? "
             "ORDER BY gone.seq LIMIT ?",
             (kind, after_seq, newest, limit),
@@ -112,14 +132,17 @@ class History:
 
     def happened(self, asked: Happened, bytes_max: int) -> Happenings:
         """A page of what was asked for: the entries that fit into `bytes_max`, at least one."""
-        where = f"seq > ? AND seq <= ? AND kind IN ({', '.join('?' * len(asked.kinds))})"
-        given: tuple[object, ...] = (asked.after, asked.until, *asked.kinds)
+        among = ", ".join("?" * len(asked.kinds))
+        within: tuple[object, ...] = (asked.after, asked.until)
         if asked.about:
-            where, given = where + " AND key >= ? AND key < ?", (*given, asked.about, asked.about + "0")
+            where = f"now.seq IN ({_OF_KEYS.format(among=among)}) AND now.seq > ? AND now.seq <= ?"
+            given = (*asked.kinds, asked.about, asked.about + "0", asked.after, *within)
+        else:
+            where, given = f"now.seq > ? AND now.seq <= ? AND now.kind IN ({among})", (*within, *asked.kinds)
         found = self._reader.execute(
-            "SELECT seq, time, kind, key, value, cause, digest, (SELECT value FROM log AS was "
-            "WHERE was.kind = now.kind AND was.key = now.key AND was.seq < now.seq ORDER BY was.seq DESC LIMIT 1) "
-            f"FROM log AS now {'' if asked.about else 'NOT INDEXED'} WHERE {where} ORDER BY seq LIMIT ?",
+            "SELECT now.seq, now.time, now.kind, now.key, now.value, now.cause, now.digest, "
+            "(SELECT value FROM log AS was WHERE was.seq = now.before) "
+            f"FROM log AS now NOT INDEXED WHERE {where} ORDER BY now.seq LIMIT ?",
             (*given, SCAN_ENTRIES_MAX),
         ).fetchall()
         after, project = asked.after, asked.project

@@ -11,12 +11,14 @@ from freehold.vocabulary.word import Word
 
 _NOT_THE_FOLD = """
 SELECT count(*) FROM (
-    SELECT kind, key, seq, value FROM rows
-    EXCEPT SELECT kind, key, max(seq), value FROM log GROUP BY kind, key HAVING value IS NOT NULL
+    SELECT kind, key, seq, gone FROM newest
+    EXCEPT SELECT kind, key, max(seq), value IS NULL FROM log GROUP BY kind, key
 ) UNION ALL SELECT count(*) FROM (
-    SELECT kind, key, max(seq) AS seq, value FROM log GROUP BY kind, key HAVING value IS NOT NULL
-    EXCEPT SELECT kind, key, seq, value FROM rows
-)
+    SELECT kind, key, max(seq), value IS NULL FROM log GROUP BY kind, key
+    EXCEPT SELECT kind, key, seq, gone FROM newest
+) UNION ALL SELECT count(*) FROM (
+    SELECT before, lag(seq) OVER (PARTITION BY kind, key ORDER BY seq) AS older FROM log
+) WHERE older IS NOT NULL AND before IS NOT older
 """
 
 

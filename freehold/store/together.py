@@ -28,16 +28,18 @@ CREATE TABLE IF NOT EXISTS stores (number INTEGER PRIMARY KEY, name TEXT NOT NUL
 CREATE TABLE IF NOT EXISTS all_meta (
     store INTEGER, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (store, name)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS all_rows (
-    store INTEGER, kind TEXT NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, value BLOB NOT NULL,
-    PRIMARY KEY (store, kind, key)
-) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS all_log (
     store INTEGER, seq INTEGER NOT NULL, time INTEGER NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB,
-    cause TEXT NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (store, seq)
+    cause TEXT NOT NULL, digest BLOB NOT NULL, before INTEGER, PRIMARY KEY (store, seq)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS all_log_of_key ON all_log (store, kind, key, seq);
 CREATE INDEX IF NOT EXISTS all_log_of_deleted ON all_log (store, kind, seq) WHERE value IS NULL;
+CREATE TABLE IF NOT EXISTS all_newest (
+    store INTEGER, kind TEXT NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, gone INTEGER NOT NULL,
+    PRIMARY KEY (store, kind, key)
+) WITHOUT ROWID;
+CREATE VIEW IF NOT EXISTS all_rows AS SELECT all_newest.store, all_newest.kind, all_newest.key, all_newest.seq, value
+    FROM all_newest CROSS JOIN all_log ON all_log.store = all_newest.store AND all_log.seq = all_newest.seq
+    WHERE NOT all_newest.gone;
 CREATE TABLE IF NOT EXISTS all_private (
     store INTEGER, kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB, version INTEGER NOT NULL,
     PRIMARY KEY (store, kind, key)
@@ -47,7 +49,8 @@ CREATE UNIQUE INDEX IF NOT EXISTS all_private_by_version ON all_private (store, 
 _COLUMNS: Final = {
     "meta": "name, value",
     "rows": "kind, key, seq, value",
-    "log": "seq, time, kind, key, value, cause, digest",
+    "log": "seq, time, kind, key, value, cause, digest, before",
+    "newest": "kind, key, seq, gone",
     "private": "kind, key, value, version",
 }
 _TABLE: Final = rf"({'|'.join(_COLUMNS)})"
@@ -56,7 +59,7 @@ _WRITES: Final = (
     (re.compile(rf"UPDATE {_TABLE} SET (.*?) WHERE "), r"UPDATE all_\1 AS \1 SET \2 WHERE store = ?1 AND "),
     (re.compile(rf"DELETE FROM {_TABLE} WHERE "), r"DELETE FROM all_\1 AS \1 WHERE store = ?1 AND "),
 )
-_READ: Final = re.compile(rf"\bFROM {_TABLE}\b")
+_READ: Final = re.compile(rf"\b(?:FROM|JOIN) {_TABLE}\b")
 _WITHIN: Final = {
     "BEGIN IMMEDIATE": ("SAVEPOINT one",),
     "COMMIT": ("RELEASE one",),
@@ -103,7 +106,9 @@ def _translated(sql: str) -> str:
     for pattern, instead in _WRITES:
         sql = pattern.sub(instead, sql)
     read = dict.fromkeys(_READ.findall(sql))
-    shown = [f"{table} AS (SELECT {_COLUMNS[table]} FROM all_{table} WHERE store = ?1)" for table in read]
+    shown = [
+        f"{table} AS NOT MATERIALIZED (SELECT {_COLUMNS[table]} FROM all_{table} WHERE store = ?1)" for table in read
+    ]
     return f"WITH {', '.join(['mine AS (SELECT ?1)', *shown])} {sql}"
 
 

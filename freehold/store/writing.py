@@ -61,13 +61,26 @@ def move_horizon(connection: Connection, seq: int) -> None:
         connection.execute("INSERT OR REPLACE INTO meta VALUES ('horizon', ?)", (f"{seq} {row[0]}",))
 
 
-def compact(connection: Connection, first: int, last: int, horizon: int) -> None:
-    """Drops those of the entries `first` to `last` that nobody needs to know a state at or after the horizon."""
-    connection.execute(
-        "DELETE FROM log WHERE seq BETWEEN ? AND ? AND (value IS NULL OR EXISTS (SELECT 1 FROM log AS newer "
-        "WHERE newer.kind = log.kind AND newer.key = log.key AND newer.seq > log.seq AND newer.seq <= ?))",
-        (first, last, horizon),
-    )
+def compact(connection: Connection, first: int, last: int) -> None:
+    """Drops what the entries `first` to `last`, none of them after the horizon, have taken the place of, and those of
+    them that are deletions: no state at or after the horizon has it. All before `first` was looked at already.
+    """
+    within = (first, last)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute("DELETE FROM log WHERE seq IN (SELECT before FROM log WHERE seq BETWEEN ? AND ?)", within)
+        connection.execute(
+            "DELETE FROM newest WHERE gone AND seq BETWEEN ? AND ? AND (kind, key) IN "
+            "(SELECT kind, key FROM log WHERE seq BETWEEN ? AND ? AND value IS NULL)",
+            (*within, *within),
+        )
+        connection.execute("DELETE FROM log WHERE seq BETWEEN ? AND ? AND value IS NULL", within)
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('compacted', ?)", (str(last),))
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def forget_private(connection: Connection, tail: int) -> None:
@@ -88,17 +101,23 @@ def forget_private(connection: Connection, tail: int) -> None:
 
 
 def write_entries(connection: Connection, entries: Sequence[Entry]) -> None:
-    """Writes entries and what they leave of the rows, as a part of a transaction."""
-    if not entries:
-        return
-    connection.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)", map(astuple, entries))
-    newest = {(entry.kind, entry.key): entry for entry in entries}
-    gone = [place for place, entry in newest.items() if entry.value is None]
-    rows = [(*place, entry.seq, entry.value) for place, entry in newest.items() if entry.value is not None]
-    if gone:
-        connection.executemany("DELETE FROM rows WHERE kind = ? AND key = ?", gone)
-    if rows:
-        connection.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?)", rows)
+    """Writes entries, and that they are the newest of their keys, as a part of a transaction."""
+    newest: dict[tuple[str, str], Entry] = {}
+    chained = []
+    for entry in entries:
+        place = entry.kind, entry.key
+        before = newest.get(place)
+        chained.append((*astuple(entry), None if before is None else before.seq, *place))
+        newest[place] = entry
+    connection.executemany(
+        "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, "
+        "coalesce(?, (SELECT seq FROM newest WHERE kind = ? AND key = ?)))",
+        chained,
+    )
+    connection.executemany(
+        "INSERT OR REPLACE INTO newest VALUES (?, ?, ?, ?)",
+        [(*place, entry.seq, entry.value is None) for place, entry in newest.items()],
+    )
 
 
 def _write_private(connection: Connection, changes: Sequence[Change]) -> None:

@@ -6,8 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec.structs import astuple
 
 from freehold.store.files import SCHEMA_VERSION, open_files
+from freehold.store.writing import write_entries
+from freehold.vocabulary.envelope import Entry
 from freehold.vocabulary.errors import Conflict
 
 TRY_TO_OPEN = """
@@ -114,6 +117,51 @@ def test_a_store_of_the_first_version_is_brought_over_once(tmp_path: Path) -> No
         found = files.reader.execute("SELECT kind, key, value, version FROM private ORDER BY kind, key").fetchall()
         assert found == [("password", "a", b"\1", 1), ("password", "b", b"\2", 2), ("position", "a", b"\3", 3)]
         files.close()
+
+
+VERSION_2 = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE rows (
+    kind TEXT NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+CREATE TABLE log (
+    seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB,
+    cause TEXT NOT NULL, digest BLOB NOT NULL
+);
+CREATE INDEX log_of_key ON log (kind, key, seq);
+CREATE INDEX log_of_deleted ON log (kind, seq) WHERE value IS NULL;
+CREATE TABLE private (
+    kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB, version INTEGER NOT NULL, PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX private_by_version ON private (version);
+INSERT INTO meta VALUES ('store', 'the-store'), ('epoch', 'the-epoch'), ('version', '2'), ('horizon', '3 3');
+"""
+
+
+def test_the_past_of_a_store_of_the_second_version_is_brought_over(tmp_path: Path) -> None:
+    """Made by the same writes as a new one; entry 1 was dropped by a compaction of the old."""
+    writes = [("a", b"1"), ("a", b"2"), ("b", b"3"), ("a", None), ("c", b"5"), ("c", None), ("a", b"7"), ("b", b"8")]
+    entries = [Entry(seq, seq, "x", key, value, "t", bytes((seq,))) for seq, (key, value) in enumerate(writes, 1)]
+    old = sqlite3.connect(tmp_path / "old.db")
+    old.executescript(VERSION_2)
+    old.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)", [astuple(entry) for entry in entries[1:]])
+    old.executemany("INSERT INTO rows VALUES ('x', ?, ?, ?)", [("a", 7, b"7"), ("b", 8, b"8")])
+    old.commit()
+    old.close()
+    new = open_files(tmp_path / "new.db", "s", "e")
+    write_entries(new.writer, entries)
+    for _ in range(2):
+        brought = open_files(tmp_path / "old.db", "another", "another")
+        for asked in (
+            "SELECT * FROM log WHERE seq > 2",
+            "SELECT * FROM newest",
+            "SELECT * FROM rows",
+            "SELECT name FROM sqlite_master ORDER BY name",
+        ):
+            assert brought.reader.execute(asked).fetchall() == new.reader.execute(asked).fetchall()
+        assert brought.reader.execute("SELECT before FROM log WHERE seq = 2").fetchone() == (None,)
+        brought.close()
+    new.close()
 
 
 def test_a_moment_stays_while_others_commit(tmp_path: Path) -> None:

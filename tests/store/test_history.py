@@ -1,14 +1,15 @@
 """The past in a log: every state at or after the horizon is known exactly, whatever was compacted meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from freehold.store import database
 from freehold.store.backup import Copy, Rebuilding
 from freehold.store.database import Store, drop, put
 from freehold.store.history import Moment
@@ -18,6 +19,7 @@ from freehold.vocabulary.guest import Guest
 from freehold.vocabulary.tenant import Project
 from tests.owners import HandClock, a_guest, means_of, project, store_at
 
+T = TypeVar("T")
 Fold = dict[tuple[str, str], bytes]
 PLENTY = 1 << 20
 
@@ -60,7 +62,9 @@ def test_every_state_since_the_horizon_is_known(
         was: list[Fold] = [{}]
         for number, (how, key, value) in enumerate(steps):
             if how == "compact":
-                await store.compact(tail=value)
+                with pytest.MonkeyPatch.context() as patch:
+                    patch.setattr(database, "COMPACT_ENTRIES", value)
+                    await store.compact(tail=value)
                 continue
             if how == "put":
                 await store.commit([put(key, named(key, f"{number}"))], "t")
@@ -86,6 +90,27 @@ async def test_compaction_moves_the_horizon_and_never_back(store: Store) -> None
     assert first.seq == 7 and 0 < first.time < store.history.last_time()
     await store.compact(tail=5)
     assert store.history.horizon() == first
+
+
+async def test_compaction_looks_at_what_came_since_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = 0
+
+    async def counted(work: Callable[[], T]) -> T:
+        nonlocal steps
+        steps += 1
+        return work()
+
+    monkeypatch.setattr(database, "COMPACT_ENTRIES", 2)
+    store = await store_at(tmp_path / "s.db", means_of(offload=counted))
+    taken = []
+    for count in (40, 4, 4):
+        await store.commit([put(key, named(key, f"{count}")) for key in "ab" * (count // 2)], "t")
+        steps = 0
+        await store.compact(tail=2)
+        taken.append(steps)
+    assert taken[0] >= 19 and taken[1] == taken[2] <= 4
+    assert len(state(store, store.position().seq)) == 2
+    await store.close()
 
 
 async def test_a_time_is_a_place_in_the_log(tmp_path: Path) -> None:

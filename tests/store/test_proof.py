@@ -48,9 +48,11 @@ async def test_what_compaction_dropped_is_no_damage(path: Path) -> None:
     [
         ("UPDATE log SET value = X'00' WHERE seq = 3", "entry 3 doesn't follow"),
         ("UPDATE log SET cause = 'another' WHERE seq = 1", "entry 1 doesn't follow"),
-        ("DELETE FROM rows WHERE key = 'c'", "aren't what its log says"),
-        ("UPDATE rows SET value = X'00' WHERE key = 'c'", "aren't what its log says"),
-        ("INSERT INTO rows SELECT kind, 'a', 1, value FROM rows LIMIT 1", "aren't what its log says"),
+        ("DELETE FROM newest WHERE key = 'c'", "aren't what its log says"),
+        ("UPDATE newest SET gone = 1 WHERE key = 'c'", "aren't what its log says"),
+        ("UPDATE newest SET seq = 1 WHERE key = 'c'", "aren't what its log says"),
+        ("INSERT INTO newest SELECT kind, 'z', 1, 0 FROM newest LIMIT 1", "aren't what its log says"),
+        ("UPDATE log SET before = NULL", "aren't what its log says"),
     ],
 )
 def test_what_was_changed_is_found(path: Path, statement: str, said: str) -> None:

@@ -105,7 +105,7 @@ async def test_what_one_fails_by_leaves_the_others_whole(tmp_path: Path) -> None
         await bad.commit([put("a", project("p"))], "t")
         other = sqlite3.connect(tmp_path / "hosts.db")
         other.execute(
-            "CREATE TRIGGER full BEFORE INSERT ON all_rows WHEN NEW.store = 1 BEGIN SELECT RAISE(ABORT, 'full'); END"
+            "CREATE TRIGGER full BEFORE INSERT ON all_newest WHEN NEW.store = 1 BEGIN SELECT RAISE(ABORT, 'full'); END"
         )
         other.commit()
         other.close()

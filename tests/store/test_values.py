@@ -7,6 +7,8 @@ import pytest
 
 from freehold.store.files import take_up
 from freehold.store.values import RECENT_BYTES_MAX, RECENT_OVERHEAD_BYTES, Place, Values
+from freehold.store.writing import write_entries
+from freehold.vocabulary.envelope import Entry
 
 A = Place(False, "guest", "a")
 SECRET = Place(True, "guest", "a")
@@ -20,9 +22,9 @@ def disk() -> Iterator[sqlite3.Connection]:
     connection.close()
 
 
-def write(disk: sqlite3.Connection, place: Place, value: bytes) -> None:
-    table, number = ("private (kind, key, version, value)" if place.private else "rows (kind, key, seq, value)"), 1
-    disk.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?)", (place.kind, place.key, number, value))
+def write(disk: sqlite3.Connection, place: Place, value: bytes | None) -> None:
+    (seq,) = disk.execute("SELECT coalesce(max(seq), 0) + 1 FROM log").fetchone()
+    write_entries(disk, [Entry(seq, seq, place.kind, place.key, value, "t", bytes(16))])
 
 
 def test_what_is_staged_hides_what_is_on_disk_until_it_lands(disk: sqlite3.Connection) -> None:
@@ -54,7 +56,7 @@ def test_what_is_deleted_is_gone_at_once_and_stays_gone(disk: sqlite3.Connection
     values.stage(A, None, 1)
     assert values.get(A) is None
     assert values.scan(False, "guest", "") == []
-    disk.execute("DELETE FROM rows")
+    write(disk, A, None)
     values.landed({A: None}, 1)
     assert values.get(A) is None
 

@@ -49,8 +49,8 @@ BUGS: Final = (
     Bug(
         "a deleted row stays",
         "freehold.store.writing",
-        'connection.executemany("DELETE FROM rows WHERE kind = ? AND key = ?", gone)',
-        "pass",
+        "for place, entry in newest.items()]",
+        "for place, entry in newest.items() if entry.value is not None]",
     ),
     Bug(
         "what is staged later is forgotten when the earlier lands",
@@ -73,8 +73,8 @@ BUGS: Final = (
     Bug(
         "the compacted log ends before the horizon",
         "freehold.store.writing",
-        "AND newer.seq > log.seq AND newer.seq <= ?))",
-        "AND newer.seq < log.seq AND newer.seq <= ?))",
+        "SELECT before FROM log WHERE seq BETWEEN ? AND ?)",
+        "SELECT seq FROM log WHERE seq BETWEEN ? AND ? AND before IS NOT NULL)",
     ),
     Bug(
         "a gap in the log is answered as if there were none",
