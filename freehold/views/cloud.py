@@ -1,8 +1,7 @@
 """The API's view of the whole cloud.
 
 It answers from its own file, knows how old its knowledge of each owner is, and can make sure that it has seen what
-was written before a
-question came (read your own write) with one question to each owner, shared by all who wait.
+was written before a question came (read your own write) with one question to each owner, shared by all who wait.
 """
 
 import asyncio
@@ -10,10 +9,10 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
-from freehold.bus import subjects, talk
 from freehold.bus.interface import Bus
 from freehold.runtime.clock import HybridClock
 from freehold.runtime.log import logger
+from freehold.runtime.tasks import periodically
 from freehold.views.audit import Audit
 from freehold.views.complete import RecordKey
 from freehold.views.cursor import Place
@@ -23,10 +22,11 @@ from freehold.views.follower import Follower
 from freehold.views.fragments import Fragments
 from freehold.views.interface import OwnerSeen
 from freehold.views.news import Newsroom, Told
+from freehold.views.questions import StandsQuestion
 from freehold.views.rows import RowFile
 from freehold.vocabulary.codec import KIND_OF, decode
-from freehold.vocabulary.envelope import Done, Entry, Heartbeat, Owner, Position, Row, Stands
-from freehold.vocabulary.errors import FreeholdError, NoAnswer, Unavailable
+from freehold.vocabulary.envelope import Done, Entry, Heartbeat, Owner, Position, Row
+from freehold.vocabulary.errors import FreeholdError, Unavailable
 from freehold.vocabulary.fence import Fence, fence_key
 from freehold.vocabulary.host import Retirement
 from freehold.vocabulary.request import Admitted
@@ -37,11 +37,10 @@ R = TypeVar("R", bound=Word)
 
 ROLES: Final = ("directory", "registrar", "image", "network", "host", "notifier")
 SEEN_DEADLINE_S: Final = 5.0
-STANDS_TRIES: Final = 3
-STANDS_DEADLINE_S: Final = 1.5
-"""For each try: a question or its answer may have been lost."""
 NUDGE_S: Final = 0.5
 """How long a write is waited for before its owner is asked: its frame may have been lost."""
+KEEP_PERIOD_S: Final = 1.0
+"""What it learned in that time it asks for again after it was killed; or less (`rows.KEPT_CHANGES`)."""
 SILENT_AFTER_PERIODS: Final = 3
 """An owner that missed this many heartbeats isn't asked by `fresh`: its part is shown as old as it is."""
 
@@ -73,7 +72,7 @@ class CloudView:
         self._began_s = clock.clock.monotonic_s()
         self._beats: dict[str, tuple[float, Heartbeat]] = {}
         self._waiting: dict[str, list[tuple[int, asyncio.Future[None]]]] = {}
-        self._questions: dict[str, _Shared] = {}
+        self._questions: dict[str, StandsQuestion] = {}
         self.follower = Follower(bus, ROLES, self, "cloud", heeds=self.heeds)
         self.audit = Audit(self, clock.clock)
         self.news = Newsroom(self)
@@ -83,8 +82,12 @@ class CloudView:
     async def open(self, *, audited: bool = False) -> None:
         """Starts to follow: asks only for what came since the file was written. `audited`: and to look through it."""
         await self.follower.open()
+        self.follower.tasks.start("keep", periodically(self._clock.clock.sleep, KEEP_PERIOD_S, self._keep))
         if audited:
             self.follower.tasks.start("audit", self.audit.run())
+
+    async def _keep(self) -> None:
+        self._file.keep()
 
     async def close(self) -> None:
         """Stops, leaving the file whole."""
@@ -233,7 +236,7 @@ class CloudView:
     async def _caught_up(self, store: str) -> None:
         owner, shared = self._owners[store], self._questions.get(store)
         if shared is None:
-            shared = self._questions[store] = _Shared(self._bus, owner)
+            shared = self._questions[store] = StandsQuestion(self._bus, owner)
         try:
             asked = self._clock.now()
             position = await shared.stands()
@@ -364,37 +367,3 @@ class CloudView:
         for seq, future in waiting:
             if seq <= position.seq and not future.done():
                 future.set_result(None)
-
-
-class _Shared:
-    """The question where an owner stands, shared: whoever comes while one is under way waits for the next, which is
-    asked after they came.
-    """
-
-    def __init__(self, bus: Bus, owner: Owner) -> None:
-        self._bus, self._owner = bus, owner
-        self._running: asyncio.Task[Position] | None = None
-        self._next: asyncio.Task[Position] | None = None
-
-    async def stands(self) -> Position:
-        """Where the owner stood at some moment after this was called. Raises NoAnswer."""
-        if self._running is None or self._running.done():
-            self._running = asyncio.create_task(self._ask())
-            return await asyncio.shield(self._running)
-        if self._next is None or self._next.done():
-            self._next = asyncio.create_task(self._ask_after(self._running))
-        return await asyncio.shield(self._next)
-
-    async def _ask_after(self, before: "asyncio.Task[Position]") -> Position:
-        await asyncio.wait([before])
-        self._running, self._next = self._next, None
-        return await self._ask()
-
-    async def _ask(self) -> Position:
-        for left in range(STANDS_TRIES - 1, -1, -1):
-            try:
-                return await talk.ask(self._bus, subjects.owner(self._owner), Stands(), Position, STANDS_DEADLINE_S)
-            except NoAnswer:
-                if not left:
-                    raise
-        raise AssertionError("the last try answers or raises")

@@ -8,9 +8,9 @@ import pytest
 
 from freehold.bus import subjects, talk
 from freehold.store.database import Store, put
-from freehold.views import cloud
+from freehold.views import questions
 from freehold.views.audit import NO_DEED, PERIOD_S
-from freehold.views.cloud import CloudView
+from freehold.views.cloud import KEEP_PERIOD_S, CloudView
 from freehold.vocabulary.codec import encode
 from freehold.vocabulary.envelope import (
     Done,
@@ -139,7 +139,7 @@ async def test_those_who_wait_share_questions_but_none_older_than_they(around: A
 async def test_nothing_is_called_new_that_the_registrar_wasnt_asked_about(
     around: Around, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cloud, "STANDS_DEADLINE_S", 0.01)
+    monkeypatch.setattr(questions, "STANDS_DEADLINE_S", 0.01)
     around.go.clear()
     with pytest.raises(Unavailable):
         await around.view.fresh(["registrar"])
@@ -154,7 +154,7 @@ async def test_nothing_is_called_new_of_a_role_that_was_never_heard(around: Arou
 
 
 async def test_a_lost_question_is_asked_again(around: Around, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cloud, "STANDS_DEADLINE_S", 0.05)
+    monkeypatch.setattr(questions, "STANDS_DEADLINE_S", 0.05)
     around.go.clear()
     asking = asyncio.create_task(around.view.fresh(["registrar"]))
     await until(lambda: around.stands_asked == 2)
@@ -211,6 +211,23 @@ async def test_a_new_process_goes_on_from_the_file(around: Around) -> None:
     assert around.view.follower.resyncs == 0
     assert [p.id for p in around.view.list(Project)] == ["b", "a"]
     assert [p.id for p in around.view.keyed(Project, "a")] == ["a"]
+
+
+async def test_a_killed_process_has_what_it_knew_a_second_ago(around: Around) -> None:
+    await around.put("a")
+    await until(has(around.view, "a"))
+    around.clock.move(KEEP_PERIOD_S)
+    await turns()
+    await around.put("b")
+    await until(has(around.view, "b"))
+    await around.view.follower.close()
+    around.view.abandon()
+    around.view = CloudView(around.means.bus, around.means.clock, around.folder / "view", "boot")
+    assert has(around.view, "a")() and not has(around.view, "b")()
+    await around.view.open()
+    await around.beat()
+    await until(has(around.view, "b"))
+    assert around.view.follower.resyncs == 0
 
 
 async def test_its_times_go_on_after_a_restart_with_the_clock_set_back(around: Around) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from freehold.views.complete import END, START
-from freehold.views.rows import RowFile
+from freehold.views.rows import KEPT_CHANGES, RowFile
 from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Entry, Owner, Position, Row
@@ -231,7 +231,8 @@ def test_what_survives_a_restart(tmp_path: Path, clean: bool, boot: str) -> None
     if clean:
         rows.close()
     else:
-        rows._env.close()  # the process was killed
+        rows.keep()
+        rows.abandon()  # the process was killed
     again = RowFile(tmp_path / "view", boot, NOW)
     survived = clean or boot == "boot"
     assert listed(again) == (["g"] if survived else [])
@@ -239,11 +240,37 @@ def test_what_survives_a_restart(tmp_path: Path, clean: bool, boot: str) -> None
     again.close()
 
 
+def test_what_wasnt_kept_is_lost_with_its_position(tmp_path: Path) -> None:
+    rows = RowFile(tmp_path / "view", "boot", NOW)
+    teller = Teller(rows)
+    teller.guest(A, "kept")
+    rows.keep()
+    stood = rows.positions()
+    teller.guest(A, "lost")
+    assert listed(rows) == ["kept", "lost"] and rows.positions() != stood
+    rows.abandon()
+    again = RowFile(tmp_path / "view", "boot", NOW)
+    assert listed(again) == ["kept"] and again.positions() == stood
+    again.close()
+
+
+def test_many_changes_are_kept_without_a_word(tmp_path: Path) -> None:
+    rows = RowFile(tmp_path / "view", "boot", NOW)
+    teller = Teller(rows)
+    for number in range(KEPT_CHANGES):
+        teller.guest(A, f"{number:03}")
+    rows.abandon()
+    again = RowFile(tmp_path / "view", "boot", NOW)
+    assert len(listed(again)) == again.positions()[A.store].position.seq > 0
+    again.close()
+
+
 def test_a_second_power_cut_is_seen_too(tmp_path: Path) -> None:
     RowFile(tmp_path / "view", "1", NOW).close()
     rows = RowFile(tmp_path / "view", "2", NOW)
     Teller(rows).guest(A, "g")
-    rows._env.close()
+    rows.keep()
+    rows.abandon()
     again = RowFile(tmp_path / "view", "3", NOW)
     assert listed(again) == []
     again.close()
@@ -438,6 +465,7 @@ def test_a_process_that_ends_in_the_middle_of_a_complete_state_isnt_whole(tmp_pa
     stood = rows.positions()[A.store]
     rows.begin(A)
     rows.take_part(A, START, ("guest", "b"), [Row("guest", "b", 1, encode(a_guest("b", A.store)))])
+    rows.keep()
     rows.abandon()
     again = RowFile(tmp_path / "view", "boot", NOW)
     stands = again.positions()[A.store]

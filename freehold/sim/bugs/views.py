@@ -27,8 +27,8 @@ BUGS: Final = (
     Bug(
         "absence in a complete state means nothing",
         "freehold.views.rows",
-        "            for kind, key in gone:\n",
-        "            for kind, key in ():\n",
+        "        for kind, key in gone:\n",
+        "        for kind, key in ():\n",
     ),
     Bug(
         "the record under the lower deed is shown",
@@ -39,8 +39,8 @@ BUGS: Final = (
     Bug(
         "a deleted record stays in lists",
         "freehold.views.rows",
-        "        txn.delete(where, db=self._rows)\n        txn.delete(place, db=self._places)",
-        "        txn.delete(place, db=self._places)",
+        "        self._txn.delete(where, db=self._rows)\n        self._txn.delete(place, db=self._places)",
+        "        self._txn.delete(place, db=self._places)",
     ),
     Bug(
         "a page begins with the marker",
@@ -57,7 +57,7 @@ BUGS: Final = (
     ),
     Bug(
         "who comes late shares the question that was asked",
-        "freehold.views.cloud",
+        "freehold.views.questions",
         "            self._next = asyncio.create_task(self._ask_after(self._running))",
         "            self._next = self._running",
     ),
