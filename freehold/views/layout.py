@@ -77,16 +77,16 @@ def place_of(kind: str, key: str) -> bytes:
     return kind.encode() + b"\0" + bounded(key)
 
 
-def shadow_of(kind: str, key: str, store: str) -> bytes:
-    return place_of(kind, key) + b"\0" + store.encode()
+def shadow_of(place: bytes, store: str) -> bytes:
+    return place + b"\0" + store.encode()
 
 
-def owned_key(store: str, kind: str, key: str) -> bytes:
-    return store.encode() + b"\0" + place_of(kind, key)
+def owned_at(store: str, place: bytes) -> bytes:
+    return store.encode() + b"\0" + place
 
 
 def owned_from(store: str, kind: str, key: str) -> bytes:
-    """The first that `owned_key` may be: a key that is cut isn't in its place among those that begin alike."""
+    """The first that `owned_at` may be: a key that is cut isn't in its place among those that begin alike."""
     return store.encode() + b"\0" + kind.encode() + b"\0" + key.encode()[:KEY_BYTES_MAX]
 
 

@@ -35,14 +35,15 @@ from freehold.views.layout import (
     forward,
     keys_backward,
     keys_forward,
+    owned_at,
     owned_from,
-    owned_key,
     place_of,
     row_key,
     shadow_of,
 )
 from freehold.views.mapped import MappedFile, Table
-from freehold.vocabulary.codec import KINDS, UNDER_DEED, decode, decode_kind, encode
+from freehold.views.ranking import Rank, ranking
+from freehold.vocabulary.codec import KINDS, UNDER_DEED, decode, decode_told, encode
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Entry, Owner, Position, Row
 from freehold.vocabulary.errors import NotFound
@@ -90,6 +91,8 @@ class RowFile:
         self._rows, self._places, self._owned, self._shadowed, self._urns, self._positions = map(
             self._file.tables.__getitem__, _TABLES
         )
+        self._has_shadows = self._is_any_shadowed()
+        """Whether any record isn't shown: there is seldom one, and then nobody looks for it."""
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
@@ -107,11 +110,12 @@ class RowFile:
 
     def own(self, store: str, kind: str, key: str) -> bytes | None:
         """The bytes of the record that one owner has under a key, be it shown or not; None if it has none."""
-        place = self._txn.get(place_of(kind, key), db=self._places)
-        row = None if place is None else self._txn.get(place, db=self._rows)
+        place = place_of(kind, key)
+        where = self._txn.get(place, db=self._places)
+        row = None if where is None else self._txn.get(where, db=self._rows)
         if row is not None and bytes(row[:STORE_BYTES]).decode() == store:
             return bytes(row[HEAD_BYTES:])
-        hidden = None if row is None else self._txn.get(shadow_of(kind, key, store), db=self._shadowed)
+        hidden = None if row is None else self._txn.get(shadow_of(place, store), db=self._shadowed)
         return None if hidden is None else bytes(hidden)
 
     def action_of(self, urn: str) -> str:
@@ -235,6 +239,7 @@ class RowFile:
             self._txn.commit()
             self._txn = self._file.env.begin(write=True)
             self._unkept = 0
+            self._has_shadows = self._is_any_shadowed()
 
     def close(self) -> None:
         """Writes everything to disk and marks the file as whole."""
@@ -251,6 +256,9 @@ class RowFile:
         self._unkept += 1 + changes
         if self._unkept >= KEPT_CHANGES:
             self.keep()
+
+    def _is_any_shadowed(self) -> bool:
+        return bool(self._txn.stat(self._shadowed)["entries"])
 
     def _stand(self, seen: Seen) -> None:
         self._txn.put(seen.owner.store.encode(), encode(seen), db=self._positions)
@@ -275,26 +283,24 @@ class RowFile:
         return found
 
     def _put(self, store: str, kind: str, key: str, value: bytes, now: int) -> None:
-        record = decode_kind(kind, value)
-        place, where = place_of(kind, key), row_key(kind, key, record)
-        self._txn.put(owned_key(store, kind, key), encode((kind, key)), db=self._owned)
+        place, where = place_of(kind, key), row_key(kind, key, decode_told(value, KINDS[kind]))
         standing_at = self._txn.get(place, db=self._places)
         if standing_at is not None:
             standing = bytes(self._txn.get(standing_at, b"", db=self._rows))
-            holder = standing[:STORE_BYTES].decode()
-            if holder != store:
-                rank = self._ranked(kind, key)
-                if rank(standing[HEAD_BYTES:], holder) > rank(value, store):
-                    self._txn.put(shadow_of(kind, key, store), value, db=self._shadowed)
+            if standing[:STORE_BYTES].decode() == store:
+                if standing[HEAD_BYTES:] == value:
                     return
-                self._txn.put(shadow_of(kind, key, holder), standing[HEAD_BYTES:], db=self._shadowed)
-            elif standing[HEAD_BYTES:] == value:
+            elif not self._displaces(kind, key, standing, store, value):
                 return
             if standing_at != where:
                 self._txn.delete(standing_at, db=self._rows)
-        self._txn.delete(shadow_of(kind, key, store), db=self._shadowed)
+        else:
+            self._txn.put(owned_at(store, place), encode((kind, key)), db=self._owned)
+            if self._has_shadows:
+                self._txn.delete(shadow_of(place, store), db=self._shadowed)
         self._txn.put(where, store.encode() + now.to_bytes(8, "big") + value, db=self._rows)
-        self._txn.put(place, where, db=self._places)
+        if standing_at != where:
+            self._txn.put(place, where, db=self._places)
         if kind == "action":  # the first stays: nobody takes another's request for its own
             self._txn.put(bounded(key.partition("/")[2]), key.encode(), overwrite=False, db=self._urns)
         self._touch(kind, key, now)
@@ -302,6 +308,19 @@ class RowFile:
             self._weigh_again(key, now)
         elif standing_at is not None and kind in UNDER_DEED:  # what its holder says of it now may count for less
             self._weigh(kind, key, now)
+
+    def _displaces(self, kind: str, key: str, standing: bytes, store: str, value: bytes) -> bool:
+        """Whether what an owner has under a key is shown instead of another owner's. The other of the two isn't."""
+        place, holder = place_of(kind, key), standing[:STORE_BYTES].decode()
+        self._txn.put(owned_at(store, place), encode((kind, key)), db=self._owned)
+        rank = self._ranking(kind, key)
+        self._has_shadows = True
+        if rank(standing[HEAD_BYTES:], holder) > rank(value, store):
+            self._txn.put(shadow_of(place, store), value, db=self._shadowed)
+            return False
+        self._txn.put(shadow_of(place, holder), standing[HEAD_BYTES:], db=self._shadowed)
+        self._txn.delete(shadow_of(place, store), db=self._shadowed)
+        return True
 
     def _touch(self, kind: str, key: str, now: int) -> None:
         """What a record is shown with has changed as well."""
@@ -311,9 +330,9 @@ class RowFile:
             self._txn.put(where, row[:STORE_BYTES] + now.to_bytes(8, "big") + row[HEAD_BYTES:], db=self._rows)
 
     def _delete(self, store: str, kind: str, key: str, now: int) -> None:
-        self._txn.delete(owned_key(store, kind, key), db=self._owned)
-        self._txn.delete(shadow_of(kind, key, store), db=self._shadowed)
         place = place_of(kind, key)
+        self._txn.delete(owned_at(store, place), db=self._owned)
+        self._txn.delete(shadow_of(place, store), db=self._shadowed)
         where = self._txn.get(place, db=self._places)
         if where is None or bytes(self._txn.get(where, b"", db=self._rows))[:STORE_BYTES].decode() != store:
             return
@@ -330,12 +349,14 @@ class RowFile:
         """The holder of the highest deed is gone: show the next, if any."""
         waiting = self._shadows(kind, key)
         if waiting:
-            rank = self._ranked(kind, key)
+            rank = self._ranking(kind, key)
             store, value = max(waiting.items(), key=lambda held: rank(held[1], held[0]))
             self._put(store, kind, key, value, now)
 
     def _shadows(self, kind: str, key: str) -> dict[str, bytes]:
         """What other owners than the one that is shown have under a key, by store."""
+        if not self._has_shadows:
+            return {}
         prefix = place_of(kind, key) + b"\0"
         return {
             place[len(prefix) :].decode(): value
@@ -354,27 +375,16 @@ class RowFile:
             self._put(store, kind, key, value, now)
 
     def _contested_actions(self, guest: str) -> Sequence[tuple[str, str]]:
+        if not self._has_shadows:
+            return ()
         prefix = place_of("action", f"{guest}/")
         found = {
             place.split(b"\0")[1].decode() for place, _ in forward(self._txn.cursor(db=self._shadowed), prefix, None)
         }
         return [("action", key) for key in sorted(found)]
 
-    def _ranked(self, kind: str, key: str) -> Callable[[bytes, str], tuple[int, int, str]]:
-        """How records of one key that several owners have are ranked, whatever order they were heard in: the host that
-        the ledger's deed names comes first, then the highest deed of those the ledger has given, then mere claims.
-        """
-        deed = self._deed_of(key.partition("/")[0]) if kind in UNDER_DEED else None
-
-        def rank(value: bytes, store: str) -> tuple[int, int, str]:
-            claimed = int(getattr(decode_kind(kind, value), "deed", 0)) if kind in UNDER_DEED else 0
-            if deed is None:
-                return 1, claimed, store
-            if store == deed.host and (claimed == deed.number or (kind != "guest" and claimed < deed.number)):
-                return 2, claimed, store
-            return int(claimed < deed.number), claimed, store
-
-        return rank
+    def _ranking(self, kind: str, key: str) -> Rank:
+        return ranking(kind, self._deed_of(key.partition("/")[0]) if kind in UNDER_DEED else None)
 
     def _deed_of(self, guest: str) -> Deed | None:
         """The highest deed of a guest, as the ledger has told."""
