@@ -4,7 +4,8 @@
 
 A whole region in one process (benchmarks/region.py), with real HTTP from another. First guests are asked for by clients
 that wait for each answer: that is the peak. Then so many times that are asked for a second, whatever is answered.
-Goodput is the guests that begin to run a second, beside those of the peak.
+Goodput is the guests that begin to run a second, beside those of the peak. Where others use the machine too, the same
+by CPU says more: what a guest of the peak costs the process, beside one of the flood with all that was refused for it.
 """
 
 import argparse
@@ -12,64 +13,63 @@ import asyncio
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Any, Final
 
 import aiohttp
+import uvloop
 
 from benchmarks.boots import SERVERS, Tenant, booted, tenants
 from benchmarks.children import Child
 from benchmarks.cloud import say
 from benchmarks.record import record
+from benchmarks.wire import Connections, post
 
 TICK_S: Final = 0.02
 OPEN_MAX: Final = 4000
 """Calls that the client has open at once: it is one machine, and what it can't send isn't asked."""
 PROBES: Final = 20
+READ_PERIOD_S: Final = 0.1
 SETTLED_S: Final = 120.0
 
 
-@dataclass
-class Flood:
-    """Calls that are made at a rate, whatever comes of those before."""
+async def flood(calls: Connections, requests: list[bytes], per_s: float, for_s: float) -> None:
+    """Calls that are made at a rate, whatever comes of those before: of all tenants by turns."""
+    began_s, sent, turns = time.monotonic(), 0, cycle(requests)
+    while (now_s := time.monotonic() - began_s) < for_s:
+        while sent < per_s * now_s:
+            sent += 1
+            calls.ask(next(turns))
+        await asyncio.sleep(TICK_S)
 
-    session: aiohttp.ClientSession
-    there: list[Tenant]
-    answers: Counter[int] = field(default_factory=Counter)
-    without_retry_after: int = 0
-    unsent: int = 0
-    broken: int = 0
-    _open: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def run(self, per_s: float, for_s: float) -> None:
-        """Asks for guests of all tenants by turns."""
-        began_s, sent, turns = time.monotonic(), 0, cycle(self.there)
-        while (now_s := time.monotonic() - began_s) < for_s:
-            while sent < per_s * now_s:
-                sent += 1
-                if len(self._open) >= OPEN_MAX:
-                    self.unsent += 1
-                    continue
-                call = asyncio.create_task(self._ask(next(turns)))
-                self._open.add(call)
-                call.add_done_callback(self._open.discard)
-            await asyncio.sleep(TICK_S)
+class Reads:
+    """Somebody who looks at the servers now and then, while others ask for more."""
 
-    async def ended(self) -> None:
-        """Waits for the answers."""
-        while self._open:
-            await asyncio.wait(self._open)
+    def __init__(self, tenant: Tenant) -> None:
+        self._tenant = tenant
+        self.statuses: Counter[int] = Counter()
+        self.took_s: list[float] = []
 
-    async def _ask(self, tenant: Tenant) -> None:
-        try:
-            async with self.session.post(tenant.url + SERVERS, json=tenant.body, headers=tenant.headers) as answer:
-                await answer.read()
-        except aiohttp.ClientError:
-            self.broken += 1
-            return
-        self.answers[answer.status] += 1
-        self.without_retry_after += answer.status in (429, 503) and "Retry-After" not in answer.headers
+    async def run(self) -> None:
+        """Looks until cancelled."""
+        async with aiohttp.ClientSession(headers=self._tenant.headers) as session:
+            while True:
+                began_s = time.monotonic()
+                async with session.get(f"{self._tenant.url}{SERVERS}?limit=1") as answer:
+                    await answer.read()
+                self.statuses[answer.status] += 1
+                self.took_s.append(time.monotonic() - began_s)
+                await asyncio.sleep(READ_PERIOD_S)
+
+    def figures(self) -> dict[str, Any]:
+        """What came back, and how soon."""
+        took_ms = sorted(1000 * one for one in self.took_s)
+        return {
+            "answers": dict(self.statuses),
+            "p50_ms": round(took_ms[len(took_ms) // 2], 1),
+            "p99_ms": round(took_ms[len(took_ms) * 99 // 100], 1),
+        }
 
 
 async def probed_s(like: Tenant) -> float:
@@ -97,11 +97,20 @@ async def measured(asked: argparse.Namespace) -> dict[str, Any]:
             await booted(there, asked.guests, asked.at_once)
             peak, rested = asked.guests / (time.monotonic() - began_s), await child.tell("count")
             say(f"{peak:.0f} guests a second at the peak")
-            flood = Flood(session, there)
-            await flood.run(asked.times * peak, asked.for_s)
+            calls = Connections(told["url"], OPEN_MAX)
+            requests = [post(told["url"], SERVERS, tenant.headers, tenant.body) for tenant in there]
+            await flood(calls, requests, asked.times * peak, asked.fill_s)
+            filled, before_it = await child.tell("count"), calls.answers.by_status.total()
+            reads, began_s = Reads(there[0]), time.monotonic()
+            reading = asyncio.create_task(reads.run())
+            await flood(calls, requests, asked.times * peak, asked.for_s)
+            reading.cancel()
+            answered, flooded_s = calls.answers.by_status.total() - before_it, time.monotonic() - began_s
             flooded = await child.tell("count")
             began_s = time.monotonic()
-            await flood.ended()
+            await calls.all_ended()
+            calls.close()
+            ended_s = time.monotonic() - began_s
             after_s, normal_s = [await probed_s(there[0])], 0.0
             async with asyncio.timeout(SETTLED_S):
                 while after_s[-1] > 2 * usual[-1] + TICK_S:
@@ -112,22 +121,30 @@ async def measured(asked: argparse.Namespace) -> dict[str, Any]:
                 await Tenant(session, tenant.url, tenant.headers["X-Auth-Token"]).settled()
             settled = await child.tell("count")
         await child.close()
-    good = (flooded["guests"] - rested["guests"]) / asked.for_s
+    built = flooded["guests"] - filled["guests"]
+    good = built / flooded_s
+    cpu_ms_of_one = 1000 * (rested["cpu_s"] - before["cpu_s"]) / asked.guests
+    cpu_ms_flooded = 1000 * (flooded["cpu_s"] - filled["cpu_s"]) / built
     return {
         "hosts": asked.hosts,
         "times": asked.times,
         "for_s": asked.for_s,
         "peak_per_s": round(peak, 1),
         "asked_per_s": round(asked.times * peak, 1),
-        "unsent": flood.unsent,
+        "unsent": calls.unsent,
+        "answered_per_s": round(answered / flooded_s, 1),
         "goodput_per_s": round(good, 1),
         "goodput_of_peak": round(good / peak, 3),
-        "answers": dict(flood.answers),
-        "without_retry_after": flood.without_retry_after,
-        "broken": flood.broken,
-        "promised_and_not_run": flood.answers[202] + len(after_s) - (settled["guests"] - rested["guests"]),
+        "cpu_ms_of_a_guest": {"at_the_peak": round(cpu_ms_of_one, 2), "flooded": round(cpu_ms_flooded, 2)},
+        "goodput_of_peak_by_cpu": round(cpu_ms_of_one / cpu_ms_flooded, 3),
+        "answers": dict(calls.answers.by_status),
+        "without_retry_after": calls.answers.without_retry_after,
+        "broken": dict(calls.answers.broken),
+        "promised_and_not_run": calls.answers.by_status[202] + len(after_s) - (settled["guests"] - rested["guests"]),
         "tasks": {"at_the_peak": rested["tasks_max"], "flooded": flooded["tasks_max"]},
         "rss_mib": {"before": before["rss_mib"], "at_the_peak": rested["rss_mib"], "flooded": flooded["rss_mib"]},
+        "reads_meanwhile": reads.figures(),
+        "all_answered_after_s": round(ended_s, 2),
         "normal_again_after_s": round(normal_s, 2),
         "usual_boot_s": round(usual[len(usual) // 2], 3),
     }
@@ -142,8 +159,10 @@ def main() -> None:
     parser.add_argument("--guests", type=int, default=2000)
     parser.add_argument("--at-once", type=int, default=64)
     parser.add_argument("--times", type=float, default=10.0)
+    parser.add_argument("--fill-s", type=float, default=5.0, help="the flood begins so long before it is measured")
     parser.add_argument("--for-s", type=float, default=600.0)
-    record("overload", asyncio.run(measured(parser.parse_args())))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        record("overload", runner.run(measured(parser.parse_args())))
 
 
 if __name__ == "__main__":
