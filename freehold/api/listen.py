@@ -3,16 +3,20 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from freehold.runtime.accepting import Accepting
 from freehold.vocabulary.errors import Unavailable
 
 CLOSE_S: Final = 5
 """How long requests that run may take when the server closes."""
 POLL_S: Final = 0.005
+BACKLOG: Final = 4096
+"""Connections that clients may have opened and that weren't taken yet; the system may allow fewer (somaxconn)."""
 KEEP_ALIVE_S: Final = 75
 """How long a connection without a request stays open. While the process is busy, a request may have come that it hasn't
 read yet: whoever closes early cuts that off, and a client doesn't know whether its POST was taken.
@@ -20,7 +24,28 @@ read yet: whoever closes early cuts that off, and a client doesn't know whether 
 
 
 class _Server(uvicorn.Server):
-    """Signals belong to the command that runs everything."""
+    """Signals belong to the command that runs everything. Connections are taken as fast as they come."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._accepting: list[Accepting] = []
+
+    async def startup(self, sockets: Any = None) -> None:
+        """See uvicorn."""
+        await super().startup(sockets)
+        for server in self.servers:
+            self._accepting += [Accepting(listening.fileno(), self._connect) for listening in server.sockets]
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        """See uvicorn."""
+        for accepting in self._accepting:
+            await accepting.close()
+        await super().shutdown(sockets)
+
+    async def _connect(self, taken: Any) -> None:
+        given = {"config": self.config, "server_state": self.server_state, "app_state": self.lifespan.state}
+        make = partial(self.config.http_protocol_class, **given)
+        await asyncio.get_running_loop().connect_accepted_socket(make, taken)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -47,6 +72,7 @@ class Listener:
             interface="asgi3",
             proxy_headers=False,
             server_header=False,
+            backlog=BACKLOG,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=CLOSE_S,
         )

@@ -1,9 +1,11 @@
 """The API's HTTP server within somebody else's loop."""
 
 import asyncio
+import socket
 
 import aiohttp
 import pytest
+import uvloop
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp
 
@@ -28,6 +30,27 @@ async def test_a_free_port_is_found_and_told_to_the_app() -> None:
             assert await answer.text() == str(port)
     finally:
         await listener.close()
+
+
+def test_connections_are_taken_as_fast_as_they_are_opened() -> None:
+    """However slowly a loop turns: one at a turn would take as many turns as there are clients."""
+
+    async def taken_in_turns(count: int) -> int:
+        listener = Listener(app_that_says_its_port, "127.0.0.1", 0)
+        port, turns = await listener.open(), 0
+        opened = [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
+        while len(listener._server.server_state.connections) < count:
+            await asyncio.sleep(0)
+            turns += 1
+        for one in opened:
+            one.close()
+        await listener.close()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
+        return turns
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(taken_in_turns(100)) < 50
 
 
 async def test_a_port_in_use_is_a_sentence() -> None:
