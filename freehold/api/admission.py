@@ -1,21 +1,19 @@
 """How many calls are served at once: by this process, and of that by each project. Past it a call waits a little.
 
-Transfers (image bytes in or out) last as long as the client likes, so they have a lane of their own: they can't keep
-short calls waiting. So have calls that wait for a stage (they leave the lane of calls for it, and are answered at once
-if there is no room) and streams of events: both cost a little memory and no work. A project at its own share is told
-429; one that has room where the process has none, 503.
+Calls that ask for guests have a lane of their own: when they are too many, others are answered as before, also those
+that delete guests. Transfers (image bytes in or out) last as long as the client likes, so they have a lane of their
+own: they can't keep short calls waiting. So have calls that wait for a stage (they leave the lane of calls for it, and
+are answered at once if there is no room) and streams of events: both cost a little memory and no work. A project at its
+own share is told 429; one that has room where the process has none, 503.
 """
 
 import asyncio
 from dataclasses import dataclass, field
 from typing import Final
 
-from freehold.api.faults import RETRY_AFTER_S, HttpRefusal
+from freehold.api.faults import AGAIN, HttpRefusal
 from freehold.config import Settings
 from freehold.vocabulary.errors import FreeholdError, Unavailable
-
-_RETRY: Final = {"retry-after": str(RETRY_AFTER_S)}
-
 
 CALL_WAIT_S: Final = 1.0
 """How long a call to the API waits for others to end, before it is sent away."""
@@ -43,6 +41,8 @@ class Limits:
     transfers: Lane = Lane(calls_max=32, share_max=8, waiting_max=32, wait_s=1.0)
     waits: Lane = Lane(calls_max=10_000, share_max=5000, waiting_max=0, wait_s=0.0)
     streams: Lane = Lane(calls_max=2000, share_max=1000, waiting_max=0, wait_s=0.0)
+    guests: Lane = Lane(calls_max=128, share_max=64, waiting_max=128, wait_s=1.0)
+    """For calls that ask for guests."""
 
 
 @dataclass(slots=True)
@@ -51,6 +51,9 @@ class _Caller:
 
     served: int = 0
     waiting: dict[asyncio.Future[None], None] = field(default_factory=dict)
+
+
+_NOBODY: Final = _Caller()
 
 
 class Admission:
@@ -63,6 +66,14 @@ class Admission:
         self.waiting = 0
         self.refused = 0
         """Since this process began."""
+
+    def refuses(self, who: str, coming: int) -> FreeholdError | None:
+        """What `enter` would raise at once, when as many have entered as are on their way here; None: it wouldn't."""
+        caller, lane = self._callers.get(who, _NOBODY), self._lane
+        mine = caller.served >= lane.share_max and len(caller.waiting) >= lane.share_max
+        if mine or self.served + self.waiting + coming >= lane.calls_max + lane.waiting_max:
+            return self._refusal(caller)
+        return None
 
     async def enter(self, who: str) -> None:
         """Returns when the call may be served: `leave` must follow. Raises HttpRefusal 429 or Unavailable."""
@@ -130,19 +141,26 @@ class Admission:
         self.refused += 1
         if caller.served >= self._lane.share_max:
             most = self._lane.share_max
-            return HttpRefusal(429, f"You have {most} {self._noun} in progress; wait until some have ended.", _RETRY)
+            return HttpRefusal(429, f"You have {most} {self._noun} in progress; wait until some have ended.", AGAIN)
         return Unavailable(f"This API serves as many {self._noun} as it can at the moment. Try again.")
 
 
 def limits_of(settings: Settings) -> Limits:
     """What an API process takes on: as many calls wait as are served."""
     calls, transfers = settings.api_requests_max, settings.api_transfers_max
+    guests = max(calls // 2, 1)
     return Limits(
         Lane(calls, settings.api_requests_per_project_max, calls, CALL_WAIT_S),
         Lane(transfers, settings.api_transfers_per_project_max, transfers, CALL_WAIT_S),
         Lane(settings.api_waits_max, settings.api_waits_per_project_max, 0, 0.0),
         Lane(settings.api_streams_max, settings.api_streams_per_project_max, 0, 0.0),
+        Lane(guests, min(guests, settings.api_requests_per_project_max), guests, CALL_WAIT_S),
     )
+
+
+def of_project(project: str) -> str:
+    """How lanes name the callers of a project; empty for none."""
+    return f"project {project}" if project else ""
 
 
 class Slot:

@@ -26,6 +26,9 @@ AS_OF: Final = "freehold-as-of"
 JSON_BYTES_MAX: Final = 1024 * 1024
 """The largest body of a call that isn't image data."""
 
+BODY_DEADLINE_S: Final = 60.0
+"""How long a client may take to send a body that isn't streamed."""
+
 _encoder = msgspec.json.Encoder()
 
 
@@ -122,6 +125,8 @@ class Call:
     """Gives its place among the calls that are served to another, for one among those that only wait; False if there
     is none.
     """
+    entered: int | None = None
+    """The shard of the registrar at which the gate has taken its place (see `Backlog.enter`), if it has."""
     gone: Callable[[], Awaitable[None]] = _never
     """Returns when the client isn't there any more."""
 
@@ -174,6 +179,8 @@ class Route:
     """The answer is a stream that lasts as long as the client likes."""
     sends_events: bool = False
     """The answer is a stream of events, which lasts as long as both sides like."""
+    asks_for_guests: bool = False
+    """It asks for what takes long to make: such calls have bounds of their own, and keep none of the others waiting."""
     knows_past: bool = False
     """The function heeds the header `AS_OF`."""
 

@@ -93,6 +93,13 @@ class Tokens:
         except _Stale as error:
             raise Unauthorized(_REFUSAL) from error
 
+    def project_of(self, text: str) -> str | None:
+        """The project of a token that was seen before, whatever has become of it; None: it wasn't. It proves nothing,
+        and costs nothing.
+        """
+        claims = self._verified.get(text)
+        return None if claims is None else claims.prj
+
     def _caller(self, text: str) -> Caller:
         claims = self._verified.get(text)
         if claims is None:

@@ -20,6 +20,8 @@ from freehold.vocabulary.errors import (
 )
 
 RETRY_AFTER_S: Final = 2
+AGAIN: Final[Mapping[str, str]] = {"retry-after": str(RETRY_AFTER_S)}
+"""The headers of a refusal that is for the moment."""
 
 
 class HttpRefusal(FreeholdError):
@@ -73,7 +75,7 @@ def headers_of(error: FreeholdError, public_url: str) -> dict[str, str]:
         return error.headers
     if isinstance(error, Unauthorized):
         return {"www-authenticate": f'Keystone uri="{public_url}/identity/v3"'}
-    return {"retry-after": str(RETRY_AFTER_S)} if isinstance(error, Unavailable) else {}
+    return dict(AGAIN) if isinstance(error, Unavailable) else {}
 
 
 _NOVA: Final = {

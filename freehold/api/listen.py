@@ -9,6 +9,9 @@ from typing import Any, Final
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from freehold.api.connection import Connection
+from freehold.api.gate import Gate
+from freehold.api.server import Server
 from freehold.runtime.accepting import Accepting
 from freehold.vocabulary.errors import Unavailable
 
@@ -64,6 +67,7 @@ class Listener:
         self._make, self._host, self._port, self._setting = app, host, port, setting
         config = uvicorn.Config(
             self._serve_one,
+            http=partial(Connection, self._gate_now),  # type: ignore[arg-type]  # called as a class would be
             host=host,
             port=port,
             log_config=None,
@@ -77,6 +81,7 @@ class Listener:
             timeout_graceful_shutdown=CLOSE_S,
         )
         self._server = _Server(config)
+        self._gate: Gate | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> int:
@@ -89,8 +94,12 @@ class Listener:
             await asyncio.sleep(POLL_S)
         port: int = self._server.servers[0].sockets[0].getsockname()[1]
         self._app = self._make(port)
+        self._gate = self._app.gate if isinstance(self._app, Server) else None
         self._known.set()
         return port
+
+    def _gate_now(self) -> Gate | None:
+        return self._gate
 
     async def _serve_one(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._known.wait()  # requests may come between listening and knowing the port

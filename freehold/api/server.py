@@ -12,12 +12,13 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from freehold.api import faults
-from freehold.api.admission import Admission, Slot
-from freehold.api.call import AS_OF, JSON_BYTES_MAX, Answer, Call, Door, Query, Route
+from freehold.api.admission import Admission, Slot, of_project
+from freehold.api.call import AS_OF, BODY_DEADLINE_S, JSON_BYTES_MAX, Answer, Call, Door, Query, Route
 from freehold.api.caller import ANONYMOUS, Tokens
 from freehold.api.cloud import Cloud
 from freehold.api.compute.routes import DOOR as COMPUTE
 from freehold.api.discovery import root_door
+from freehold.api.gate import Gate
 from freehold.api.identity.routes import DOOR as IDENTITY
 from freehold.api.image.routes import DOOR as IMAGE
 from freehold.api.native.routes import DOOR as NATIVE
@@ -26,9 +27,6 @@ from freehold.api.policy import Rule, check, rule_of
 from freehold.runtime.chance import new_id
 from freehold.runtime.log import logger
 from freehold.vocabulary.errors import BadRequest, FreeholdError, NoAnswer, NotFound, TooLarge
-
-BODY_DEADLINE_S: Final = 60.0
-"""How long a client may take to send a body that isn't streamed."""
 
 TAKE_DEADLINE_S: Final = 30.0
 """How long a reader of events may take nothing, when more is there than fits on the way to it."""
@@ -110,7 +108,15 @@ class Server:
         self.transfers = Admission(cloud.limits.transfers, "transfers")
         self.waits = Admission(cloud.limits.waits, "waiting requests")
         self.streams = Admission(cloud.limits.streams, "streams of events")
-        self.lanes = {"calls": self.calls, "transfers": self.transfers, "waits": self.waits, "streams": self.streams}
+        self.guests = Admission(cloud.limits.guests, "requests for servers")
+        self.lanes = {
+            "calls": self.calls,
+            "transfers": self.transfers,
+            "waits": self.waits,
+            "streams": self.streams,
+            "guests": self.guests,
+        }
+        self.gate = Gate(cloud, self._tokens, self.guests)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI 3."""
@@ -122,7 +128,7 @@ class Server:
             await send({"type": "websocket.close", "code": 1000})
 
     async def _serve(self, request: Request, send: Send) -> None:
-        began = self._cloud.clock.clock.monotonic_s()
+        began, entered = self._cloud.clock.clock.monotonic_s(), self.gate.arrived(request.scope)
         door, parts, path = self._entered(request)
         call = Call(
             cloud=self._cloud,
@@ -133,6 +139,7 @@ class Server:
             headers=_headers(request),
             request_id=f"req-{new_id(self._cloud.chance)}",
             tokens=self._tokens,
+            entered=entered,
             chunks=lambda: _chunks(request),
             gone=lambda: _gone(request),
         )
@@ -199,12 +206,17 @@ class Server:
     async def _admit(self, route: Route, call: Call, request: Request, admitted: ExitStack) -> None:
         """Waits until the call may be served. Raises HttpRefusal 429 or Unavailable where that would be too long."""
         client = request.client
-        who = f"project {call.caller.project}" if call.caller.project else f"address {client.host if client else ''}"
-        lane = self.streams if route.sends_events else self.transfers if route.is_transfer else self.calls
+        who = of_project(call.caller.project) or f"address {client.host if client else ''}"
+        lane = self._lane(route)
         await lane.enter(who)
         slot = Slot(lane, who)
         admitted.callback(slot.leave)
         call.park = lambda: slot.change(self.waits)
+
+    def _lane(self, route: Route) -> Admission:
+        if route.asks_for_guests:
+            return self.guests
+        return self.streams if route.sends_events else self.transfers if route.is_transfer else self.calls
 
     def _failed(self, door: Door, call: Call, status: int, message: str, error: FreeholdError | None) -> Answer:
         parts = call.path.split("/")

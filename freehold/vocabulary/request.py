@@ -185,13 +185,16 @@ class Admit(Message, frozen=True, kw_only=True):
 
 
 class Admitted(Word, frozen=True, kw_only=True):
-    """The request is durable. `again`: an earlier request with the same key is meant."""
+    """The request is durable. `again`: an earlier request with the same key is meant. `room`: how many more builds the
+    registrar takes, before some of those that wait have found hosts.
+    """
 
     urn: str
     guests: tuple[str, ...]
     store: str
     position: Position
     again: bool = False
+    room: int = 2**31 - 1
 
 
 class RecordDeed(Message, frozen=True, kw_only=True):

@@ -156,3 +156,19 @@ async def test_transfers_don_t_keep_calls_waiting_and_every_call_gives_its_place
         assert (await member.get(path)).status in (200, 404)
     assert busy.calls.served == 0
     assert (await member.get("/image/v2/images/none/file")).status == 503
+
+
+async def test_requests_for_servers_keep_nobody_waiting_and_wait_for_nobody(api: Api) -> None:
+    """They have a lane of their own."""
+    servers, server = "/compute/v2.1/servers", application(replace(api.cloud, limits=Limits(calls=LANE, guests=LANE)))
+    member = replace(api.member, app=server)
+    for _ in range(LANE.share_max):
+        await server.guests.enter(f"project {api.project}")
+    assert (await member.post(servers, {})).json["overLimit"]["code"] == 429
+    assert (await member.get(servers)).status == 200
+    assert (await member.delete(f"{servers}/none")).status == 404
+    for _ in range(LANE.share_max):
+        server.guests.leave(f"project {api.project}")
+        await server.calls.enter(f"project {api.project}")
+    assert (await member.get(servers)).status == 429
+    assert (await member.post(servers, {})).status == 400

@@ -67,7 +67,7 @@ HOSTNAME: Final = Version(2, 90)
 KEYPAIR_IMPORT_ONLY: Final = Version(2, 92)
 PINNED_ZONE: Final = Version(2, 96)
 
-_NAMES: Final = ("openstack-api-version", "x-openstack-nova-api-version")
+NAMES: Final = ("openstack-api-version", "x-openstack-nova-api-version")
 _FORM: Final = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})")
 
 
@@ -76,7 +76,7 @@ def of(call: Call) -> Version:
 
     Raises BadRequest for one that isn't a version, HttpRefusal 406 for one that isn't served.
     """
-    return _read(call.headers.get(_NAMES[0], ""), call.headers.get(_NAMES[1]))
+    return _read(call.headers.get(NAMES[0], ""), call.headers.get(NAMES[1]))
 
 
 @lru_cache(maxsize=256)

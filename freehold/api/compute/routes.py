@@ -47,7 +47,7 @@ _DISCOVERY: Final[Routes] = {
 
 _SERVERS: Final[Routes] = {
     ("GET", "/v2.1/servers"): Route(server_list.index, "compute:read", knows_past=True),
-    ("POST", "/v2.1/servers"): Route(server_create.create, "compute:write"),
+    ("POST", "/v2.1/servers"): Route(server_create.create, "compute:write", asks_for_guests=True),
     ("GET", "/v2.1/servers/detail"): Route(server_list.detail, "compute:read", knows_past=True),
     ("GET", _SERVER): Route(servers.show, "compute:read", knows_past=True),
     ("PUT", _SERVER): Route(servers.update, "compute:write"),

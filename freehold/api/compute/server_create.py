@@ -19,7 +19,7 @@ from freehold.api.compute.server_networks import networks_wanted
 from freehold.api.compute.wire.servers import BlockDeviceIn, CreateBody, HintsIn, ServerIn
 from freehold.api.reading import every, find
 from freehold.bus import subjects, talk
-from freehold.vocabulary.errors import BadRequest, Busy, Conflict, Forbidden
+from freehold.vocabulary.errors import BadRequest, Conflict, Forbidden
 from freehold.vocabulary.guest import GuestSpec, Labels
 from freehold.vocabulary.host import Host
 from freehold.vocabulary.image import Image, ImageStatus, Visibility
@@ -40,7 +40,9 @@ TAGS_MAX: Final = 50
 
 async def create(call: Call) -> Answer:
     """Admits one guest or several; 202 as soon as the request is durable."""
-    call.cloud.backlog.check(call.cloud.shards.of(call.caller.project))
+    shard = call.cloud.shards.of(call.caller.project)
+    if call.entered != shard:
+        call.cloud.backlog.enter(shard)
     body = call.read(CreateBody)
     server = body.server
     version = mv.of(call)
@@ -303,11 +305,9 @@ async def _admit(call: Call, builds: tuple[Build, ...]) -> Admitted:
         raise BadRequest(f"Idempotency-Key must be at most {IDEMPOTENCY_KEY_LENGTH_MAX} printable characters")
     question = Admit(builds=builds, idempotency_key=key, body_digest=hashlib.sha256(call.body).hexdigest())
     shard = call.cloud.shards.of(call.caller.project)
-    try:
+    with call.cloud.backlog.asking(shard):
         admitted = await talk.ask(call.cloud.bus, subjects.ask_shard(shard), question, Admitted, ADMIT_DEADLINE_S)
-    except Busy as busy:
-        call.cloud.backlog.said(shard, busy)
-        raise
+    call.cloud.backlog.has_room(shard, admitted.room)
     await call.cloud.view.seen(admitted)
     return admitted
 

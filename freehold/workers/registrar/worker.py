@@ -238,12 +238,16 @@ class RegistrarWorker:
 
     def _check_waiting(self) -> None:
         """Raises Busy if as many builds wait for hosts as are soon built: more would only make all of them late."""
-        now_ms = self._means.clock.clock.unix_ms()
-        if self.records.waiting(now_ms - WAITING_MS) >= WAITING_MAX:
+        if self._room() <= 0:
             raise Busy("More guests have been asked for than are built at the moment, and this one isn't taken yet.")
 
+    def _room(self) -> int:
+        """How many more builds are taken; 0 or less: none."""
+        return WAITING_MAX - self.records.waiting(self._means.clock.clock.unix_ms() - WAITING_MS)
+
     def _admitted(self, used_for: Idempotency, position: Position, again: bool = False) -> Admitted:
-        return Admitted(urn=used_for.urn, guests=used_for.guests, store=self._store.id, position=position, again=again)
+        guests, store, room = used_for.guests, self._store.id, max(self._room(), 0)
+        return Admitted(urn=used_for.urn, guests=guests, store=store, position=position, again=again, room=room)
 
     def _asked_before(self, project: str, asked: Admit) -> Idempotency | None:
         if not asked.idempotency_key:

@@ -1,11 +1,16 @@
 """What a create takes, what it refuses, and that a retry makes nothing twice."""
 
+import asyncio
 import base64
+from collections import Counter
 from typing import Any
 
+import aiohttp
 import pytest
 
 from freehold.api import backlog
+from freehold.api.listen import Listener
+from freehold.api.server import Server
 from freehold.bus.local import LocalBus
 from freehold.workers.registrar import worker as registrar
 from tests.api.compute.conftest import V21, Compute
@@ -235,3 +240,51 @@ async def test_who_asks_for_too_much_is_told_when_to_come_back_and_costs_nothing
     assert "More guests have been asked for" in replies[2].json["serviceUnavailable"]["message"]
     assert asked.count("freehold.ask.registrar.0") == 1
     assert (await compute.member.get(f"{V21}/servers")).json["servers"] == []
+
+
+async def test_the_registrar_isnt_asked_for_more_than_it_said_it_takes(
+    compute: Compute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registrar, "WAITING_MAX", 1)
+    monkeypatch.setattr(backlog, "PAUSE_S", 3600.0)
+    asked: list[str] = []
+    ask = LocalBus.ask
+
+    async def counted(bus: LocalBus, subject: str, *more: Any) -> bytes:
+        asked.append(subject)
+        return await ask(bus, subject, *more)
+
+    monkeypatch.setattr(LocalBus, "ask", counted)
+    first, second = [await compute.member.post(f"{V21}/servers", compute.wanted()) for _ in range(2)]
+    assert (first.status, second.status) == (202, 503)
+    assert asked.count("freehold.ask.registrar.0") == 1
+
+
+async def test_of_many_that_are_asked_for_at_once_those_that_were_promised_are_made_and_no_others(
+    compute: Compute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registrar, "WAITING_MAX", 3)
+    server = compute.api.nobody.app
+    assert isinstance(server, Server)
+    listener = Listener(lambda _port: server, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{await listener.open()}{V21}/servers"
+    told: Counter[int] = Counter()
+    promised: set[str] = set()
+
+    async def ask(session: aiohttp.ClientSession) -> None:
+        async with session.post(url, json=compute.wanted(), headers=compute.oldest.headers) as answer:
+            told[answer.status] += 1
+            if answer.status == 202:
+                promised.add((await answer.json())["server"]["id"])
+            else:
+                assert answer.status == 503 and int(answer.headers["retry-after"]) >= 1
+
+    async with aiohttp.ClientSession() as session:
+        for _ in range(5):
+            await asyncio.gather(*(ask(session) for _ in range(8)))
+    await listener.close()
+    assert told[202] >= 3 and told[202] + told[503] == 40 and server.gate.refused > 0
+    for guest in promised:
+        await compute.settled(guest)
+    there = (await compute.member.get(f"{V21}/servers")).json["servers"]
+    assert {server["id"] for server in there} == promised

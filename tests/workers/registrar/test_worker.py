@@ -132,6 +132,15 @@ async def test_past_so_many_builds_that_wait_for_hosts_no_more_are_taken(
     await bench.admit()
 
 
+async def test_with_each_admission_it_says_how_many_more_it_takes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registrar, "WAITING_MAX", 3)
+    assert (await bench.admit(1, idempotency_key="k", body_digest="d")).room == 2
+    assert (await bench.admit(5)).room == 0
+    assert (await bench.admit(1, idempotency_key="k", body_digest="d")).room == 0
+
+
 async def test_builds_that_wait_for_something_else_keep_no_others_waiting(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
