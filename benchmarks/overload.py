@@ -64,7 +64,7 @@ class Reads:
 
     def figures(self) -> dict[str, Any]:
         """What came back, and how soon."""
-        took_ms = sorted(1000 * one for one in self.took_s)
+        took_ms = sorted(1000 * one for one in self.took_s) or [0.0]
         return {
             "answers": dict(self.statuses),
             "p50_ms": round(took_ms[len(took_ms) // 2], 1),

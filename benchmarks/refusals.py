@@ -1,6 +1,6 @@
 """What it costs to refuse a guest, while more wait for hosts than are built.
 
-    python -m benchmarks.refusals --count 20000 --at-once 64
+    python -m benchmarks.refusals --count 100000 --at-once 64
 
 A region of one host in one process (benchmarks/region.py), filled until the registrar takes no more. Then nothing is
 done there but to refuse; CPU is that of its process, less what it uses when nobody asks.
@@ -90,7 +90,7 @@ async def measured(asked: argparse.Namespace) -> dict[str, Any]:
 def main() -> None:
     """Prints the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=20_000)
+    parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--at-once", type=int, default=64)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         record("refusals", runner.run(measured(parser.parse_args())))

@@ -15,8 +15,10 @@ from freehold.vocabulary.errors import Busy
 
 PAUSE_S: Final = 0.1
 """How long a shard without room isn't asked. In that time it gets some dozens of builds done."""
-AMPLE: Final = 256
-"""A shard with more room than this is asked without counting: an API process has fewer requests in hand."""
+AMPLE: Final = 100
+"""A shard with so much room is asked without counting."""
+PAUSES_KNOWN: Final = 20
+"""For so many pauses it is known what a shard has said. Whoever comes later finds it as if it had said nothing."""
 _MESSAGE: Final = "More guests have been asked for than are built at the moment, and this one isn't taken yet."
 
 
@@ -28,6 +30,7 @@ class _Shard:
     """How often it may be asked before it says something anew."""
     until_s: float
     """When it is asked once more, if it has said nothing by then."""
+    known_until_s: float
     message: str
 
 
@@ -46,6 +49,9 @@ class Backlog:
         if known is None:
             return
         now_s = self._clock.monotonic_s()
+        if now_s >= known.known_until_s:
+            del self._shards[shard]
+            return
         if known.room > 0:
             known.room -= 1
         elif now_s < known.until_s:
@@ -59,7 +65,7 @@ class Backlog:
         try:
             yield
         except Busy as busy:
-            self._shards[shard] = _Shard(0, self._clock.monotonic_s() + PAUSE_S, busy.message)
+            self._said(shard, 0, busy.message)
             raise
         finally:
             self._asked[shard] -= 1
@@ -70,4 +76,8 @@ class Backlog:
         if left >= AMPLE:
             self._shards.pop(shard, None)
         else:
-            self._shards[shard] = _Shard(max(left, 0), self._clock.monotonic_s() + PAUSE_S, _MESSAGE)
+            self._said(shard, max(left, 0), _MESSAGE)
+
+    def _said(self, shard: int, room: int, message: str) -> None:
+        now_s = self._clock.monotonic_s()
+        self._shards[shard] = _Shard(room, now_s + PAUSE_S, now_s + PAUSE_S * PAUSES_KNOWN, message)

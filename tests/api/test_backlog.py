@@ -2,7 +2,7 @@
 
 import pytest
 
-from freehold.api.backlog import AMPLE, PAUSE_S, Backlog
+from freehold.api.backlog import AMPLE, PAUSE_S, PAUSES_KNOWN, Backlog
 from freehold.vocabulary.errors import Busy
 from tests.owners import HandClock
 
@@ -33,6 +33,16 @@ def test_after_the_moment_one_request_is_let_through_and_the_next_a_moment_later
         clock.now_s += PAUSE_S
         made.enter(0)
         assert refused(made, 0)
+
+
+@pytest.mark.parametrize("room", [0, 2])
+def test_what_was_said_long_ago_keeps_nobody_away(room: int) -> None:
+    clock = HandClock()
+    made = Backlog(clock)
+    made.has_room(0, room)
+    clock.now_s += PAUSES_KNOWN * PAUSE_S
+    for _ in range(2 * AMPLE):
+        made.enter(0)
 
 
 def test_as_many_are_let_through_as_the_shard_has_said() -> None:

@@ -202,7 +202,7 @@ async def test_a_call_behind_a_refusal_isnt_cut_off(served: Served, monkeypatch:
 async def test_after_the_moment_one_is_let_through_and_hears_how_much_room_there_is(served: Served) -> None:
     wire = served.wire
     assert refused(await wire.ask(wire.post()))
-    served.api.clock.waited_s += 3600
+    served.api.clock.waited_s += backlog.PAUSE_S
     reply = await wire.ask(wire.post())
     assert reply.status == 400 and len(served.checked) == 1, "it is looked at as any other"
     assert refused(await wire.ask(wire.post()))

@@ -63,7 +63,7 @@ from freehold.workers.registrar.sharding import check_mine, take_place
 
 GUESTS_AT_ONCE_MAX: Final = 1000
 DEEDS_PAGE: Final = 1000
-WAITING_MAX: Final = 500
+WAITING_MAX: Final = 200
 """Builds that may wait for a host. Each takes some milliseconds: more would be late, and asked for again meanwhile."""
 WAITING_MS: Final = 30_000
 """Who has waited for longer waits for something else than others' builds: for a host that isn't heard, or for room."""
