@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-backups test-read-your-writes red-team bench-outage bench-waiting bench-streams bench-decisions bench-writes bench-boots bench-pages bench-idle bench-visible bench-restart bench-restart-scheduler bench-overload plots sim sim-long sim-shrink sim-kills sim-bugs model demo demo-stop image lab lab-status \
+.PHONY: help setup check format test test-backups test-read-your-writes red-team bench-outage bench-waiting bench-streams bench-decisions bench-writes bench-boots bench-pages bench-idle bench-visible bench-restart bench-restart-scheduler bench-overload bench-refusals plots sim sim-long sim-shrink sim-kills sim-bugs model demo demo-stop image lab lab-status \
 	lab-partition lab-kill-host lab-kill lab-kill-nats lab-heal lab-down lab-test lock clean
 
 help:       ## this list
@@ -87,6 +87,9 @@ plots:      ## draw the curves of docs/performance.md from the results that are 
 bench-overload: ## ten times as much is asked as can be done: HOSTS=200 CLUSTERS=4 PROJECTS=20 TIMES=10 FOR_S=600
 	@scripts/setup && .venv/bin/python -m benchmarks.overload --hosts $(or $(HOSTS),200) --clusters $(or $(CLUSTERS),4) \
 		--projects $(or $(PROJECTS),20) --times $(or $(TIMES),10) --for-s $(or $(FOR_S),600)
+
+bench-refusals: ## what it costs to refuse a guest: COUNT=100000
+	@scripts/setup && .venv/bin/python -m benchmarks.refusals --count $(or $(COUNT),100000)
 
 bench-streams: ## readers of events while API processes are killed and started again: READERS=1000 KILLS=6
 	@scripts/setup && .venv/bin/python -m benchmarks.streams --readers $(or $(READERS),1000) --kills $(or $(KILLS),6)
