@@ -13,6 +13,7 @@ from freehold.vocabulary.network import is_underlay_address
 from freehold.vocabulary.place import place_of
 from freehold.vocabulary.receiver import networks
 from freehold.vocabulary.shards import SHARDS_MAX
+from freehold.vocabulary.trait import CUSTOM, CUSTOM_MAX, is_trait
 
 ROLES: Final = ("registrar", "image", "scheduler", "network", "host", "notifier", "api")
 EVERY_ROLE: Final = (*ROLES, "directory", "broker")
@@ -58,6 +59,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The memory of each simulated host."""
     simulated_boot_s: float = 0.0
     """How long a simulated guest takes to be launched."""
+    simulated_traits: dict[str, int] = {}
+    """Traits that simulated machines show, and how many of them do, the first: ``{HW_CPU_X86_AVX2 = 2}``."""
+    traits: tuple[str, ...] = ()
+    """What the operator says of this machine's hosts, for flavors and images to ask for: ``["CUSTOM_GPU"]``."""
     registrar_shards: int = 1
     """How many shards the registrar has. Chosen when a cloud is made; it can't be changed."""
     image_workers: int = 1
@@ -168,6 +173,7 @@ def checked(settings: Settings) -> Settings:
             "a machine with the qemu hypervisor is one host; several hosts on one machine are simulated ones"
         )
     _check_simulated(settings)
+    _check_traits(settings)
     _check_counts(settings)
     if settings.placement not in ("spread", "pack"):
         raise BadRequest(f"placement is {settings.placement!r}; it can be spread or pack")
@@ -201,6 +207,20 @@ def _check_simulated(settings: Settings) -> None:
         raise BadRequest(f"clusters is {settings.clusters}; it can be 1 to the number of hosts, {settings.hosts}")
     if settings.one_disk and settings.backup:
         raise BadRequest("simulated hosts that share a disk can't be backed up; leave backup or one_disk out")
+
+
+def _check_traits(settings: Settings) -> None:
+    for name in settings.traits:
+        if not (is_trait(name) and name.startswith(CUSTOM)):
+            raise BadRequest(
+                f"traits has {name!r}; it can have names in capitals that begin with {CUSTOM}: what the machine itself "
+                "can do is found out"
+            )
+    for name in settings.simulated_traits:
+        if settings.hypervisor == "qemu" or not is_trait(name):
+            raise BadRequest(f"simulated_traits has {name!r}; it is for simulated hosts, and has names in capitals")
+    if len(settings.traits) > CUSTOM_MAX:
+        raise BadRequest(f"traits has {len(settings.traits)} names; it can have {CUSTOM_MAX}")
 
 
 def _check_networks(settings: Settings) -> None:

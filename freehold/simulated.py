@@ -69,7 +69,9 @@ class SimulatedMachines:
         for driver in (hypervisor, fabric, images):
             self._stack.push_async_callback(driver.close)
         name = f"sim-{number}"
-        host = HostWorker(self._means, store, name, hypervisor, fabric, images, LAUNCHES_AT_ONCE, reader)
+        host = HostWorker(
+            self._means, store, name, hypervisor, fabric, images, LAUNCHES_AT_ONCE, reader, settings.traits
+        )
         await self._start(host)
         if not settings.one_disk:
             door = LocalSocket(settings.state / "hosts" / f"{number}.sock", host.local.answer)

@@ -6,6 +6,7 @@ from freehold.assemble.machine import machine
 from freehold.assemble.running import Running
 from freehold.drivers.fabric.simulated import SimulatedFabric, simulated_carriage
 from freehold.drivers.hypervisor.simulated import SimulatedHypervisor
+from freehold.drivers.hypervisor.traits import DEVICES
 from freehold.drivers.imagefetch.http import HttpImageCache
 from freehold.drivers.imagefetch.interface import ImageCache
 from freehold.drivers.imagefetch.simulated import SimulatedImageCache
@@ -36,7 +37,8 @@ async def _open_real(process: Running) -> None:
     facts = await hypervisor.probe()
     await fabric.probe()
     process.say(f"host: {facts.driver} {facts.version} with {facts.accelerator} ({facts.reason})")
-    host = HostWorker(means, store, host_name(), hypervisor, fabric, images, LAUNCHES_AT_ONCE)
+    traits = process.settings.traits
+    host = HostWorker(means, store, host_name(), hypervisor, fabric, images, LAUNCHES_AT_ONCE, traits=traits)
     for driver in (hypervisor, fabric, images):
         process.stack.push_async_callback(driver.close)
     await process.start(host)
@@ -53,8 +55,13 @@ async def _open_simulated(process: Running) -> None:
 
     def drivers(number: int) -> Drivers:
         folder = None if settings.one_disk else settings.state / "simulated" / str(number)
+        shown = [name for name, machines in settings.simulated_traits.items() if number < machines]
         hypervisor = SimulatedHypervisor(
-            folder and folder / "guests", clock, ram_mib=settings.simulated_ram_mib, boot_s=settings.simulated_boot_s
+            folder and folder / "guests",
+            clock,
+            ram_mib=settings.simulated_ram_mib,
+            boot_s=settings.simulated_boot_s,
+            traits=(*DEVICES, *shown),
         )
         fabric = SimulatedFabric(folder and folder / "fabric", carriage=simulated_carriage(settings, number))
         return hypervisor, fabric, SimulatedImageCache(clock)

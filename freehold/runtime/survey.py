@@ -100,6 +100,28 @@ def kernel_setting(name: str) -> str:
         return ""
 
 
+def cpu_flags() -> frozenset[str]:
+    """What every processor here can do, in the kernel's words, such as ``avx2``; none where it doesn't say."""
+    return _flags(Path("/proc/cpuinfo").read_text(errors="replace"))
+
+
+def _flags(told: str) -> frozenset[str]:
+    lines = (line.partition(":") for line in told.splitlines())
+    of_each = [frozenset(words.split()) for name, _, words in lines if name.strip() == "flags"]
+    return of_each[0].intersection(*of_each) if of_each else frozenset()
+
+
+def is_nested() -> bool:
+    """Whether KVM lets guests run guests of their own under it."""
+    for module in ("kvm_intel", "kvm_amd"):
+        try:
+            if (Path("/sys/module") / module / "parameters/nested").read_text().strip() in ("Y", "1"):
+                return True
+        except OSError:
+            continue
+    return False
+
+
 def is_free(address: str, port: int) -> str:
     """Why nobody could listen there; empty if one could."""
     try:

@@ -17,7 +17,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from freehold.vocabulary.choice import Filter
+from freehold.views.qualities import Passes, Qualities
+from freehold.vocabulary.choice import Filter, Need
 from freehold.vocabulary.host import Capacity
 
 FIRST_ROWS: Final = 64
@@ -66,13 +67,14 @@ PACK: Final = Weights(ram_mib=-1)
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What a host is to have. `cluster`: which it is to be of; empty: any. `refused`: rows that it isn't to be.
-    `silent`: whether or not it was heard lately.
+    `silent`: whether or not it was heard lately. `needs`: what it is to be and to have besides.
     """
 
     room: Capacity
     cluster: str = ""
     refused: Sequence[int] = ()
     silent: bool = False
+    needs: Sequence[Need] = ()
 
 
 class Columns:
@@ -98,6 +100,7 @@ class Columns:
         """Open, and heard lately."""
         self._fits, self._more = np.zeros(FIRST_ROWS, bool), np.zeros(FIRST_ROWS, bool)
         self._marks = np.zeros(FIRST_ROWS, np.int32)
+        self._qualities = Qualities(FIRST_ROWS)
         self._silent_from = np.inf
         """No usable row falls silent before this time."""
         self._clusters: dict[str, int] = {}
@@ -118,9 +121,15 @@ class Columns:
         self._cluster[row] = self._clusters.setdefault(cluster, len(self._clusters))
         self.set_open(row, is_open)
 
-    def add_many(self, rows: Sequence[tuple[int, int, int, bool]], clusters: Sequence[str], until: Times) -> None:
+    def add_many(
+        self,
+        rows: Sequence[tuple[int, int, int, bool]],
+        clusters: Sequence[str],
+        until: Times,
+        qualities: Sequence[frozenset[str]],
+    ) -> None:
         """New rows: vCPUs, MiB and GiB free, and whether it may be given guests; its cluster; until when it is heard,
-        of the first so many.
+        of the first so many; what it is and has.
         """
         first, last = self.count, self.count + len(rows)
         while last > len(self._open):
@@ -133,7 +142,12 @@ class Columns:
         self._open[first:last] = amounts[3] != 0
         known = until[: len(rows)]
         self._heard_until[first : first + len(known)] = known
+        self._qualities.put_many(first, qualities)
         self._silent_from = -np.inf
+
+    def set_qualities(self, row: int, names: frozenset[str]) -> None:
+        """What a host is and has besides room."""
+        self._qualities.put(row, names)
 
     def take(self, row: int, wanted: Capacity, times: int = 1) -> None:
         """Takes room off a host, or gives it back (`times` below zero)."""
@@ -216,6 +230,7 @@ class Columns:
             and row not in wish.refused
             and (not wish.cluster or self._cluster[row] == cluster)
             and self.free(row).fits(wish.room)
+            and all(self._qualities.meets(row, need) for need in wish.needs)
         ]
         highest = max((self._score[row] for row in fit), default=0)
         return _one([row for row in fit if self._score[row] == highest], chance)
@@ -236,6 +251,8 @@ class Columns:
         if wish.cluster:
             np.equal(self._cluster[:count], self._clusters.get(wish.cluster, -1), out=more)
             np.logical_and(fits, more, out=fits)
+        for need in wish.needs:
+            self._qualities.narrow(need, fits)
         if wish.silent:
             np.logical_and(fits, self._open[:count], out=fits)
         if wish.refused:
@@ -255,6 +272,7 @@ class Columns:
             (Filter.CLOSED, self._open[:count]),
             (Filter.SILENT, heard | wish.silent),
             (Filter.ZONE, cluster | (not wish.cluster)),
+            *((need.filter, self._meeting(need)) for need in wish.needs),
             (Filter.VCPUS, vcpus >= room.vcpus),
             (Filter.MEMORY, ram_mib >= room.ram_mib),
             (Filter.DISK, disk_gib >= room.disk_gib),
@@ -264,6 +282,15 @@ class Columns:
             found.append((name, np.flatnonzero(left & ~passes)))
             left &= passes
         return found
+
+    def lacking(self, need: Need) -> Rows:
+        """The rows that don't meet a need. It takes its time as well."""
+        return np.flatnonzero(~self._meeting(need))
+
+    def _meeting(self, need: Need) -> Passes:
+        passes = np.ones(self.count, bool)
+        self._qualities.narrow(need, passes)
+        return passes
 
     def in_order(self, rows: Sequence[int]) -> list[int]:
         """The same rows, the best first."""
@@ -303,6 +330,7 @@ class Columns:
 
     def _grow(self) -> None:
         """Twice the room for rows."""
+        self._qualities.grow()
         names = ("room", "score", "live", "cluster", "open", "heard_until", "usable", "fits", "more", "marks")
         for name in names:
             column = getattr(self, f"_{name}")

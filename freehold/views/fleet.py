@@ -6,38 +6,39 @@ not a claim.
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
-from struct import Struct
 from typing import Final
 
 import numpy as np
 
 from freehold.runtime.chance import Chance, SystemChance
 from freehold.runtime.clock import HybridClock
-from freehold.views import placements
+from freehold.views import aggregates, host_rows, placements
+from freehold.views.aggregates import Aggregates
 from freehold.views.columns import SPREAD, Columns, Weights, Wish
 from freehold.views.fences import Fences
 from freehold.views.mapped import Kept
 from freehold.views.placements import Placements
-from freehold.vocabulary.choice import Choice, Filter, LeftOut
-from freehold.vocabulary.codec import decode, decode_told, encode
+from freehold.views.promises import Promises
+from freehold.vocabulary.choice import Choice, Filter, LeftOut, Need
+from freehold.vocabulary.codec import decode, decode_kind, decode_told, encode
 from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position, Row
 from freehold.vocabulary.fence import Fence
 from freehold.vocabulary.guest import Guest, Refusal
 from freehold.vocabulary.host import Capacity, Host
 from freehold.vocabulary.request import Admission
+from freehold.vocabulary.trait import qualities
 from freehold.vocabulary.word import Word
 
 PROMISE_S: Final = 60.0
 SILENT_AFTER_PERIODS: Final = 3
 BEST_TOLD: Final = 5
 
-LAYOUT: Final = b"1"
+LAYOUT: Final = b"2"
 _TABLES: Final = ("hosts", "retired", "fences", "positions", "heard")
 _ALL: Final = "all"
 _END: Final = b"\0"
-_HEAD: Final = Struct("<iiii?H")
-"""Row; vCPUs, MiB and GiB free; whether it takes guests; bytes of its cluster's name, which follows."""
 
 
 class Heard(Word, frozen=True, kw_only=True):
@@ -60,7 +61,7 @@ class Fleet:
         positions  store  -> Position
         heard      all    -> Heard
 
-    and those of `placements`.
+    and those of `placements` and `aggregates`.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Fleet:
         self._clock = clock.clock
         self._chance = chance or SystemChance()
         self._columns = Columns(weights)
-        self._boot, self._kept = boot, Kept(path, boot, LAYOUT, (*_TABLES, *placements.TABLES))
+        self._boot, self._kept = boot, Kept(path, boot, LAYOUT, (*_TABLES, *aggregates.TABLES, *placements.TABLES))
         self._positions: dict[str, Position] = {}
         self._rows: dict[str, int] = {}
         self._stores: list[str] = []
@@ -77,11 +78,9 @@ class Fleet:
         self._read: dict[str, Host] = {}
         """Records that were looked at, by store."""
         self._heard: dict[str, float] = {}
-        self._promised: dict[str, tuple[str, Capacity, float]] = {}
-        """Guest -> (host, room, until when)."""
-        self._promised_by: dict[str, dict[str, Capacity]] = {}
-        """Host -> guest -> room."""
+        self._promises = Promises()
         self._placements = Placements(self._kept)
+        self.aggregates = Aggregates(self._kept)
         self._retired: set[str] = set()
         self._fences = Fences()
         self._remember()
@@ -96,15 +95,17 @@ class Fleet:
         for key, value in kept.under("fences"):
             told_by, _, fence = value.partition(_END)
             self._fences.learn(told_by.decode(), key, decode(fence, Fence))
-        rows = sorted((_HEAD.unpack_from(value), store, value) for store, value in kept.under("hosts"))
-        self._stores = [store for _, store, _ in rows]
+        rows = sorted((host_rows.read(value), store) for store, value in kept.under("hosts"))
+        self._stores = [store for _, store in rows]
         self._rows = {store: row for row, store in enumerate(self._stores)}
-        told = kept.get("heard", _ALL)
-        heard = None if told is None else decode(told, Heard)
+        beaten = kept.get("heard", _ALL)
+        heard = None if beaten is None else decode(beaten, Heard)
         until = np.frombuffer(heard.until if heard is not None and heard.boot == self._boot else b"")
-        clusters = [value[_HEAD.size : _HEAD.size + head[-1]].decode() for head, _, value in rows]
-        room = [(*head[1:4], head[4] and store not in self._retired) for head, store, _ in rows]
-        self._columns.add_many(room, clusters, until)
+        room = [
+            (one.vcpus, one.ram_mib, one.disk_gib, one.enabled and store not in self._retired) for one, store in rows
+        ]
+        named = [_together(one.qualities, self.aggregates.qualities(store)) for one, store in rows]
+        self._columns.add_many(room, [one.cluster for one, _ in rows], until, named)
         self._open_up(self._fences.hosts())
 
     def keep(self) -> None:
@@ -131,28 +132,46 @@ class Fleet:
         among: Sequence[str] | None = None,
         *,
         silent: bool = False,
+        needs: Sequence[Need] = (),
     ) -> Host | None:
-        """The best host that has room for `wanted`, was heard lately and isn't `refused`; of `among` only, if given.
-        `silent`: whether or not it was heard lately. None if there is none.
+        """The best host that has room for `wanted`, meets `needs`, was heard lately and isn't `refused`; of `among`
+        only, if given. `silent`: whether or not it was heard lately. None if there is none.
         """
-        wish, now = self._wish(wanted, cluster, refused, silent=silent), self._clock.monotonic_s()
+        wish, now = self._wish(wanted, cluster, refused, silent, needs), self._clock.monotonic_s()
         if among is None:
             row = self._columns.best(wish, now, self._one_of)
         else:
             row = self._columns.best_among(self._rows_of(among), wish, now, self._one_of)
         return None if row is None else self._host_at(row)
 
-    def choose_many(self, wanted: Capacity, count: int, cluster: str = "", refused: Sequence[str] = ()) -> list[Host]:
+    def choose_many(
+        self,
+        wanted: Capacity,
+        count: int,
+        cluster: str = "",
+        refused: Sequence[str] = (),
+        needs: Sequence[Need] = (),
+    ) -> list[Host]:
         """The hosts for so many guests that want the same, as `choose` would find them one after the other if each was
         promised its room; fewer if not all find room.
         """
-        wish = self._wish(wanted, cluster, refused)
+        wish = self._wish(wanted, cluster, refused, needs=needs)
         rows = self._columns.best_of(wish, count, self._clock.monotonic_s(), self._one_of).tolist()
         return [host for host in map(self._host_at, rows) if host is not None]
 
-    def explain(self, wanted: Capacity, cluster: str, also: Sequence[tuple[Filter, Iterable[str]]]) -> Choice:
+    def lacking(self, need: Need) -> int:
+        """How many hosts don't meet a need."""
+        return sum(self._stores[row] not in self._retired for row in self._columns.lacking(need).tolist())
+
+    def explain(
+        self,
+        wanted: Capacity,
+        cluster: str,
+        also: Sequence[tuple[Filter, Iterable[str]]],
+        needs: Sequence[Need] = (),
+    ) -> Choice:
         """Which hosts `choose` leaves out, and for what; `also`: what else leaves hosts out, after what columns say."""
-        wish, now = self._wish(wanted, cluster, ()), self._clock.monotonic_s()
+        wish, now = self._wish(wanted, cluster, (), needs=needs), self._clock.monotonic_s()
         left = {row: None for row, store in enumerate(self._stores) if store not in self._retired}
         count, found = len(left), list[LeftOut]()
         named = [(name, rows.tolist()) for name, rows in self._columns.narrowed(wish, now)]
@@ -165,9 +184,17 @@ class Fleet:
         best = tuple(host.name for host in first if host is not None)
         return Choice(hosts=count, left_out=tuple(found), fit=len(left), best=best)
 
-    def _wish(self, wanted: Capacity, cluster: str, refused: Sequence[str], *, silent: bool = False) -> Wish:
-        self._let_go()
-        return Wish(wanted, cluster, self._rows_of(refused), silent)
+    def _wish(
+        self,
+        wanted: Capacity,
+        cluster: str,
+        refused: Sequence[str],
+        silent: bool = False,
+        needs: Sequence[Need] = (),
+    ) -> Wish:
+        for guest in self._promises.past(self._clock.monotonic_s()):
+            self.give_back(guest)
+        return Wish(wanted, cluster, self._rows_of(refused), silent, needs)
 
     def _rows_of(self, stores: Iterable[str]) -> list[int]:
         return [self._rows[store] for store in stores if store in self._rows]
@@ -178,20 +205,14 @@ class Fleet:
     def promise(self, guest: str, host: str, wanted: Capacity) -> None:
         """Takes room off a host until it is heard to have, or to refuse, the guest."""
         self.give_back(guest)
-        self._promised[guest] = (host, wanted, self._clock.monotonic_s() + PROMISE_S)
-        self._promised_by.setdefault(host, {})[guest] = wanted
+        self._promises.make(guest, host, wanted, self._clock.monotonic_s() + PROMISE_S)
         self._take(host, wanted, 1)
 
     def give_back(self, guest: str) -> None:
         """Ends a promise, if there is one."""
-        promised = self._promised.pop(guest, None)
+        promised = self._promises.end(guest)
         if promised is not None:
-            host, wanted, _ = promised
-            theirs = self._promised_by[host]
-            del theirs[guest]
-            if not theirs:
-                del self._promised_by[host]
-            self._take(host, wanted, -1)
+            self._take(*promised, -1)
 
     def host(self, store: str) -> Host | None:
         """A host's record."""
@@ -206,7 +227,7 @@ class Fleet:
         if host is None:
             kept = self._kept.get("hosts", store)
             assert kept is not None, store
-            host = self._read[store] = decode(_record(kept), Host)
+            host = self._read[store] = decode(host_rows.record(kept), Host)
         return host
 
     def is_retired(self, store: str) -> bool:
@@ -252,6 +273,9 @@ class Fleet:
         if owner.role == "registrar":
             self._placements.keep_only(owner.store, (row.key for row in rows if row.kind == "admission"))
             self._keep_fences(owner.store, {row.key for row in rows if row.kind == "fence"})
+            for kind in aggregates.KINDS:
+                known = {row.key for row in rows if row.kind == kind}
+                self._qualify(self.aggregates.keep_only(kind, owner.store, known))
         self._learn(owner, ((row.kind, row.key, row.value) for row in rows))
 
     def _stand(self, owner: Owner, position: Position) -> None:
@@ -280,6 +304,9 @@ class Fleet:
                 self._retire(key)
             elif kind == "fence":
                 self._learn_fence(owner.store, key, value)
+            elif kind in aggregates.KINDS:
+                record = None if value is None else decode_kind(kind, value)
+                self._qualify(self.aggregates.learn(kind, key, record, owner.store))
             elif kind == "admission":
                 self._placements.learn(key, None if value is None else decode_told(value, Admission), owner.store)
 
@@ -316,6 +343,14 @@ class Fleet:
                 host = self._host_at(row)
                 self._columns.set_open(row, host is not None and host.enabled and store not in fenced)
 
+    def _qualify(self, stores: Iterable[str]) -> None:
+        """Has the columns know what these are by their aggregates."""
+        for store in stores:
+            row = self._rows.get(store)
+            host = None if row is None else self._host_at(row)
+            if row is not None and host is not None:
+                self._columns.set_qualities(row, _together(qualities(host), self.aggregates.qualities(store)))
+
     def _put(self, store: str, host: Host, told: bytes) -> None:
         if store in self._retired:
             return
@@ -328,8 +363,9 @@ class Fleet:
         free = host.free()
         is_open = host.enabled and store not in self._fences.hosts()
         self._columns.put(row, free, host.cluster, is_open=is_open)
-        self._kept.put("hosts", store, _kept_host(row, free, host, told))
-        for wanted in self._promised_by.get(store, {}).values():
+        self._columns.set_qualities(row, _together(qualities(host), self.aggregates.qualities(store)))
+        self._kept.put("hosts", store, host_rows.kept(row, free, host, told))
+        for wanted in self._promises.at(store):
             self._take(store, wanted, 1)
 
     def _take(self, store: str, wanted: Capacity, sign: int) -> None:
@@ -338,22 +374,11 @@ class Fleet:
             self._columns.take(row, wanted, sign)
 
     def _heard_of(self, guest: str, store: str) -> None:
-        if guest in self._promised and self._promised[guest][0] == store:
-            self.give_back(guest)
-
-    def _let_go(self) -> None:
-        now = self._clock.monotonic_s()
-        while self._promised:
-            guest = next(iter(self._promised))
-            if self._promised[guest][2] > now:
-                return
+        if self._promises.host_of(guest) == store:
             self.give_back(guest)
 
 
-def _kept_host(row: int, free: Capacity, host: Host, told: bytes) -> bytes:
-    cluster = host.cluster.encode()
-    return _HEAD.pack(row, free.vcpus, free.ram_mib, free.disk_gib, host.enabled, len(cluster)) + cluster + told
-
-
-def _record(kept: bytes) -> bytes:
-    return kept[_HEAD.size + _HEAD.unpack_from(kept)[-1] :]
+@lru_cache(maxsize=4096)
+def _together(told: frozenset[str], given: frozenset[str]) -> frozenset[str]:
+    """Hosts that are alike have one set."""
+    return told | given

@@ -1,5 +1,6 @@
 """How a host is chosen for a guest, told to those who ask: which hosts are left out, and for what."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 from freehold.vocabulary.guest import HostQuestion
@@ -13,6 +14,10 @@ class Filter(StrEnum):
     CLOSED = "closed"
     SILENT = "silent"
     ZONE = "zone"
+    AGGREGATE = "aggregate"
+    TENANT = "tenant"
+    TRAITS = "traits"
+    IMAGE = "image"
     VCPUS = "vcpus"
     MEMORY = "memory"
     DISK = "disk"
@@ -20,6 +25,18 @@ class Filter(StrEnum):
     HINT = "hint"
     GROUP = "group"
     REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a host's qualities are to be, told to people as `filter`: all of `every`, none of `none`, and of each of
+    `some` at least one.
+    """
+
+    filter: Filter
+    every: frozenset[str] = frozenset()
+    none: frozenset[str] = frozenset()
+    some: tuple[frozenset[str], ...] = ()
 
 
 class Explain(Message, frozen=True, kw_only=True):

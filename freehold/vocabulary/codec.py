@@ -6,6 +6,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from freehold.vocabulary.aggregate import Aggregate, AggregateHost
 from freehold.vocabulary.fence import Fence
 from freehold.vocabulary.guest import Action, Guest, Refusal
 from freehold.vocabulary.host import Host, Retirement
@@ -57,6 +58,8 @@ KINDS: Final[dict[str, type[Word]]] = {
     "key_pair": KeyPair,
     "server_group": ServerGroup,
     "quota": Quota,
+    "aggregate": Aggregate,
+    "aggregate_host": AggregateHost,
     "image": Image,
     "network": Network,
     "subnet": Subnet,
@@ -78,7 +81,7 @@ OWNED_BY: Final[dict[str, str]] = {
     **dict.fromkeys(("admission", "request", "retirement", "fence", "project"), "registrar"),
     **dict.fromkeys(("user", "role", "assignment"), "registrar"),
     **dict.fromkeys(("application_credential", "revocation", "signing_key", "flavor", "key_pair"), "registrar"),
-    **dict.fromkeys(("server_group", "quota"), "registrar"),
+    **dict.fromkeys(("server_group", "quota", "aggregate", "aggregate_host"), "registrar"),
     "image": "image",
     **dict.fromkeys(("network", "subnet", "port", "security_group", "network_quota", "carrier"), "network"),
     **dict.fromkeys(("webhook", "feed"), "notifier"),

@@ -66,6 +66,12 @@ class GuestSpec(Word, frozen=True, kw_only=True):
     """Guests on whose hosts it isn't to be."""
     same_host: tuple[str, ...] = ()
     """Guests on one of whose hosts it is to be; none: anywhere."""
+    image_traits: tuple[str, ...] = ()
+    """Traits that its image asks of a host; what its flavor asks is in the flavor's extra specs."""
+    architecture: str = ""
+    """That its image is made for; empty: it doesn't say."""
+    hypervisor_type: str = ""
+    """That its image is made for: ``qemu`` or ``kvm``; empty: any."""
 
 
 class Labels(Word, frozen=True, kw_only=True):

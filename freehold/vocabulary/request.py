@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from freehold.vocabulary.aggregate import Aggregate, AggregateHost
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Position
 from freehold.vocabulary.errors import Fault
@@ -303,7 +304,19 @@ class CloseProject(Message, frozen=True, kw_only=True):
     project: str
 
 
-TenantRecord = Project | User | Role | Assignment | Flavor | KeyPair | ServerGroup | Quota | ApplicationCredential
+TenantRecord = (
+    Project
+    | User
+    | Role
+    | Assignment
+    | Flavor
+    | KeyPair
+    | ServerGroup
+    | Quota
+    | ApplicationCredential
+    | Aggregate
+    | AggregateHost
+)
 
 
 class SaveTenant(Message, frozen=True, kw_only=True):

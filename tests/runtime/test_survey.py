@@ -75,3 +75,10 @@ def test_this_machine() -> None:
 
 def test_units_that_are_not_installed() -> None:
     assert survey.units(("no-such-unit-of-freehold.service",)) == {}
+
+
+def test_what_every_processor_can_do() -> None:
+    told = "processor : 0\nflags\t\t: fpu avx avx2\nvmx flags : ept\n\nprocessor : 1\nflags\t\t: fpu avx\n"
+    assert survey._flags(told) == {"fpu", "avx"}
+    assert survey._flags("processor : 0\n") == frozenset()
+    assert survey.cpu_flags() == survey._flags(Path("/proc/cpuinfo").read_text())

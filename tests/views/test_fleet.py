@@ -12,6 +12,8 @@ from freehold.runtime.clock import HybridClock
 from freehold.store.database import drop, put
 from freehold.store.writing import Change
 from freehold.views.fleet import PROMISE_S, Fleet
+from freehold.vocabulary.aggregate import FOR_ALL, Aggregate, AggregateHost, quality
+from freehold.vocabulary.choice import Filter, Need
 from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position, Row
 from freehold.vocabulary.errors import Fault
 from freehold.vocabulary.fence import Fence, fence_key
@@ -280,6 +282,27 @@ def test_it_goes_on_from_what_was_kept(restarted: Restarted) -> None:
     assert restarted.chosen() == "h2" and restarted.fleet.host("h3") is None
     restarted.host(replace(H2, used=H2.total))
     assert restarted.chosen() is None, "what it learns after that counts"
+
+
+def test_what_hosts_are_is_kept_too(restarted: Restarted) -> None:
+    restarted.host(replace(H1, traits=("CUSTOM_FAST",)))
+    restarted.tell(
+        "r0",
+        put("a", Aggregate(id="a", number=1, name="a", metadata={"filter_tenant_id": "p"})),
+        put("a/h2", AggregateHost(aggregate="a", host="h2")),
+        role="registrar",
+    )
+    fast, open_to_all = frozenset(["CUSTOM_FAST"]), frozenset([FOR_ALL])
+    for _ in range(2):
+        assert restarted.chosen(needs=[Need(Filter.TRAITS, every=fast)]) == "h1"
+        assert restarted.chosen(needs=[Need(Filter.TRAITS, none=fast)]) == "h2"
+        assert restarted.chosen(needs=[Need(Filter.TENANT, some=(open_to_all,))]) == "h1"
+        assert restarted.fleet.lacking(Need(Filter.TENANT, some=(open_to_all,))) == 1
+        assert restarted.fleet.aggregates.for_project("p") == {FOR_ALL, quality("a")}
+        restarted.fleet.close()
+        restarted.again()
+    restarted.tell("r0", drop("aggregate_host", "a/h2"), role="registrar")
+    assert restarted.chosen(needs=[Need(Filter.TENANT, some=(open_to_all,))]) == "h2"
 
 
 def test_one_that_is_killed_knows_what_it_knew_when_it_last_kept_it(restarted: Restarted) -> None:

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from freehold.api import asking
 from freehold.api.call import Answer, Call
 from freehold.api.compute.flavors import flavor_of
+from freehold.api.compute.host_needs import check_specs
 from freehold.api.compute.wire.flavors import Specs, SpecsBody
 from freehold.vocabulary.errors import BadRequest, NotFound
 from freehold.vocabulary.tenant import Flavor
@@ -60,4 +61,5 @@ def _value(flavor: Flavor, key: str) -> str:
 async def _save(call: Call, flavor: Flavor, specs: dict[str, str]) -> None:
     if len(specs) > SPECS_MAX:
         raise BadRequest(f"a flavor can have at most {SPECS_MAX} extra specs")
+    check_specs(specs)
     await asking.save(call, flavor.id, replace(flavor, extra_specs=specs), new=False)

@@ -13,6 +13,7 @@ from freehold.api import requests, waiting
 from freehold.api.call import Answer, Call
 from freehold.api.compute import microversion as mv
 from freehold.api.compute import server_view, server_waits
+from freehold.api.compute.host_needs import needing
 from freehold.api.compute.links import links
 from freehold.api.compute.server_hints import hinted
 from freehold.api.compute.server_networks import networks_wanted
@@ -134,7 +135,7 @@ async def _build(call: Call, server: ServerIn, hints: HintsIn | None, password: 
         expires=0,
         hostname=server.hostname or _hostname(server.name),
         labels=_labels(call, server),
-        spec=await hinted(call, hints, spec),
+        spec=await hinted(call, hints, needing(spec, image)),
         networks=networks,
         ties=ties,
         image_owner=call.cloud.view.owner(Image, image.id),

@@ -40,6 +40,10 @@ class Facts(Word, frozen=True, kw_only=True):
     disk_gib: int
     boot: str
     """The machine's boot id."""
+    architecture: str = "x86_64"
+    """Of the guests that it runs."""
+    traits: tuple[str, ...] = ()
+    """What guests find on this machine, by the names of os-traits; sorted."""
 
 
 class Nic(Word, frozen=True, kw_only=True):

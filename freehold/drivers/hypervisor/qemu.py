@@ -17,6 +17,8 @@ from freehold.drivers.hypervisor.newsroom import Newsroom
 from freehold.drivers.hypervisor.qemu_disk import make_drive, make_overlay, trouble
 from freehold.drivers.hypervisor.qemu_guest import QemuGuest, resting_power
 from freehold.drivers.hypervisor.qemu_probe import Found, boot_id, find_platform
+from freehold.drivers.hypervisor.traits import traits_of
+from freehold.runtime import survey
 from freehold.runtime.clock import Clock
 from freehold.runtime.tasks import Tasks, periodically
 from freehold.vocabulary.errors import Broken, Conflict, FreeholdError, NoRoom, Unavailable
@@ -79,6 +81,7 @@ class QemuHypervisor:
             ram_mib=machine.ram_mib(self._ram_overcommit, self._ram_reserved_mib),
             disk_gib=machine.disk_gib(self._folder),
             boot=boot_id(),
+            traits=traits_of(found.platform.accelerator, survey.cpu_flags(), is_nested=survey.is_nested()),
         )
 
     async def _platform(self) -> Found:

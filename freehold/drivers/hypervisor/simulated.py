@@ -14,6 +14,7 @@ from freehold.drivers.hypervisor.base_image import virtual_size
 from freehold.drivers.hypervisor.interface import ConfigDrive, DiskPlan, Facts, News, Plan
 from freehold.drivers.hypervisor.names import check_disk_size, check_drive, check_guest, check_plan
 from freehold.drivers.hypervisor.newsroom import Newsroom
+from freehold.drivers.hypervisor.traits import DEVICES
 from freehold.runtime.clock import Clock
 from freehold.runtime.tasks import Tasks
 from freehold.vocabulary.errors import BadRequest, Broken, Conflict, FreeholdError, NoRoom
@@ -61,6 +62,7 @@ class SimulatedHypervisor:
         boot_s: float = 0.0,
         shutdown_s: float = 0.0,
         boot: str = "simulated",
+        traits: tuple[str, ...] = DEVICES,
         guests: "dict[str, SimulatedGuest] | None" = None,
     ) -> None:
         self._folder = folder
@@ -74,6 +76,7 @@ class SimulatedHypervisor:
             ram_mib=ram_mib,
             disk_gib=disk_gib,
             boot=boot,
+            traits=tuple(sorted(traits)),
         )
         self.boot_s = boot_s
         self.shutdown_s = shutdown_s

@@ -5,6 +5,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from freehold.vocabulary import trait
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.errors import BadRequest, Broken, Conflict, FreeholdError, NoRoom, Unavailable
 from freehold.vocabulary.guest import Action, Delete, Guest, GuestState, Power, Refusal
@@ -141,6 +142,9 @@ def _possible(host: Host, build: Build) -> ImageOffer:
         raise BadRequest(
             f"Image {build.image.id} needs a disk of {needed_gib} GiB; flavor {build.spec.flavor.name} has {disk_gib}."
         )
+    lack = trait.lacking(host, build.spec)
+    if lack:
+        raise Unavailable(f"Host {host.name} {lack}.")
     lacking = [lack for lack in (host.carriage.lacks(wiring) for wiring in build.ports) if lack]
     if lacking:
         raise Unavailable(f"Host {host.name} can't carry the guest's network: it {lacking[0]}.")

@@ -82,7 +82,7 @@ _ASKED: Final[dict[type[Command], Callable[..., CommandAsked]]] = {
 
 class HostWorker:
     """Owner of the guests of one machine. The drivers are its alone; who made them closes them. `reader`: what many
-    hosts of a process read together, opened and closed by who made it.
+    hosts of a process read together, opened and closed by who made it. `traits`: what its operator says of the machine.
     """
 
     def __init__(
@@ -95,8 +95,9 @@ class HostWorker:
         images: ImageCache,
         launches_max: int = 2,
         reader: ClusterReader | None = None,
+        traits: tuple[str, ...] = (),
     ) -> None:
-        self._means, self._store, self._name = means, store, name
+        self._means, self._store, self._name, self._traits = means, store, name, traits
         hypervisor, fabric = TimelyHypervisor(hypervisor), TimelyFabric(fabric)
         self._hypervisor, self._fabric = hypervisor, fabric
         self.tasks = Tasks("host")
@@ -162,7 +163,9 @@ class HostWorker:
     async def _keep_host(self, facts: Facts, carriage: Carriage) -> None:
         known = self._records.known_host()
         incarnation = new_id(self._means.chance)
-        host = replace(_host(self._store, self._name, facts, known), carriage=carriage, incarnation=incarnation)
+        traits = tuple(sorted({*facts.traits, *self._traits}))
+        found = _host(self._store, self._name, facts, known)
+        host = replace(found, carriage=carriage, incarnation=incarnation, traits=traits)
         for shard, gate in enumerate(self._actors.gates):
             gate.machine_restarted = host.boot != facts.boot != self._records.resumed(shard)
         if host.retired:
@@ -370,6 +373,7 @@ def _host(store: Store, name: str, facts: Facts, known: Host | None) -> Host:
         accelerator=facts.accelerator,
         accelerator_reason=facts.reason,
         version=facts.version,
+        architecture=facts.architecture,
         enabled=known.enabled if known else True,
         disabled_reason=known.disabled_reason if known else "",
         retired=known.retired if known else 0,

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from freehold.views.fleet import Fleet
-from freehold.vocabulary.choice import Choice, Filter
+from freehold.vocabulary.choice import Choice, Filter, Need
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.errors import Fault
 from freehold.vocabulary.host import Capacity, Host
 from freehold.vocabulary.request import Build, is_forgotten
 from freehold.workers.scheduler import groups
+from freehold.workers.scheduler.needs import Known, missing, needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +71,11 @@ def decide(build: Build, fleet: Fleet, now: int, group_hosts: Sequence[str] | No
     members = fleet.group_hosts(build.spec.server_group, build.guest) if group_hosts is None else group_hosts
     apart = (*_lacking(build, fleet), *fleet.hosts_of(build.spec.different_host))
     near = fleet.hosts_of(build.spec.same_host) if build.spec.same_host else None
+    needed = _needs(build, fleet)
 
     def choose(*, refused: Sequence[str], among: Sequence[str] | None = None, silent: bool = False) -> Host | None:
         both = _both(among, near)
-        return fleet.choose(wanted(build), _cluster(build), (*refused, *apart), both, silent=silent)
+        return fleet.choose(wanted(build), _cluster(build), (*refused, *apart), both, silent=silent, needs=needed)
 
     def choose_silent(*, refused: Sequence[str], among: Sequence[str] | None = None) -> Host | None:
         return choose(refused=refused, among=among, silent=True)
@@ -97,7 +99,11 @@ def explained(build: Build, fleet: Fleet) -> Choice:
         (Filter.GROUP, groups.left_out(build, members, hosts)),
         (Filter.REFUSED, build.refused),
     )
-    return fleet.explain(wanted(build), _cluster(build), also)
+    return fleet.explain(wanted(build), _cluster(build), also, _needs(build, fleet))
+
+
+def _needs(build: Build, fleet: Fleet) -> tuple[Need, ...]:
+    return needs(build, Known(fleet.aggregates, fleet.aggregates.for_project(build.project)))
 
 
 def _cluster(build: Build) -> str:
@@ -158,6 +164,9 @@ def no_room(build: Build, fleet: Fleet) -> Fault:
     if build.ties.physical:
         text += f" on physical network {' and '.join(build.ties.physical)}"
     text += f" have no room on any of {len(hosts)} hosts"
+    lacking = {missing(build, need): fleet.lacking(need) for need in _needs(build, fleet)}
+    told = [f"{count} {words}" for words, count in lacking.items() if count]
+    text += f" ({', '.join(told)})" if told else ""
     if build.target:
         text += " that it was to go to"
     text += groups.why(build)
@@ -165,4 +174,6 @@ def no_room(build: Build, fleet: Fleet) -> Fault:
         text += " that its scheduler hints allow"
     if build.refused:
         text += f", {len(build.refused)} of which refused it"
-    return Fault(code="NoRoom", message=text + ". Delete guests, add hosts or choose a smaller flavor.")
+    none_is_such = hosts and len(hosts) in lacking.values()
+    advice = "Choose another flavor or image" if none_is_such else "Delete guests, add hosts or choose a smaller flavor"
+    return Fault(code="NoRoom", message=f"{text}. {advice}.")

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from freehold.api.native.why import MEANS
+from freehold.vocabulary.choice import Filter
 from tests.api.compute.conftest import V21, Compute
 from tests.api.native.test_requests import REQUESTS, create, urn_of
 
@@ -49,3 +51,7 @@ async def test_it_is_for_admins_and_for_what_makes_a_guest(compute: Compute) -> 
     await compute.member.delete(f"{V21}/servers/{guest}")
     await compute.gone(guest)
     assert (await compute.admin.get(f"{REQUESTS}/{urn}/why")).status == 404
+
+
+def test_of_each_thing_that_leaves_hosts_out_people_are_told_what_it_means() -> None:
+    assert set(MEANS) == set(Filter)

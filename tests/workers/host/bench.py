@@ -132,6 +132,8 @@ class Bench:
         self.registrar: Subscription | None = None
         self.others: list[Subscription] = []
         """The registrar's other shards."""
+        self.traits: tuple[str, ...] = ()
+        """What the operator says of the host."""
         self.heard = True
         """Whether the network worker hears each start of the host at once."""
         self.gates: dict[str, asyncio.Event] = {}
@@ -181,7 +183,8 @@ class Bench:
     async def open(self) -> None:
         """The next process over the same store and machine."""
         self.store = await self._store("host")
-        self.worker = HostWorker(self.means, self.store, "h", self.hypervisor, self.fabric, self.images)
+        drivers = self.hypervisor, self.fabric, self.images
+        self.worker = HostWorker(self.means, self.store, "h", *drivers, traits=self.traits)
         await self.worker.open()
         if self.heard:
             await self.hear()

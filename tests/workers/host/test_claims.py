@@ -81,6 +81,22 @@ async def test_no_room_is_refused_on_disk(bench: Bench) -> None:
     await bench.until(lambda: bench.state(OTHER) is S.RUNNING)
 
 
+async def test_a_host_that_lacks_a_trait_now_refuses_on_disk(bench: Bench) -> None:
+    spec = a_spec()
+    needy = replace(spec, flavor=replace(spec.flavor, extra_specs={"trait:CUSTOM_GPU": "required"}))
+    await bench.send(bench.build(spec=needy))
+    refusal = bench.refusal()
+    assert refusal.fault.code == "Unavailable" and "lacks trait CUSTOM_GPU" in refusal.fault.message
+    await bench.kill()
+    bench.traits = ("CUSTOM_GPU",)
+    await bench.open()
+    assert "CUSTOM_GPU" in bench.host().traits and "COMPUTE_IMAGE_TYPE_RAW" in bench.host().traits
+    await bench.send(bench.build(spec=needy), told=False)
+    assert bench.state() is None, "what was refused stays so"
+    await bench.send(bench.build(spec=needy, deed=2), told=False)
+    await bench.until(lambda: bench.state() is S.RUNNING)
+
+
 async def test_what_fits_exactly_fits(bench: Bench) -> None:
     await bench.send(bench.build(spec=a_spec(ram_mib=4096)))
     await bench.until(lambda: bench.state() is S.RUNNING)
