@@ -20,11 +20,15 @@ from freehold.runtime.clock import HybridClock, SystemClock
 from freehold.runtime.machine import boot_id
 from freehold.store.database import put
 from freehold.views.fleet import Fleet
+from freehold.vocabulary.choice import Filter, Need
 from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position
 from freehold.vocabulary.host import Capacity, Host
 
 WANTED: Final = Capacity(vcpus=2, ram_mib=4096, disk_gib=20)
 CLUSTERS: Final = 20
+TRAITS: Final = ("CUSTOM_COMMON", "HW_CPU_X86_AVX2", "HW_CPU_X86_AVX512F", "CUSTOM_RARE")
+"""Every host has the first, half have the second, a quarter the third, and so on."""
+NEED: Final = Need(Filter.TRAITS, every=frozenset(TRAITS[:2]))
 BATCH: Final = 1000
 PERIOD_S: Final = 3600.0
 
@@ -36,7 +40,8 @@ def fleet_of(count: int, seed: int, folder: Path) -> Fleet:
         key, cluster = f"h{number}", f"c{number % CLUSTERS}"
         total = Capacity(vcpus=dice.randrange(256), ram_mib=dice.randrange(1 << 20), disk_gib=dice.randrange(8000))
         owner = Owner(store=key, role="host", cluster=cluster)
-        change = put(key, Host(id=key, name=key, cluster=cluster, total=total))
+        traits = tuple(name for power, name in enumerate(TRAITS) if number % (1 << power) == 0)
+        change = put(key, Host(id=key, name=key, cluster=cluster, total=total, traits=traits))
         at = Position(epoch="e", seq=1)
         fleet.apply(owner, at, [Entry(1, 1, change.kind, change.key, change.value, "", b"")])
         fleet.heard(Heartbeat(owner=owner, position=at, time=1, period_s=PERIOD_S))
@@ -70,13 +75,14 @@ def measured(count: int, times: int) -> dict[str, Any]:
 
 def _measured(fleet: Fleet, count: int, times: int) -> dict[str, Any]:
 
-    def decide(number: int, cluster: str = "") -> None:
-        host = fleet.choose(WANTED, cluster)
+    def decide(number: int, cluster: str = "", needs: tuple[Need, ...] = ()) -> None:
+        host = fleet.choose(WANTED, cluster, needs=needs)
         assert host is not None
         fleet.promise(f"g{number}", host.id, WANTED)
 
     every = timed(decide, times)
     of_one_cluster = timed(lambda number: decide(times + number, f"c{number % CLUSTERS}"), times)
+    with_traits = timed(lambda number: decide(2 * times + number, needs=(NEED,)), times)
     batches = timed(lambda number: fleet.choose_many(WANTED, BATCH), max(10, times // 50))
     hosts = fleet.hosts()
     one_by_one = timed(lambda number: plain(hosts), 5)
@@ -86,6 +92,8 @@ def _measured(fleet: Fleet, count: int, times: int) -> dict[str, Any]:
         "decision_us_p99": round(every[int(len(every) * 0.99) - 1], 1),
         "of_a_cluster_us_p50": round(statistics.median(of_one_cluster), 1),
         "of_a_cluster_us_p99": round(of_one_cluster[int(len(of_one_cluster) * 0.99) - 1], 1),
+        "with_traits_us_p50": round(statistics.median(with_traits), 1),
+        "with_traits_us_p99": round(with_traits[int(len(with_traits) * 0.99) - 1], 1),
         "batched_per_s": round(BATCH / statistics.median(batches) * 1e6),
         "times_as_fast_as_plain_python": round(statistics.median(one_by_one) / statistics.median(every)),
     }

@@ -1,7 +1,7 @@
-"""What hosts are and have, by names, as bits: a column for each 64 names, made once and grown with the hosts.
+"""What hosts are and have, by names, as bits: a column for each 32 names, made once and grown with the hosts.
 
 A name gets a bit when the first host has it, and the bit is free for another name when the last host hasn't it any
-more. What a decision needs of them is a comparison for each 64 names that it asks for.
+more. What a decision needs of them is a comparison for each 32 names that it asks for.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from freehold.vocabulary.choice import Need
 from freehold.vocabulary.trait import is_trait
 
-WORD_BITS: Final = 64
+WORD_BITS: Final = 32
 NAMES_MAX: Final = 4096
 """Past so many names, traits that no host has had yet aren't taken in: hosts that make them up without end fill no
 memory.
@@ -27,8 +27,8 @@ class Qualities:
     """Rows are numbered as those of the hosts' other columns. `rows`: how many there is room for."""
 
     def __init__(self, rows: int) -> None:
-        self._columns = np.zeros((1, rows), np.uint64)
-        self._masked = np.zeros(rows, np.uint64)
+        self._columns = np.zeros((1, rows), np.uint32)
+        self._masked = np.zeros(rows, np.uint32)
         self._passes, self._more = np.zeros(rows, bool), np.zeros(rows, bool)
         self._told: dict[int, frozenset[str]] = {}
         """What a row was given last."""
@@ -67,7 +67,7 @@ class Qualities:
         for of_rows, rows in alike.items():
             for bit in self._new_bits(of_rows):
                 self._rows_with[bit] += len(rows)
-                self._columns[bit // WORD_BITS, rows] |= np.uint64(1 << bit % WORD_BITS)
+                self._columns[bit // WORD_BITS, rows] |= np.uint32(1 << bit % WORD_BITS)
 
     def narrow(self, need: Need, fits: Passes) -> None:
         """Leaves of the rows in `fits` those that meet a need."""
@@ -99,7 +99,7 @@ class Qualities:
             np.logical_or(passes, more, out=passes)
         np.logical_and(fits, passes, out=fits)
 
-    def _having(self, word: int, mask: np.uint64, count: int) -> npt.NDArray[np.uint64]:
+    def _having(self, word: int, mask: np.uint32, count: int) -> npt.NDArray[np.uint32]:
         masked = self._masked[:count]
         np.bitwise_and(self._columns[word, :count], mask, out=masked)
         return masked
@@ -145,11 +145,11 @@ def _bits(mask: int) -> Iterator[int]:
         mask ^= lowest
 
 
-def _words(mask: int) -> Iterator[tuple[int, np.uint64]]:
+def _words(mask: int) -> Iterator[tuple[int, np.uint32]]:
     """The words of a mask that have any bit."""
     number = 0
     while mask:
         if mask & _WORD:
-            yield number, np.uint64(mask & _WORD)
+            yield number, np.uint32(mask & _WORD)
         mask >>= WORD_BITS
         number += 1

@@ -17,4 +17,5 @@ def test_the_figures_are_of_each_size() -> None:
     figures = decisions.measured(100, 50)
     assert figures["hosts"] == 100
     assert 0 < figures["decision_us_p50"] <= figures["decision_us_p99"]
+    assert 0 < figures["with_traits_us_p50"] <= figures["with_traits_us_p99"]
     assert figures["batched_per_s"] > 0
