@@ -41,6 +41,16 @@ def start(
 
 
 @app.command()
+def show(
+    host: Annotated[str, typer.Argument(metavar="HOST", help="The host's name or id.")], state: StateOption
+) -> None:
+    """Shows what a host is, for flavors and images to ask for: its traits, and the host aggregates that it is in."""
+    from freehold.cli import hosts
+
+    hosts.show(state, host)
+
+
+@app.command()
 def drain(
     state: StateOption,
     host: HostArgument = "",

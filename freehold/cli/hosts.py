@@ -16,6 +16,11 @@ from freehold.vocabulary.host import Drain, Undrain
 from freehold.vocabulary.local import HostStands
 
 
+def show(state: Path, host: str) -> None:
+    """Prints what a host is."""
+    run(_show(state, host))
+
+
 def drain(state: Path, host: str, reason: str, *, here: bool) -> None:
     """Drains a host, by the cloud's API or at its own machine."""
     if here:
@@ -41,6 +46,16 @@ def retire(state: Path, host: str, *, dead: bool) -> None:
 def show_retired(state: Path) -> None:
     """Prints the hosts that have left."""
     run(_show_retired(state))
+
+
+async def _show(state: Path, host: str) -> None:
+    async with Client(read_admin(state)) as client:
+        told = (await client.get(_path(host)))["host"]
+    guests = f"{told['guests']} guest{'' if told['guests'] == 1 else 's'}"
+    print(f"{told['name']} ({told['id']}), of cluster {told['cluster']}, with {guests}")
+    for name in ("architecture", "hypervisor_types", "traits", "aggregates"):
+        values = [told[name]] if isinstance(told[name], str) else told[name]
+        print(f"  {name.replace('_', ' ')}: {' '.join(values) or '-'}")
 
 
 async def _ordered_here(state: Path, host: str, order: Drain | Undrain) -> None:

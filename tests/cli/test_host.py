@@ -15,7 +15,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What was begun, instead of doing it."""
     told: list[Any] = []
     monkeypatch.setattr(run, "up", lambda path, **given: told.append(("up", path, given)))
-    for name in ("drain", "undrain", "retire"):
+    for name in ("show", "drain", "undrain", "retire"):
         monkeypatch.setattr(hosts, name, lambda *given, name=name, **more: told.append((name, *given, more)))
     return told
 
@@ -41,6 +41,7 @@ STATE = Path("/s")
         (("drain", "--here", *S), ("drain", STATE, "", "", {"here": True})),
         (("undrain", "h7", *S), ("undrain", STATE, "h7", {"here": False})),
         (("undrain", "h7", "--here", *S), ("undrain", STATE, "h7", {"here": True})),
+        (("show", "h7", *S), ("show", STATE, "h7", {})),
         (("retire", "h7", *S), ("retire", STATE, "h7", {"dead": False})),
         (("retire", "h7", "--dead", *S), ("retire", STATE, "h7", {"dead": True})),
     ],

@@ -19,6 +19,13 @@ from freehold.vocabulary.local import GuestsHere, HostHere, HostStands, LocalAns
 from freehold.vocabulary.secret import Secret
 
 TOLD = {"id": "1", "name": "h 7", "guests": 2}
+SHOWN = {
+    "cluster": "c",
+    "architecture": "x86_64",
+    "hypervisor_types": ["qemu", "kvm"],
+    "traits": ["CUSTOM_GPU", "HW_CPU_X86_AVX2"],
+    "aggregates": [],
+}
 
 
 class Cloud:
@@ -35,6 +42,8 @@ class Cloud:
             return web.json_response({"hosts": [gone]})
         if not request.path.endswith("/hosts/h 7"):
             return web.json_response({"error": {"code": 404, "message": "There is no host h8."}}, status=404)
+        if request.method == "GET":
+            return web.json_response({"host": TOLD | SHOWN})
         if request.method == "PUT":
             wanted = (await request.json())["host"]
             stands = {"enabled": wanted["enabled"], "disabled_reason": wanted.get("reason", "")}
@@ -79,6 +88,18 @@ async def test_a_host_is_drained_taken_up_and_retired(tmp_path: Path, capsys: py
         ("DELETE", "dead=true"),
         ("GET", ""),
     ]
+
+
+async def test_what_a_host_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with running(Cloud(), tmp_path):
+        await hosts._show(tmp_path, "h 7")
+    assert capsys.readouterr().out == (
+        "h 7 (1), of cluster c, with 2 guests\n"
+        "  architecture: x86_64\n"
+        "  hypervisor types: qemu kvm\n"
+        "  traits: CUSTOM_GPU HW_CPU_X86_AVX2\n"
+        "  aggregates: -\n"
+    )
 
 
 async def test_a_refusal_is_its_sentence(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ class Cloud:
         self.process: asyncio.subprocess.Process | None = None
         self._config = state.with_suffix(".toml")
         given = {"state": str(state), "port": self.port} | settings
-        self._config.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in given.items()))
+        self._config.write_text("".join(f"{name} = {_toml(value)}\n" for name, value in given.items()))
 
     # --- the process -----------------------------------------------------------------------------------------------
 
@@ -257,6 +257,13 @@ class Cloud:
         """The records of a kind in all hosts' stores, each with the host's number."""
         numbers = sorted(path.stem for path in (self.state / "hosts").glob("*.db"))
         return [(number, row) for number in numbers for row in self.rows(f"hosts/{number}", shape)]
+
+
+def _toml(value: Any) -> str:
+    """A value as a settings file has it."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name} = {_toml(one)}' for name, one in value.items())}}}"
+    return json.dumps(value)
 
 
 @contextlib.asynccontextmanager

@@ -6,6 +6,7 @@ from freehold.api.call import Answer, Call
 from freehold.vocabulary.errors import NotFound
 
 _SERVED: Final = {
+    "os-aggregates": "Aggregates",
     "os-availability-zone": "AvailabilityZone",
     "os-console-output": "ConsoleOutput",
     "os-extended-availability-zone": "ExtendedAvailabilityZone",

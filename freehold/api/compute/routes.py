@@ -7,6 +7,7 @@ from freehold.api import faults
 from freehold.api.call import Door, Route, Routes
 from freehold.api.compute import (
     actions,
+    aggregates,
     availability_zones,
     extensions,
     flavor_access,
@@ -38,6 +39,7 @@ _SERVER: Final = "/v2.1/servers/{server_id}"
 _FLAVOR: Final = "/v2.1/flavors/{flavor_id}"
 _QUOTA: Final = "/v2.1/os-quota-sets/{project_id}"
 _HYPERVISORS: Final = "/v2.1/os-hypervisors"
+_AGGREGATES: Final = "/v2.1/os-aggregates"
 _VOLUMES: Final = f"{_SERVER}/os-volume_attachments"
 
 _DISCOVERY: Final[Routes] = {
@@ -102,6 +104,12 @@ _OTHERS: Final[Routes] = {
     ("GET", f"{_QUOTA}/defaults"): Route(quotas.defaults, "compute:read"),
     ("GET", "/v2.1/os-availability-zone"): Route(availability_zones.index, "compute:read"),
     ("GET", "/v2.1/os-availability-zone/detail"): Route(availability_zones.detail, "compute:admin"),
+    ("GET", _AGGREGATES): Route(aggregates.index, "compute:admin"),
+    ("POST", _AGGREGATES): Route(aggregates.create, "compute:admin"),
+    ("GET", f"{_AGGREGATES}/{{aggregate_id}}"): Route(aggregates.show, "compute:admin"),
+    ("PUT", f"{_AGGREGATES}/{{aggregate_id}}"): Route(aggregates.update, "compute:admin"),
+    ("DELETE", f"{_AGGREGATES}/{{aggregate_id}}"): Route(aggregates.delete, "compute:admin"),
+    ("POST", f"{_AGGREGATES}/{{aggregate_id}}/action"): Route(aggregates.act, "compute:admin"),
     ("GET", "/v2.1/os-services"): Route(services.index, "compute:admin"),
     ("PUT", "/v2.1/os-services/{service_id}"): Route(services.update, "compute:admin"),
     ("DELETE", "/v2.1/os-services/{service_id}"): Route(services.delete, "compute:admin"),
@@ -121,6 +129,10 @@ _SINCE: Final[dict[tuple[str, str], tuple[Route, Version]]] = {
     ("GET", f"{_SERVER}/tags/{{tag}}"): (Route(server_tags.show, "compute:read"), microversion.TAGS),
     ("PUT", f"{_SERVER}/tags/{{tag}}"): (Route(server_tags.add, "compute:write"), microversion.TAGS),
     ("DELETE", f"{_SERVER}/tags/{{tag}}"): (Route(server_tags.delete, "compute:write"), microversion.TAGS),
+    ("POST", f"{_AGGREGATES}/{{aggregate_id}}/images"): (
+        Route(aggregates.cache_images, "compute:admin"),
+        microversion.AGGREGATE_IMAGES,
+    ),
     ("PUT", _FLAVOR): (Route(flavors.update, "compute:admin"), microversion.FLAVOR_DESCRIPTION),
 }
 """With the version that each came in."""

@@ -6,7 +6,10 @@ import msgspec
 
 from freehold.api import host_orders
 from freehold.api.call import Answer, Body, Call
+from freehold.api.reading import every
+from freehold.vocabulary.aggregate import Aggregate, AggregateHost
 from freehold.vocabulary.host import REASON_LETTERS_MAX, Retirement
+from freehold.vocabulary.trait import hypervisor_types
 from freehold.vocabulary.units import iso_millis
 
 
@@ -19,6 +22,28 @@ class HostBody(Body, frozen=True, kw_only=True):
     """PUT /v1/hosts/{id}."""
 
     host: _Wanted
+
+
+async def show(call: Call) -> Answer:
+    """GET /v1/hosts/{id}, by id or name: what it is, for flavors and images to ask for, and the host aggregates that it
+    is in.
+    """
+    host = await host_orders.named(call, call.params["id"])
+    within = {one.aggregate for one in await every(call, AggregateHost) if one.host == host.id}
+    named = sorted(one.name for one in await every(call, Aggregate) if one.id in within)
+    body = {
+        "id": host.id,
+        "name": host.name,
+        "cluster": host.cluster,
+        "enabled": host.enabled,
+        "disabled_reason": host.disabled_reason,
+        "guests": host.guests,
+        "architecture": host.architecture,
+        "hypervisor_types": hypervisor_types(host),
+        "traits": host.traits,
+        "aggregates": named,
+    }
+    return Answer(body={"host": body})
 
 
 async def update(call: Call) -> Answer:

@@ -10,6 +10,7 @@ ROUTES: Final[Routes] = {
     ("GET", "/v1/openapi.json"): Route(openapi.shower(lambda: ROUTES), "discover"),
     ("GET", "/v1/owners"): Route(status.owners, "native:admin"),
     ("GET", "/v1/hosts"): Route(status.hosts, "native:admin"),
+    ("GET", "/v1/hosts/{id}"): Route(hosts.show, "native:admin"),
     ("PUT", "/v1/hosts/{id}"): Route(hosts.update, "native:admin"),
     ("DELETE", "/v1/hosts/{id}"): Route(hosts.retire, "native:admin"),
     ("PUT", "/v1/hosts/{id}/fence"): Route(fences.fence, "native:admin"),

@@ -9,8 +9,10 @@ from msgspec.structs import replace
 
 from freehold.store.database import Store, drop, keep_private
 from freehold.store.writing import Change
+from freehold.vocabulary.aggregate import Aggregate, AggregateHost
 from freehold.vocabulary.codec import KINDS, decode
 from freehold.vocabulary.errors import BadRequest, Conflict, NotFound
+from freehold.vocabulary.host import Retirement
 from freehold.vocabulary.request import Admission, TenantRecord
 from freehold.vocabulary.tenant import (
     ApplicationCredential,
@@ -25,7 +27,10 @@ from freehold.vocabulary.tenant import (
 from freehold.vocabulary.word import Word
 
 SAVED_KINDS: Final = frozenset(
-    {"project", "user", "role", "assignment", "flavor", "key_pair", "server_group", "quota", "application_credential"}
+    {
+        *("project", "user", "role", "assignment", "application_credential"),
+        *("flavor", "key_pair", "server_group", "quota", "aggregate", "aggregate_host"),
+    }
 )
 DROPPED_KINDS: Final = SAVED_KINDS
 
@@ -34,6 +39,7 @@ _NAMED_WITHIN: Final[dict[str, Callable[[Any], tuple[str, ...]]]] = {
     "user": lambda record: (record.domain,),
     "role": lambda record: (),
     "flavor": lambda record: (),
+    "aggregate": lambda record: (),
     "application_credential": lambda record: (record.user,),
 }
 """Kinds whose names are taken once, and within what."""
@@ -87,9 +93,17 @@ def _check_references(store: Store, record: Word) -> None:
             _must_exist(store, Project, project)
         case KeyPair(user=user):
             _must_exist(store, User, user)
+        case AggregateHost(aggregate=aggregate, host=host):
+            _must_exist(store, Aggregate, aggregate)
+            if _has_left(store, host):
+                raise NotFound(f"no host {host}: it is retired")
 
 
-def _must_exist(store: Store, shape: type[Project] | type[User] | type[Role], key: str) -> None:
+def _has_left(store: Store, host: str) -> bool:
+    return store.read_as(Retirement, host) is not None
+
+
+def _must_exist(store: Store, shape: type[Project] | type[User] | type[Role] | type[Aggregate], key: str) -> None:
     if store.read_as(shape, key) is None:
         raise NotFound(f"no {_said(shape.__name__.lower())} {key}")
 
@@ -134,6 +148,8 @@ def _hanging_on(store: Store, record: Word) -> list[Change]:
             return _assignments(store, lambda a: a.role == role)
         case Assignment(user=user, project=project):
             return _credentials(store, lambda c: c.user == user and c.project == project)
+        case Aggregate(id=aggregate):
+            return _hosts_within(store, aggregate)
         case ApplicationCredential(id=credential):
             return [keep_private("credential_secret", credential, None)]
     return []
@@ -142,6 +158,14 @@ def _hanging_on(store: Store, record: Word) -> list[Change]:
 def _limits_and_groups(store: Store, project: str) -> list[Change]:
     groups = [drop("server_group", group.id) for group in store.scan(ServerGroup) if group.project == project]
     return groups if store.read_as(Quota, project) is None else [*groups, drop("quota", project)]
+
+
+def _hosts_within(store: Store, aggregate: str) -> list[Change]:
+    """Of an aggregate that is dropped: hosts that have left go with it. Raises Conflict if there are others."""
+    within = store.scan(AggregateHost, f"{aggregate}/")
+    if any(not _has_left(store, one.host) for one in within):
+        raise Conflict(f"aggregate {aggregate} still has hosts; remove them first")
+    return [drop("aggregate_host", f"{one.aggregate}/{one.host}") for one in within]
 
 
 def _assignments(store: Store, chosen: Callable[[Assignment], bool]) -> list[Change]:

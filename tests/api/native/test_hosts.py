@@ -11,7 +11,7 @@ from freehold.vocabulary.envelope import Done, Entry, Owner, Position
 from freehold.vocabulary.host import Retirement
 from freehold.vocabulary.machine import Bar, DirectoryQuestion, Machine
 from freehold.vocabulary.word import Word
-from tests.api.compute.conftest import Compute
+from tests.api.compute.conftest import V21, Compute
 
 HOSTS = "/freehold/v1/hosts"
 DIRECTORY = Owner(store="00000000-0000-4000-8000-0000000000dd", role="directory", cluster="c")
@@ -29,6 +29,23 @@ async def test_drained_by_name_and_taken_up_by_id(compute: Compute) -> None:
 
 async def hosts(compute: Compute) -> list[Any]:
     return list((await compute.admin.get(HOSTS)).json["hosts"])
+
+
+async def test_what_a_host_is(compute: Compute) -> None:
+    for name in ("b", "a"):
+        made = await compute.admin.post(f"{V21}/os-aggregates", {"aggregate": {"name": name}})
+        path = f"{V21}/os-aggregates/{made.json['aggregate']['id']}/action"
+        assert (await compute.admin.post(path, {"add_host": {"host": "host1"}})).status == 200
+    told = (await compute.admin.get(f"{HOSTS}/host1")).json["host"]
+    assert (told["id"], told["architecture"], told["hypervisor_types"]) == (
+        compute.hosts[1].id,
+        "x86_64",
+        ["qemu", "kvm"],
+    )
+    assert told["aggregates"] == ["a", "b"] and "COMPUTE_IMAGE_TYPE_RAW" in told["traits"]
+    assert (await compute.admin.get(f"{HOSTS}/{compute.hosts[0].id}")).json["host"]["aggregates"] == []
+    assert (await compute.admin.get(f"{HOSTS}/host9")).status == 404
+    assert (await compute.member.get(f"{HOSTS}/host1")).status == 403
 
 
 async def test_a_host_that_is_none(compute: Compute) -> None:

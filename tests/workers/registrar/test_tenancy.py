@@ -5,8 +5,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from freehold.store.database import put
+from freehold.vocabulary.aggregate import Aggregate, AggregateHost
 from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.errors import BadRequest, Conflict, FreeholdError, NotFound
+from freehold.vocabulary.host import Retirement
 from freehold.vocabulary.request import DropTenant, SaveTenant
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.tenant import (
@@ -35,6 +38,8 @@ CREDENTIAL = ApplicationCredential(id="cred", name="robot", user="anne", project
 PAIR = KeyPair(user="anne", name="laptop", public_key="ssh-ed25519 AAAA", fingerprint="f")
 GROUP = ServerGroup(id="group", project="lab", user="anne", name="apart", policy=GroupPolicy.ANTI_AFFINITY)
 QUOTA = Quota(project="lab", instances=1)
+RACK = Aggregate(id="rack", number=1, name="rack")
+WITHIN = AggregateHost(aggregate="rack", host="h1")
 ALL: dict[str, Word] = {
     "lab": PROJECT,
     "anne": USER,
@@ -44,6 +49,8 @@ ALL: dict[str, Word] = {
     "cred": CREDENTIAL,
     "anne/laptop": PAIR,
     "group": GROUP,
+    "rack": RACK,
+    "rack/h1": WITHIN,
 }
 
 
@@ -93,6 +100,7 @@ async def test_a_quota_needs_no_record_before(bench: Bench) -> None:
         ("2", replace(ROLE, id="2")),
         ("2", replace(FLAVOR, id="2")),
         ("2", replace(CREDENTIAL, id="2")),
+        ("2", replace(RACK, id="2")),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Word) else "",
 )
@@ -124,6 +132,7 @@ async def test_names_are_taken_within_a_domain_and_within_a_user(lab: Bench) -> 
         ("x", replace(CREDENTIAL, id="x", name="x", user="nobody")),
         ("x", replace(CREDENTIAL, id="x", name="x", project="nowhere")),
         ("x", replace(PAIR, user="nobody")),
+        ("x/h1", replace(WITHIN, aggregate="x")),
     ],
 )
 async def test_what_a_record_names_must_be_there(lab: Bench, key: str, record: Word) -> None:
@@ -170,6 +179,7 @@ GOES_WITH = {
     ("server_group", "group"): {("server_group", "group")},
     ("flavor", "9"): {("flavor", "9")},
     ("quota", "lab"): {("quota", "lab")},
+    ("aggregate_host", "rack/h1"): {("aggregate_host", "rack/h1")},
 }
 
 
@@ -206,6 +216,24 @@ async def test_a_project_with_guests_stays(lab: Bench) -> None:
         await drop(lab, "project", "lab")
     await lab.delete(guest, project="lab")
     await drop(lab, "project", "lab")
+
+
+async def test_an_aggregate_with_hosts_stays(lab: Bench) -> None:
+    await lab.save("rack2", replace(RACK, id="rack2", name="rack2"))
+    with pytest.raises(Conflict, match="still has hosts"):
+        await drop(lab, "aggregate", "rack")
+    await drop(lab, "aggregate", "rack2")
+    await drop(lab, "aggregate_host", "rack/h1")
+    await drop(lab, "aggregate", "rack")
+    assert not lab.store.scan(Aggregate)
+
+
+async def test_hosts_that_are_retired_hold_no_aggregate_and_come_into_none(lab: Bench) -> None:
+    await lab.store.commit([put("h1", Retirement(host="h1", name="h1", user="u", time=1))], "test")
+    with pytest.raises(NotFound, match="retired"):
+        await lab.save("rack/h1", WITHIN, new=False)
+    await drop(lab, "aggregate", "rack")
+    assert not lab.store.scan(AggregateHost)
 
 
 async def test_a_late_copy_of_a_user_doesnt_bring_old_tokens_back(lab: Bench) -> None:
