@@ -75,8 +75,8 @@ class Host(Word, frozen=True, kw_only=True):
     incarnation: str = ""
     """New with each start of the host worker: between two, its disk may have been put back."""
     carriage: Carriage = Carriage()
-    architecture: str = ""
-    """Of the guests that it runs, as ``x86_64``. Empty, of an older release: it doesn't say."""
+    architecture: str = "x86_64"
+    """Of the guests that it runs. Hosts of older releases don't say: they ran no others."""
     traits: tuple[str, ...] = ()
     """What its guests find there, and what its operator says of it, by the names of os-traits; sorted."""
     updated: int = 0

@@ -46,7 +46,7 @@ def qualities(host: Host) -> frozenset[str]:
 def _qualities(traits: tuple[str, ...], types: tuple[str, ...], architecture: str) -> frozenset[str]:
     """Hosts that are alike have one set: a host's record is read each time that its room changes."""
     known = frozenset(name for name in traits[:TRAITS_MAX] if is_trait(name))
-    runs = [architecture, *_RUNS_TOO.get(architecture, ())] if architecture else []
+    runs = [architecture, *_RUNS_TOO.get(architecture, ())]
     return known.union(map(hypervisor_quality, types), map(architecture_quality, runs))
 
 

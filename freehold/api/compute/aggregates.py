@@ -52,15 +52,16 @@ def _name(call: Call, host: str) -> str:
     return host if known is None else known.name
 
 
-def _stays(call: Call, within: AggregateHost) -> bool:
-    """Whether the host is one of the cloud still."""
-    return call.cloud.view.get(Retirement, within.host) is None
+def _retired(call: Call) -> frozenset[str]:
+    """The hosts that aren't the cloud's any more."""
+    return frozenset(one.host for one in call.cloud.view.list(Retirement))
 
 
 async def _hosts(call: Call, aggregate: Aggregate) -> list[str]:
     """The ids of its hosts, in the order in which they were put into it."""
-    found = [one for one in await keyed(call, AggregateHost, f"{aggregate.id}/") if _stays(call, one)]
-    return [one.host for one in sorted(found, key=lambda one: (one.created, one.host))]
+    found = sorted(await keyed(call, AggregateHost, f"{aggregate.id}/"), key=lambda one: (one.created, one.host))
+    retired = _retired(call)
+    return [one.host for one in found if one.host not in retired]
 
 
 async def _answer(call: Call, aggregate: Aggregate) -> Answer:
@@ -70,8 +71,9 @@ async def _answer(call: Call, aggregate: Aggregate) -> Answer:
 async def index(call: Call) -> Answer:
     """GET /os-aggregates."""
     hosts: dict[str, list[str]] = {}
-    for one in await every(call, AggregateHost, newest_first=False):
-        if _stays(call, one):
+    within, retired = await every(call, AggregateHost, newest_first=False), _retired(call)
+    for one in within:
+        if one.host not in retired:
             hosts.setdefault(one.aggregate, []).append(one.host)
     found = await every(call, Aggregate, newest_first=False)
     return Answer(body={"aggregates": [_shown(call, one, hosts.get(one.id, [])) for one in found]})
