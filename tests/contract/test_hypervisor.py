@@ -20,6 +20,7 @@ from freehold.runtime.clock import SystemClock
 from freehold.vocabulary.errors import BadRequest, Conflict
 from freehold.vocabulary.guest import Power
 from freehold.vocabulary.secret import Secret
+from freehold.vocabulary.trait import is_trait
 from tests.contract.tiny_guest import write_image
 
 PATIENCE_S = 60.0
@@ -180,6 +181,9 @@ class Reader:
 async def test_the_probe_says_what_the_machine_has_and_why_that_accelerator(driver: Hypervisor) -> None:
     facts = await driver.probe()
     assert facts.vcpus > 0 and facts.ram_mib > 0 and facts.disk_gib > 0
+    assert facts.architecture == "x86_64"
+    assert list(facts.traits) == sorted(set(facts.traits)) and all(map(is_trait, facts.traits))
+    assert "COMPUTE_STORAGE_BUS_VIRTIO" in facts.traits
     assert facts.accelerator in ("kvm", "tcg", "none")
     assert facts.reason and facts.boot and facts.version
     assert await driver.probe() == facts
