@@ -72,6 +72,8 @@ class Aggregates:
         if was == is_now:
             return ()
         self._reckon()
+        if (was is None) is (is_now is None):  # for whom they are kept is no quality of theirs
+            return ()
         return [host for host, within in self._within.items() if key in within]
 
     def keep_only(self, kind: str, told_by: str, keys: Collection[str]) -> Collection[str]:

@@ -19,6 +19,7 @@ NAMES_MAX: Final = 4096
 memory.
 """
 _WORD: Final = (1 << WORD_BITS) - 1
+_NOTHING: Final = frozenset[str]()
 
 Passes = npt.NDArray[np.bool_]
 
@@ -30,11 +31,15 @@ class Qualities:
         self._columns = np.zeros((1, rows), np.uint32)
         self._masked = np.zeros(rows, np.uint32)
         self._passes, self._more = np.zeros(rows, bool), np.zeros(rows, bool)
-        self._told: dict[int, frozenset[str]] = {}
-        """What a row was given last."""
+        self._given = [_NOTHING] * rows
+        """What each row was given."""
+        self._masks: dict[frozenset[str], int] = {_NOTHING: 0}
+        """The bits of what rows were given: most hosts are like others."""
+        self._rows: dict[frozenset[str], int] = {}
+        """How many rows were given the same."""
         self._bits: dict[str, int] = {}
-        self._rows_with: list[int] = []
-        """By bit: how many rows have it. 0: it is free."""
+        self._uses: list[int] = []
+        """By bit: how many of the masks have it. 0: it is free."""
         self._free: list[int] = []
 
     def grow(self) -> None:
@@ -42,36 +47,32 @@ class Qualities:
         for name in ("columns", "masked", "passes", "more"):
             column = getattr(self, f"_{name}")
             setattr(self, f"_{name}", np.concatenate([column, np.zeros_like(column)], axis=-1))
+        self._given += [_NOTHING] * len(self._given)
 
     def put(self, row: int, names: frozenset[str]) -> None:
         """A host's qualities, instead of those that it had."""
-        if self._told.get(row) is names:
+        before = self._given[row]
+        if before is names or before == names:
             return
-        self._told[row] = names
-        before, now = self._of(row), sum(1 << bit for bit in self._new_bits(names))
-        if before == now:
-            return
-        for bit in _bits(now & ~before):
-            self._rows_with[bit] += 1
-        for bit in _bits(before & ~now):
-            self._rows_with[bit] -= 1
+        self._given[row] = names
+        mask = self._join(names, 1)
         for word in range(len(self._columns)):
-            self._columns[word, row] = now >> (word * WORD_BITS) & _WORD
-        self._let_go(before & ~now)
+            self._columns[word, row] = mask >> (word * WORD_BITS) & _WORD
+        self._leave(before)
 
     def put_many(self, first: int, names: Sequence[frozenset[str]]) -> None:
         """Those of new hosts, from one row on: what many have in common is written for all of them at once."""
+        self._given[first : first + len(names)] = names
         alike: dict[frozenset[str], list[int]] = {}
         for row, of_row in enumerate(names, first):
             alike.setdefault(of_row, []).append(row)
         for of_rows, rows in alike.items():
-            for bit in self._new_bits(of_rows):
-                self._rows_with[bit] += len(rows)
-                self._columns[bit // WORD_BITS, rows] |= np.uint32(1 << bit % WORD_BITS)
+            for word, mask in _words(self._join(of_rows, len(rows))):
+                self._columns[word, rows] = mask
 
     def narrow(self, need: Need, fits: Passes) -> None:
         """Leaves of the rows in `fits` those that meet a need."""
-        every, none, some, is_possible = self._masks(need)
+        every, none, some, is_possible = self._asked(need)
         if not is_possible:
             fits[:] = False
             return
@@ -87,8 +88,8 @@ class Qualities:
 
     def meets(self, row: int, need: Need) -> bool:
         """Whether a row meets a need."""
-        every, none, some, is_possible = self._masks(need)
-        here = self._of(row)
+        every, none, some, is_possible = self._asked(need)
+        here = self._masks[self._given[row]]
         return is_possible and here & every == every and not here & none and all(here & one for one in some)
 
     def _narrow_to_some(self, mask: int, fits: Passes) -> None:
@@ -104,7 +105,7 @@ class Qualities:
         np.bitwise_and(self._columns[word, :count], mask, out=masked)
         return masked
 
-    def _masks(self, need: Need) -> tuple[int, int, tuple[int, ...], bool]:
+    def _asked(self, need: Need) -> tuple[int, int, tuple[int, ...], bool]:
         """Its names as bits, and whether any host can meet it: a name that no host has is no bit."""
         every, none, some = self._mask(need.every), self._mask(need.none), tuple(map(self._mask, need.some))
         return every, none, some, all(name in self._bits for name in need.every) and all(some)
@@ -112,9 +113,31 @@ class Qualities:
     def _mask(self, names: Iterable[str]) -> int:
         return sum(1 << self._bits[name] for name in names if name in self._bits)
 
-    def _of(self, row: int) -> int:
-        words: list[int] = self._columns[:, row].tolist()
-        return sum(word << (number * WORD_BITS) for number, word in enumerate(words))
+    def _join(self, names: frozenset[str], rows: int) -> int:
+        """So many rows more have these names. The bits of them."""
+        if names not in self._masks:
+            mask = self._masks[names] = sum(1 << bit for bit in self._new_bits(names))
+            for bit in _bits(mask):
+                self._uses[bit] += 1
+        self._rows[names] = self._rows.get(names, 0) + rows
+        return self._masks[names]
+
+    def _leave(self, names: frozenset[str]) -> None:
+        """A row hasn't these names any more. What no row has lets go of its bits."""
+        if not names:
+            return
+        self._rows[names] -= 1
+        if self._rows[names]:
+            return
+        del self._rows[names]
+        gone = set[int]()
+        for bit in _bits(self._masks.pop(names)):
+            self._uses[bit] -= 1
+            if not self._uses[bit]:
+                gone.add(bit)
+        if gone:
+            self._bits = {name: bit for name, bit in self._bits.items() if bit not in gone}
+            self._free += gone
 
     def _new_bits(self, names: Iterable[str]) -> Iterator[int]:
         """The bits of names that rows are about to have."""
@@ -126,16 +149,10 @@ class Qualities:
                 yield bit
 
     def _one_more(self) -> int:
-        self._rows_with.append(0)
-        if len(self._rows_with) > len(self._columns) * WORD_BITS:
+        self._uses.append(0)
+        if len(self._uses) > len(self._columns) * WORD_BITS:
             self._columns = np.concatenate([self._columns, np.zeros_like(self._columns[:1])])
-        return len(self._rows_with) - 1
-
-    def _let_go(self, bits: int) -> None:
-        gone = frozenset(bit for bit in _bits(bits) if not self._rows_with[bit])
-        if gone:
-            self._bits = {name: bit for name, bit in self._bits.items() if bit not in gone}
-            self._free += gone
+        return len(self._uses) - 1
 
 
 def _bits(mask: int) -> Iterator[int]:
