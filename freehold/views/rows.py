@@ -84,7 +84,7 @@ class RowFile:
     """The file. One process has it open; every call that writes has one clock time, from `now`."""
 
     def __init__(self, path: Path, boot: str, now: Callable[[], int]) -> None:
-        self._file = MappedFile(path, boot, LAYOUT, _TABLES)
+        self._file = MappedFile(path, boot, _layout(), _TABLES)
         self._now = now
         self._txn = self._file.env.begin(write=True)
         self._unkept = 0
@@ -391,3 +391,8 @@ class RowFile:
         where = self._txn.get(place_of("admission", guest), db=self._places)
         row = None if where is None else self._txn.get(where, db=self._rows)
         return None if row is None else decode(bytes(row[HEAD_BYTES:]), Admission).deed
+
+
+def _layout() -> bytes:
+    """With the kinds that are known: who knew fewer has passed the others over, and stands behind them in the logs."""
+    return LAYOUT + " ".join(["", *sorted(KINDS)]).encode()

@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from freehold.views import rows as rows_module
 from freehold.views.complete import END, START
 from freehold.views.rows import KEPT_CHANGES, RowFile
-from freehold.vocabulary.codec import decode, encode
+from freehold.vocabulary.aggregate import Aggregate
+from freehold.vocabulary.codec import KINDS, decode, encode
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Entry, Owner, Position, Row
 from freehold.vocabulary.errors import Fault, NotFound
@@ -24,6 +26,7 @@ from tests.owners import FLAVOR, a_guest, replace_all
 NOW = count(1).__next__
 """A clock that goes on by one each time."""
 
+AGGREGATE = Aggregate(id="a", number=1, name="a")
 A, B = (Owner(store=f"{n}" * 36, role="host", cluster="c") for n in "ab")
 
 
@@ -274,6 +277,21 @@ def test_a_second_power_cut_is_seen_too(tmp_path: Path) -> None:
     again = RowFile(tmp_path / "view", "3", NOW)
     assert listed(again) == []
     again.close()
+
+
+def test_a_file_of_a_release_that_knew_fewer_kinds_is_built_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = {kind: shape for kind, shape in KINDS.items() if kind != "aggregate"}
+    with monkeypatch.context() as before:
+        before.setattr(rows_module, "KINDS", kinds)
+        older = RowFile(tmp_path / "view", "boot", NOW)
+        Teller(older).put(Owner(store="r" * 36, role="registrar", cluster="c"), "aggregate", "a", AGGREGATE)
+        assert older.get("aggregate", "a") is None and older.positions()
+        older.close()
+    newer = RowFile(tmp_path / "view", "boot", NOW)
+    assert not newer.positions(), "it asks for all of it anew"
+    newer.close()
 
 
 @pytest.mark.parametrize("damage", [b"", b"nonsense" * 4096])
