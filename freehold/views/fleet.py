@@ -18,6 +18,7 @@ from freehold.views import aggregates, host_rows, placements
 from freehold.views.aggregates import Aggregates
 from freehold.views.columns import SPREAD, Columns, Weights, Wish
 from freehold.views.fences import Fences
+from freehold.views.host_rows import HostRows
 from freehold.views.mapped import Kept
 from freehold.views.placements import Placements
 from freehold.views.promises import Promises
@@ -36,7 +37,7 @@ SILENT_AFTER_PERIODS: Final = 3
 BEST_TOLD: Final = 5
 
 LAYOUT: Final = b"2"
-_TABLES: Final = ("hosts", "retired", "fences", "positions", "heard")
+_TABLES: Final = ("retired", "fences", "positions", "heard")
 _ALL: Final = "all"
 _END: Final = b"\0"
 
@@ -55,13 +56,12 @@ class Fleet:
 
     All but promises is in its file, with the positions it stands at, so that a scheduler goes on where it was:
 
-        hosts      store  -> its row, what the columns have of it, and its record
         retired    store  -> nothing
         fences     key    -> store of the shard, and the record
         positions  store  -> Position
         heard      all    -> Heard
 
-    and those of `placements` and `aggregates`.
+    and those of `host_rows`, `placements` and `aggregates`.
     """
 
     def __init__(
@@ -70,7 +70,9 @@ class Fleet:
         self._clock = clock.clock
         self._chance = chance or SystemChance()
         self._columns = Columns(weights)
-        self._boot, self._kept = boot, Kept(path, boot, LAYOUT, (*_TABLES, *aggregates.TABLES, *placements.TABLES))
+        tables = (*_TABLES, *host_rows.TABLES, *placements.TABLES, *aggregates.TABLES)
+        self._boot, self._kept = boot, Kept(path, boot, LAYOUT, tables)
+        self._host_rows = HostRows(self._kept)
         self._positions: dict[str, Position] = {}
         self._rows: dict[str, int] = {}
         self._stores: list[str] = []
@@ -95,17 +97,16 @@ class Fleet:
         for key, value in kept.under("fences"):
             told_by, _, fence = value.partition(_END)
             self._fences.learn(told_by.decode(), key, decode(fence, Fence))
-        rows = sorted((host_rows.read(value), store) for store, value in kept.under("hosts"))
-        self._stores = [store for _, store in rows]
+        rows = self._host_rows.every()
+        self._stores = [one.store for one in rows]
         self._rows = {store: row for row, store in enumerate(self._stores)}
         beaten = kept.get("heard", _ALL)
         heard = None if beaten is None else decode(beaten, Heard)
         until = np.frombuffer(heard.until if heard is not None and heard.boot == self._boot else b"")
-        room = [
-            (one.vcpus, one.ram_mib, one.disk_gib, one.enabled and store not in self._retired) for one, store in rows
-        ]
-        named = [_together(one.qualities, self.aggregates.qualities(store)) for one, store in rows]
-        self._columns.add_many(room, [one.cluster for one, _ in rows], until, named)
+        retired = self._retired
+        room = [(one.vcpus, one.ram_mib, one.disk_gib, one.enabled and one.store not in retired) for one in rows]
+        named = [_together(one.qualities, self.aggregates.qualities(one.store)) for one in rows]
+        self._columns.add_many(room, [one.cluster for one in rows], until, named)
         self._open_up(self._fences.hosts())
 
     def keep(self) -> None:
@@ -225,9 +226,7 @@ class Fleet:
             return None
         host = self._read.get(store)
         if host is None:
-            kept = self._kept.get("hosts", store)
-            assert kept is not None, store
-            host = self._read[store] = decode(host_rows.record(kept), Host)
+            host = self._read[store] = self._host_rows.host(store)
         return host
 
     def is_retired(self, store: str) -> bool:
@@ -364,7 +363,7 @@ class Fleet:
         is_open = host.enabled and store not in self._fences.hosts()
         self._columns.put(row, free, host.cluster, is_open=is_open)
         self._columns.set_qualities(row, _together(qualities(host), self.aggregates.qualities(store)))
-        self._kept.put("hosts", store, host_rows.kept(row, free, host, told))
+        self._host_rows.put(store, row, free, host, told)
         for wanted in self._promises.at(store):
             self._take(store, wanted, 1)
 
