@@ -10,7 +10,7 @@ import msgspec
 
 from freehold.vocabulary.errors import BadRequest
 from freehold.vocabulary.network import is_underlay_address
-from freehold.vocabulary.place import place_of
+from freehold.vocabulary.place import IMAGES, place_of
 from freehold.vocabulary.receiver import networks
 from freehold.vocabulary.shards import SHARDS_MAX
 from freehold.vocabulary.trait import CUSTOM, CUSTOM_MAX, is_trait
@@ -97,6 +97,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Where it takes the other servers of its cluster, if it has several; empty: nowhere."""
     broker_routes: str = ""
     """Those others: HOST:PORT, by commas."""
+    image_store: str = ""
+    """Where the bytes of images are kept: folder:/PATH, s3://BUCKET/PREFIX, gs:// or az://; not set: STATE/images."""
+    image_store_secret_file: Path | None = None
+    """The file (TOML) with the keys that this place wants."""
     image_listen: str = "127.0.0.1"
     """The address at which an image worker takes and gives image bytes. Hosts on other machines must reach it."""
     image_port: int = 0
@@ -194,6 +198,7 @@ def checked(settings: Settings) -> Settings:
     if settings.log_level not in ("debug", "info", "warning", "error"):
         raise BadRequest(f"log_level is {settings.log_level!r}; it can be debug, info, warning or error")
     _check_backup(settings)
+    _check_image_store(settings)
     _check_networks(settings)
     return settings
 
@@ -270,6 +275,12 @@ def _check_backup(settings: Settings) -> None:
         raise BadRequest("backup_secret_file is set without backup")
     if not 0 <= settings.backup_keep_days <= KEEP_DAYS_MAX:
         raise BadRequest(f"backup_keep_days is {settings.backup_keep_days}; it can be 0 to {KEEP_DAYS_MAX}")
+
+
+def _check_image_store(settings: Settings) -> None:
+    place = place_of(settings.image_store, IMAGES)
+    if (place is None or place.kind == "folder") and settings.image_store_secret_file is not None:
+        raise BadRequest("image_store_secret_file is set, and image_store names no bucket")
 
 
 def _check_bus(settings: Settings) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,14 @@ from freehold.assemble.offline import new_admin_password
 from freehold.assemble.running import Running
 from freehold.cli.client import Client
 from freehold.cli.credentials import Admin
+from freehold.cli.first_start import furnish
 from freehold.config import Settings
 from freehold.config import read as read_settings
 from freehold.runtime.tasks import offload_inline
 from freehold.vocabulary.errors import Broken, FreeholdError, Unavailable
 from freehold.vocabulary.secret import Secret
 from freehold.workers.restore import Found, every, restore
+from tests.servers import SERVERS, Server
 
 
 def settings(state: Path, **given: Any) -> Settings:
@@ -123,6 +125,29 @@ async def test_one_role_runs_alone(tmp_path: Path) -> None:
     async with running(tmp_path, roles=["image"]) as cloud:
         assert cloud.url == "" and cloud.new_password is None
     assert sorted(path.name for path in tmp_path.glob("*.db")) == ["image.db"]
+
+
+@pytest.fixture
+def bucket() -> Iterator[Server]:
+    server = SERVERS["s3"]()
+    yield server
+    server.close()
+
+
+async def test_the_bytes_of_images_lie_in_a_bucket(tmp_path: Path, bucket: Server) -> None:
+    content, state = b"a disk" + bytes(3 << 20) + b"its end", tmp_path / "cloud"
+    (tmp_path / "demo").write_bytes(content)
+    place: dict[str, Any] = {"image_store": bucket.url, "image_store_secret_file": bucket.secrets}
+    async with running(state, **place) as cloud:
+        password = cloud.new_password
+        assert password is not None
+        demo = settings(state, demo_image=tmp_path / "demo", **place)
+        await furnish(Admin(url=cloud.url, password=password), demo, lambda line: None)
+    async with running(state, **place) as cloud, client(cloud, password) as asked:
+        (image,) = (await asked.get("/image/v2/images"))["images"]
+        async with asked._session.get(f"/image/v2/images/{image['id']}/file", headers=asked._headers) as answer:
+            assert answer.status == 200 and await answer.read() == content
+    assert not list(state.glob("images*"))
 
 
 async def test_a_shard_comes_back_from_its_backup(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where backups are kept, as an operator names it: a URL, which never has a password in it.
+"""Where backups or images are kept, as an operator names it: a URL, which never has a password in it.
 
 folder:/PATH                                         a folder, with the whole path
 s3://BUCKET/PREFIX?endpoint=URL&region=NAME          gs://BUCKET/PREFIX, az://CONTAINER/PREFIX?account=NAME
@@ -7,6 +7,7 @@ redis://USER@HOST:PORT/NUMBER?prefix=NAME            rediss:// with TLS
 """
 
 import re
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -26,15 +27,21 @@ OPTIONS: Final = {
 """What may follow the question mark, by kind."""
 BUCKETS: Final = frozenset({"s3", "gs", "az"})
 _ALIASES: Final = {"postgres": "postgresql", "mariadb": "mysql"}
-_FORMS: Final = (
-    "folder:/PATH, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, postgresql://USER@HOST/DATABASE, "
-    "mysql://USER@HOST/DATABASE, redis://HOST/NUMBER or rediss://HOST/NUMBER"
-)
+_FORMS: Final = {
+    "folder": "folder:/PATH",
+    "s3": "s3://BUCKET/PREFIX",
+    "gs": "gs://BUCKET/PREFIX",
+    "az": "az://CONTAINER/PREFIX",
+    "postgresql": "postgresql://USER@HOST/DATABASE",
+    "mysql": "mysql://USER@HOST/DATABASE",
+    "redis": "redis://HOST/NUMBER",
+    "rediss": "rediss://HOST/NUMBER",
+}
 _PREFIX: Final = re.compile(r"([A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)?")
 
 
 class Place(Word, frozen=True, kw_only=True):
-    """A place for backups, taken apart. `path` is a folder's path, a bucket's prefix, a database's name or number."""
+    """A place, taken apart. `path` is a folder's path, a bucket's prefix, a database's name or number."""
 
     kind: str
     host: str = ""
@@ -52,35 +59,58 @@ class Place(Word, frozen=True, kw_only=True):
         return f"{self.kind}://{self.host}{port}/{self.path}"
 
 
-def place_of(text: str) -> Place | None:
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What a place is for: in words, the setting that names it, and the kinds that it may be of."""
+
+    words: str
+    setting: str
+    kinds: tuple[str, ...]
+
+    def the_place(self) -> str:
+        """How people read of it."""
+        return f"the place for {self.words}"
+
+    def forms(self) -> str:
+        """What it can be."""
+        *others, last = [_FORMS[kind] for kind in self.kinds]
+        return f"{', '.join(others)} or {last}"
+
+
+BACKUPS: Final = Purpose("backups", "backup", tuple(_FORMS))
+IMAGES: Final = Purpose("images", "image_store", ("folder", *sorted(BUCKETS)))
+
+
+def place_of(text: str, purpose: Purpose = BACKUPS) -> Place | None:
     """The place that `text` names; None if it is empty. Raises BadRequest, which never repeats a password."""
     if not text:
         return None
     kind, _, path = text.partition(":")
     if kind == "folder":
         if not path.startswith("/"):
-            raise BadRequest(f"the place for backups is {text!r}; it can be folder:/PATH, with the whole path")
+            raise BadRequest(f"{purpose.the_place()} is {text!r}; it can be folder:/PATH, with the whole path")
         return Place(kind=kind, path=path)
     kind = _ALIASES.get(kind, kind)
-    if kind not in OPTIONS or not path.startswith("//"):
-        raise BadRequest(f"the place for backups is of the kind {kind[:20]!r}; it can be {_FORMS}")
-    return _place_of(kind, text)
+    if kind not in purpose.kinds or not path.startswith("//"):
+        raise BadRequest(f"{purpose.the_place()} is of the kind {kind[:20]!r}; it can be {purpose.forms()}")
+    return _place_of(kind, text, purpose)
 
 
-def _place_of(kind: str, text: str) -> Place:
+def _place_of(kind: str, text: str, purpose: Purpose) -> Place:
+    the_place = purpose.the_place()
     try:
         parts = urlsplit(text)
         port = parts.port or 0
         given = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError as error:
-        raise BadRequest(f"the place for backups at {kind}:// isn't a URL that can be read: {error}") from error
+        raise BadRequest(f"{the_place} at {kind}:// isn't a URL that can be read: {error}") from error
     if parts.password is not None:
-        raise BadRequest("the place for backups has a password in it: put it into the file of backup_secret_file")
+        raise BadRequest(f"{the_place} has a password in it: put it into the file of {purpose.setting}_secret_file")
     options, path = dict(given), unquote(parts.path).strip("/")
     if unknown := sorted(set(options) - OPTIONS[kind]):
         known = ", ".join(sorted(OPTIONS[kind])) or "none"
-        raise BadRequest(f"the place for backups has the options {', '.join(unknown)}; {kind} has {known}")
-    _check(kind, parts, path)
+        raise BadRequest(f"{the_place} has the options {', '.join(unknown)}; {kind} has {known}")
+    _check(kind, parts, path, purpose)
     return Place(
         kind=kind,
         host=parts.hostname or "" if kind not in BUCKETS else parts.netloc,
@@ -91,12 +121,14 @@ def _place_of(kind: str, text: str) -> Place:
     )
 
 
-def _check(kind: str, parts: SplitResult, path: str) -> None:
+def _check(kind: str, parts: SplitResult, path: str, purpose: Purpose) -> None:
+    the_place = purpose.the_place()
     if not parts.hostname:
-        raise BadRequest(f"the place for backups names no {'bucket' if kind in BUCKETS else 'server'}: say {_FORMS}")
+        what = "bucket" if kind in BUCKETS else "server"
+        raise BadRequest(f"{the_place} names no {what}: say {purpose.forms()}")
     if kind in BUCKETS and (parts.username is not None or not _PREFIX.fullmatch(path)):
-        raise BadRequest(f"the place for backups can be {kind}://BUCKET/PREFIX; a prefix has letters, digits and ._-/")
+        raise BadRequest(f"{the_place} can be {kind}://BUCKET/PREFIX; a prefix has letters, digits and ._-/")
     if kind in ("postgresql", "mysql") and not path:
-        raise BadRequest(f"the place for backups names no database: say {kind}://USER@HOST/DATABASE")
+        raise BadRequest(f"{the_place} names no database: say {kind}://USER@HOST/DATABASE")
     if kind.startswith("redis") and not (path or "0").isdecimal():
-        raise BadRequest(f"the place for backups has {path!r} where a Redis database has a number")
+        raise BadRequest(f"{the_place} has {path!r} where a Redis database has a number")

@@ -9,9 +9,10 @@ import pytest
 
 from freehold.drivers.backup.interface import Backups
 from freehold.drivers.backup.leased import LeasedBackups
-from freehold.drivers.backup.pick import backups_at, read_secrets
+from freehold.drivers.backup.pick import backups_at
 from freehold.drivers.backup.sealed import Keys, SealedBackups, new_key
 from freehold.drivers.backup.simulated import Shelf, SimulatedBackups
+from freehold.drivers.places.secrets import read_secrets
 from freehold.runtime.clock import SystemClock
 from freehold.runtime.tasks import offload_inline
 from freehold.vocabulary.errors import BadRequest, Conflict, NotFound

@@ -2,31 +2,57 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
-from freehold.drivers.imagestore.folder import FolderImageStore
+from freehold.config import read
 from freehold.drivers.imagestore.interface import ImageStore
 from freehold.drivers.imagestore.memory import MemoryImageStore
+from freehold.drivers.imagestore.pick import image_store
 from freehold.runtime.tasks import ThreadOffload
 from freehold.vocabulary.errors import BadRequest, NotFound, TooLarge, Unavailable
 from freehold.vocabulary.units import MIB
 from tests.drivers.imagestore.crafted import qcow2, qcow2_with_backing_file
+from tests.servers import SERVERS, Server
 
+BUCKETS = ("s3",)
 IMAGE = "11111111-2222-4333-8444-555555555555"
 OTHER = "66666666-7777-4888-9999-000000000000"
 LONG = bytes(range(256)) * 4096 * 3 + b"the end"
 
 
-@pytest.fixture(params=["folder", "memory"])
-def images(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ImageStore]:
+MEMBERS = ("folder", "memory", *BUCKETS)
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[Callable[[str], Server]]:
+    """Starts a server at its first use."""
+    servers: dict[str, Server] = {}
+
+    def server(kind: str) -> Server:
+        if kind not in servers:
+            servers[kind] = SERVERS[kind]()
+        return servers[kind]
+
+    yield server
+    for one in servers.values():
+        one.close()
+
+
+@pytest.fixture(params=MEMBERS)
+def images(request: pytest.FixtureRequest, tmp_path: Path, started: Callable[[str], Server]) -> Iterator[ImageStore]:
     if request.param == "memory":
         yield MemoryImageStore()
         return
+    settings = read(None, state=tmp_path)
+    if request.param in BUCKETS:
+        server = started(request.param)
+        settings = read(None, state=tmp_path, image_store=server.url, image_store_secret_file=server.secrets)
     offload = ThreadOffload(threads=2)
-    yield FolderImageStore(tmp_path / "images", offload)
+    yield image_store(settings, "images", str(uuid4()), offload)
     offload.close()
 
 
@@ -37,7 +63,7 @@ async def chunks(content: bytes, size: int = 100_000, then: Exception | None = N
         raise then
 
 
-async def read(images: ImageStore, image: str = IMAGE, offset: int = 0) -> bytes:
+async def bytes_of(images: ImageStore, image: str = IMAGE, offset: int = 0) -> bytes:
     return b"".join([chunk async for chunk in images.read(image, offset)])
 
 
@@ -46,14 +72,14 @@ async def test_what_was_written_is_read_back_from_any_offset(images: ImageStore)
     assert written.size_bytes == len(LONG) == await images.size_bytes(IMAGE)
     assert written.md5 == hashlib.md5(LONG).hexdigest()
     assert written.sha256 == hashlib.sha256(LONG).hexdigest()
-    assert await read(images) == LONG
-    assert await read(images, offset=2 * MIB + 1) == LONG[2 * MIB + 1 :]
-    assert await read(images, offset=len(LONG)) == b""
+    assert await bytes_of(images) == LONG
+    assert await bytes_of(images, offset=2 * MIB + 1) == LONG[2 * MIB + 1 :]
+    assert await bytes_of(images, offset=len(LONG)) == b""
 
 
 async def test_no_bytes_are_bytes_too(images: ImageStore) -> None:
     assert (await images.write(IMAGE, chunks(b""), 10)).size_bytes == 0
-    assert await read(images) == b""
+    assert await bytes_of(images) == b""
 
 
 async def test_nothing_is_seen_of_a_write_that_goes_on(images: ImageStore) -> None:
@@ -70,14 +96,15 @@ async def test_nothing_is_seen_of_a_write_that_goes_on(images: ImageStore) -> No
     assert images.local_path(IMAGE) is None
     go_on.set()
     await writing
-    assert await read(images) == LONG
+    assert await bytes_of(images) == LONG
 
 
-async def test_a_write_that_was_cut_off_leaves_nothing(images: ImageStore) -> None:
-    with pytest.raises(Unavailable):
-        await images.write(IMAGE, chunks(LONG, then=Unavailable("the line broke.")), len(LONG))
+@pytest.mark.parametrize("error", [Unavailable("the line broke."), ConnectionResetError("the line broke.")])
+async def test_a_write_that_was_cut_off_leaves_nothing(images: ImageStore, error: Exception) -> None:
+    with pytest.raises(type(error), match=r"^the line broke\.$"):
+        await images.write(IMAGE, chunks(LONG, then=error), len(LONG))
     with pytest.raises(NotFound):
-        await read(images)
+        await bytes_of(images)
     assert await images.images() == frozenset()
 
 
@@ -101,7 +128,7 @@ async def test_a_write_that_failed_leaves_what_was_there(images: ImageStore) -> 
     await images.write(IMAGE, chunks(b"first"), 10)
     with pytest.raises(TooLarge):
         await images.write(IMAGE, chunks(b"a second one, longer"), 10)
-    assert await read(images) == b"first"
+    assert await bytes_of(images) == b"first"
 
 
 async def test_the_bound_is_the_last_that_is_allowed(images: ImageStore) -> None:
@@ -113,7 +140,7 @@ async def test_the_bound_is_the_last_that_is_allowed(images: ImageStore) -> None
 async def test_a_second_write_replaces_the_first(images: ImageStore) -> None:
     await images.write(IMAGE, chunks(LONG), len(LONG))
     await images.write(IMAGE, chunks(b"shorter"), 100)
-    assert await read(images) == b"shorter"
+    assert await bytes_of(images) == b"shorter"
 
 
 async def test_images_are_listed_and_deleted_and_deleting_twice_is_fine(images: ImageStore) -> None:
@@ -123,7 +150,7 @@ async def test_images_are_listed_and_deleted_and_deleting_twice_is_fine(images: 
     await images.delete(IMAGE)
     await images.delete(IMAGE)
     assert await images.images() == {OTHER}
-    assert await read(images, OTHER) == b"two"
+    assert await bytes_of(images, OTHER) == b"two"
 
 
 async def test_a_reader_that_has_begun_reads_the_old_bytes_or_gets_an_error(images: ImageStore) -> None:
@@ -159,7 +186,7 @@ async def test_only_ids_name_bytes(images: ImageStore, name: str) -> None:
     with pytest.raises(BadRequest):
         await images.write(name, chunks(b"x"), 10)
     with pytest.raises(BadRequest):
-        await read(images, name)
+        await bytes_of(images, name)
     with pytest.raises(BadRequest):
         await images.size_bytes(name)
     with pytest.raises(BadRequest):

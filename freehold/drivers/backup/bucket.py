@@ -6,27 +6,18 @@ told by another that is written now.
 
 import asyncio
 from collections.abc import Awaitable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
-from freehold.drivers.backup.objects import CONNECT_S_MAX, REQUEST_S_MAX, Objects, missing, refused
-from freehold.vocabulary.errors import BadRequest
-from freehold.vocabulary.place import Place
+from freehold.drivers.backup.objects import REQUEST_S_MAX, Objects, refused
+from freehold.drivers.places.buckets import Said, open_bucket
+from freehold.vocabulary.place import BACKUPS, Place
 from freehold.vocabulary.secret import Secret
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 T = TypeVar("T")
-
-RETRIES_MAX: Final = 2
-SECRETS: Final = {
-    "s3": ("access_key_id", "secret_access_key", "session_token"),
-    "gs": ("service_account_key",),
-    "az": ("account_key", "sas_token"),
-}
-"""What the file of secrets may have. Without one, S3 and its like take what the environment or the machine gives."""
-_SECRET_NAMES: Final = {"account_key": "azure_storage_account_key", "sas_token": "azure_storage_sas_key"}
 
 
 class BucketObjects:
@@ -112,39 +103,9 @@ class BucketObjects:
         except TimeoutError:
             raise refused(self._shown, TimeoutError(f"no answer within {REQUEST_S_MAX:.0f} s")) from None
         except (self._api.exceptions.BaseError, OSError, ValueError) as error:
-            raise refused(self._shown, _Said(error), *self._secrets) from None  # its traceback has the request
-
-
-class _Said(Exception):
-    """What obstore says, without its debugging part."""
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__(str(error).split("\n\nDebug source")[0])
+            raise refused(self._shown, Said(error), *self._secrets) from None  # its traceback has the request
 
 
 def bucket_objects(place: Place, secrets: Mapping[str, Secret]) -> Objects:
     """The bucket of a place. Raises BadRequest where obstore isn't installed, or refuses the settings."""
-    try:
-        from obstore.store import AzureStore, GCSStore, S3Store
-    except ImportError as error:
-        raise missing(place.kind, "s3") from error
-    config = {_SECRET_NAMES.get(name, name): secret.reveal() for name, secret in secrets.items()}
-    options = dict(place.options)
-    endpoint = options.pop("endpoint", "")
-    if place.kind == "az":
-        config |= {f"azure_storage_{name}": value for name, value in [("account_name", options.pop("account", ""))]}
-    config |= options | ({"endpoint" if place.kind != "gs" else "base_url": endpoint} if endpoint else {})
-    kind: Any = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}[place.kind]
-    client = {"timeout": f"{REQUEST_S_MAX}s", "connect_timeout": f"{CONNECT_S_MAX}s"}
-    try:
-        store = kind(
-            place.host,
-            prefix=place.path or None,
-            config=config,
-            client_options=client | ({"allow_http": True} if endpoint.startswith("http://") else {}),
-            retry_config={"max_retries": RETRIES_MAX},
-        )
-    except Exception as error:  # noqa: BLE001 - each of the stores has errors of its own
-        said = refused(place.shown(), _Said(error), *secrets.values()).message
-        raise BadRequest(said) from None
-    return BucketObjects(store, place.shown(), tuple(secrets.values()))
+    return BucketObjects(open_bucket(place, secrets, BACKUPS, REQUEST_S_MAX), place.shown(), tuple(secrets.values()))

@@ -7,15 +7,14 @@ full.
 
 from typing import Final, Protocol
 
+from freehold.drivers.places import refusals
 from freehold.vocabulary.errors import BadRequest, Unavailable
+from freehold.vocabulary.place import BACKUPS
 from freehold.vocabulary.secret import Secret
 
 REQUEST_S_MAX: Final = 20.0
 """How long one request may take."""
 CONNECT_S_MAX: Final = 5
-SAID_LETTERS_MAX: Final = 300
-SECRET_LETTERS_MIN: Final = 4
-"""Shorter ones would blot out half of a sentence, and show what they are."""
 
 
 class Objects(Protocol):
@@ -50,15 +49,10 @@ class Objects(Protocol):
 
 
 def refused(shown: str, error: BaseException, *secrets: Secret) -> Unavailable:
-    """A server's refusal, in its own words, shortened, and without what nobody may see."""
-    said = " ".join(str(error).split())
-    for secret in secrets:
-        if len(secret.reveal()) >= SECRET_LETTERS_MIN:
-            said = said.replace(secret.reveal(), "…")
-    said = said[:SAID_LETTERS_MAX] or type(error).__name__
-    return Unavailable(f"the place for backups {shown} can't be used: {said}")
+    """What a server said, for a person."""
+    return refusals.refused(BACKUPS, shown, error, *secrets)
 
 
 def missing(kind: str, extra: str) -> BadRequest:
     """A library that isn't installed."""
-    return BadRequest(f"backups to {kind} need a library that isn't installed: pip install 'freehold[{extra}]'")
+    return refusals.missing(BACKUPS, kind, extra)

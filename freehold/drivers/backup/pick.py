@@ -1,18 +1,13 @@
-"""From what an operator has set to the place for backups.
-
-The file of secrets is TOML, for its owner alone: `password = "…"` for a database or Redis; for buckets what
-`bucket.SECRETS` names.
-"""
+"""From what an operator has set to the place for backups."""
 
 import os
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
 from freehold.config import Settings
-from freehold.drivers.backup.bucket import SECRETS, bucket_objects
+from freehold.drivers.backup.bucket import bucket_objects
 from freehold.drivers.backup.folder import FolderBackups
 from freehold.drivers.backup.interface import Backups
 from freehold.drivers.backup.leased import LeasedBackups
@@ -20,10 +15,10 @@ from freehold.drivers.backup.objects import Objects
 from freehold.drivers.backup.redis_server import redis_objects
 from freehold.drivers.backup.sealed import Keys, SealedBackups, kept_keys, read_keys
 from freehold.drivers.backup.sql import sql_objects
+from freehold.drivers.places.secrets import read_secrets
 from freehold.runtime.clock import Clock
 from freehold.runtime.machine import host_name
 from freehold.runtime.tasks import Offload
-from freehold.vocabulary.errors import BadRequest
 from freehold.vocabulary.place import BUCKETS, Place, place_of
 from freehold.vocabulary.secret import Secret
 
@@ -70,28 +65,3 @@ def _objects(place: Place, secrets: Mapping[str, Secret]) -> Objects:
     if place.kind in BUCKETS:
         return bucket_objects(place, secrets)
     return (redis_objects if place.kind.startswith("redis") else sql_objects)(place, secrets)
-
-
-def read_secrets(place: Place, path: Path | None) -> dict[str, Secret]:
-    """What a file has for a place; nothing without a file. Blocks. Raises BadRequest, without a word of what is in
-    it.
-    """
-    if path is None:
-        return {}
-    known = SECRETS.get(place.kind, () if place.kind == "folder" else ("password",))
-    try:
-        if path.stat().st_mode & 0o077:
-            raise BadRequest(f"the file of secrets {path} can be read by others: chmod 600 {path}")
-        found = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise BadRequest(f"the file of secrets {path} can't be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-        raise BadRequest(f'the file of secrets {path} isn\'t TOML, like: password = "…"') from None
-    if unknown := sorted(set(found) - set(known)):
-        raise BadRequest(
-            f"the file of secrets {path} has {', '.join(unknown)}; for {place.kind} it can have "
-            f"{', '.join(known) or 'nothing'}"
-        )
-    if any(not isinstance(value, str) or not value for value in found.values()):
-        raise BadRequest(f"the file of secrets {path} has a value that isn't a text")
-    return {name: Secret(value) for name, value in found.items()}

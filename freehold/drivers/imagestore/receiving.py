@@ -21,26 +21,41 @@ BLOCK_BYTES: Final = MIB
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
+class Sums:
+    """Sums up bytes that come by. `take` takes its time."""
+
+    def __init__(self) -> None:
+        self._md5, self._sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+        self._size_bytes = 0
+
+    def take(self, block: bytes) -> None:
+        """The next bytes."""
+        self._md5.update(block)
+        self._sha256.update(block)
+        self._size_bytes += len(block)
+
+    def written(self) -> Written:
+        """Of all that came."""
+        return Written(size_bytes=self._size_bytes, md5=self._md5.hexdigest(), sha256=self._sha256.hexdigest())
+
+
 class _Part:
     """A file that nobody sees yet. Every method blocks."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = path.open("wb")
-        self._md5, self._sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
-        self._size_bytes = 0
+        self._sums = Sums()
 
     def take(self, block: bytes) -> None:
         self._file.write(block)
-        self._md5.update(block)
-        self._sha256.update(block)
-        self._size_bytes += len(block)
+        self._sums.take(block)
 
     def written(self) -> Written:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        return Written(size_bytes=self._size_bytes, md5=self._md5.hexdigest(), sha256=self._sha256.hexdigest())
+        return self._sums.written()
 
     def discard(self) -> None:
         try:
@@ -56,7 +71,7 @@ async def receive(part: Path, chunks: AsyncIterator[bytes], size_bytes_max: int,
     """
     arriving = await on_disk(part, offload, lambda: _Part(part))
     try:
-        async for block in _blocks(_bounded(chunks, size_bytes_max)):
+        async for block in blocks(bounded(chunks, size_bytes_max)):
             await on_disk(part, offload, partial(arriving.take, block))
         return await on_disk(part, offload, arriving.written)
     except BaseException:
@@ -98,7 +113,8 @@ def disk_error(path: Path, error: OSError) -> FreeholdError:
     return Broken(f"{path} can't be used: {error.strerror or error}. Look at the disk and its permissions.")
 
 
-async def _bounded(chunks: AsyncIterator[bytes], size_bytes_max: int) -> AsyncIterator[bytes]:
+async def bounded(chunks: AsyncIterator[bytes], size_bytes_max: int) -> AsyncIterator[bytes]:
+    """The same chunks. Raises TooLarge past `size_bytes_max`."""
     size_bytes = 0
     async for chunk in chunks:
         size_bytes += len(chunk)
@@ -107,7 +123,8 @@ async def _bounded(chunks: AsyncIterator[bytes], size_bytes_max: int) -> AsyncIt
         yield chunk
 
 
-async def _blocks(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def blocks(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes, of which none but the last has less than `BLOCK_BYTES`."""
     gathered: list[bytes] = []
     size_bytes = 0
     async for chunk in chunks:

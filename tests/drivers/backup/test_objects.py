@@ -7,7 +7,8 @@ import pytest
 
 from freehold.drivers.backup import bucket, redis_server, sql
 from freehold.drivers.backup.leased import LeasedBackups
-from freehold.drivers.backup.pick import backups_at, read_secrets
+from freehold.drivers.backup.pick import backups_at
+from freehold.drivers.places.secrets import read_secrets
 from freehold.runtime.clock import SystemClock
 from freehold.runtime.tasks import offload_inline
 from freehold.vocabulary.errors import Unavailable
