@@ -13,8 +13,10 @@ from freehold.vocabulary.image import (
     BeginUpload,
     CreateImage,
     DeleteImage,
+    DropMember,
     Image,
     ImageQuestion,
+    SaveMember,
     UpdateImage,
 )
 from freehold.vocabulary.network import NetworkQuestion
@@ -28,6 +30,9 @@ from freehold.vocabulary.token import Revoke
 A = TypeVar("A")
 
 DEADLINE_S: Final = 10.0
+
+OfImage = UpdateImage | DeleteImage | SaveMember | DropMember
+"""Changes of an image that is there."""
 
 
 async def registrar(
@@ -64,14 +69,22 @@ async def new_image(call: Call, image: Image, *, id_chosen: bool) -> Done:
     return await _ask(call, subject, CreateImage(image=image))
 
 
-async def images(call: Call, question: UpdateImage | DeleteImage) -> Done:
+async def images(call: Call, question: OfImage) -> Done:
     """Asks an image's owner for a change."""
     return await _ask(call, image_subject(call, question), question)
 
 
-def image_subject(call: Call, question: UpdateImage | DeleteImage | BeginUpload | BeginDownload) -> str:
+def image_subject(call: Call, question: OfImage | BeginUpload | BeginDownload) -> str:
     """Where a question about an image is answered. Raises NotFound if the view doesn't have the image."""
-    image = question.image.id if isinstance(question, UpdateImage) else question.id
+    match question:
+        case UpdateImage():
+            image = question.image.id
+        case SaveMember():
+            image = question.member.image
+        case DropMember():
+            image = question.image
+        case _:
+            image = question.id
     owner = call.cloud.view.owner(Image, image)
     if not owner:
         raise NotFound(f"Image {image} could not be found.")

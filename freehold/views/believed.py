@@ -17,6 +17,7 @@ from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.envelope import Owner
 from freehold.vocabulary.guest import Action, Guest, Refusal
 from freehold.vocabulary.host import Capacity, Host
+from freehold.vocabulary.image import ImageMember, member_key
 from freehold.vocabulary.word import Word
 
 VCPUS_MAX: Final = 1_000_000
@@ -52,6 +53,8 @@ def refused(owner: Owner, key: str, record: Word) -> str:
             return "" if key == record.id else OTHER_KEY
         case Action():
             return "" if key == f"{record.guest}/{record.urn}" else OTHER_KEY
+        case ImageMember():
+            return "" if key == member_key(record.image, record.project) else OTHER_KEY
         case Refusal():
             return "" if key == record.guest else OTHER_KEY
     return ""

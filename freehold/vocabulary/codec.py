@@ -10,7 +10,7 @@ from freehold.vocabulary.aggregate import Aggregate, AggregateHost
 from freehold.vocabulary.fence import Fence
 from freehold.vocabulary.guest import Action, Guest, Refusal
 from freehold.vocabulary.host import Host, Retirement
-from freehold.vocabulary.image import Image
+from freehold.vocabulary.image import Image, ImageMember
 from freehold.vocabulary.machine import Machine
 from freehold.vocabulary.network import Carrier, Network, NetworkQuota, Port, SecurityGroup, Subnet
 from freehold.vocabulary.notification import Feed, Webhook
@@ -61,6 +61,7 @@ KINDS: Final[dict[str, type[Word]]] = {
     "aggregate": Aggregate,
     "aggregate_host": AggregateHost,
     "image": Image,
+    "image_member": ImageMember,
     "network": Network,
     "subnet": Subnet,
     "port": Port,
@@ -82,7 +83,7 @@ OWNED_BY: Final[dict[str, str]] = {
     **dict.fromkeys(("user", "role", "assignment"), "registrar"),
     **dict.fromkeys(("application_credential", "revocation", "signing_key", "flavor", "key_pair"), "registrar"),
     **dict.fromkeys(("server_group", "quota", "aggregate", "aggregate_host"), "registrar"),
-    "image": "image",
+    **dict.fromkeys(("image", "image_member"), "image"),
     **dict.fromkeys(("network", "subnet", "port", "security_group", "network_quota", "carrier"), "network"),
     **dict.fromkeys(("webhook", "feed"), "notifier"),
 }

@@ -57,6 +57,26 @@ class Image(Word, frozen=True, kw_only=True):
     updated: int = 0
 
 
+class MemberStatus(StrEnum):
+    """What a project says of an image that is shared with it: whether it is in its lists. It may be booted anyway."""
+
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
+class ImageMember(Word, frozen=True, kw_only=True):
+    """A project that an image is shared with (kind ``image_member``, key image/project). It counts while the image's
+    visibility is SHARED.
+    """
+
+    image: str
+    project: str
+    status: MemberStatus = MemberStatus.PENDING
+    created: int = 0
+    updated: int = 0
+
+
 class ImageOffer(Word, frozen=True, kw_only=True):
     """What the image worker puts into a build: enough for a host to stream the bytes and to check them."""
 
@@ -115,4 +135,25 @@ class BytesDoor(Word, frozen=True, kw_only=True):
     key: Secret
 
 
-ImageQuestion = CreateImage | UpdateImage | DeleteImage | BeginUpload | BeginDownload
+class SaveMember(Message, frozen=True, kw_only=True):
+    """Shares an image with a project (`new`), or keeps what that says of it. Errors: NotFound, Forbidden (the image
+    isn't one to be shared), Conflict (it is shared with the project already), TooLarge. Answer: Done.
+    """
+
+    member: ImageMember
+    new: bool = False
+
+
+class DropMember(Message, frozen=True, kw_only=True):
+    """Shares an image with a project no more. Errors: NotFound, Forbidden. Answer: Done."""
+
+    image: str
+    project: str
+
+
+ImageQuestion = CreateImage | UpdateImage | DeleteImage | BeginUpload | BeginDownload | SaveMember | DropMember
+
+
+def member_key(image: str, project: str) -> str:
+    """Under which a member is kept."""
+    return f"{image}/{project}"

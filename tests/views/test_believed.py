@@ -20,6 +20,7 @@ from freehold.vocabulary.envelope import Owner
 from freehold.vocabulary.errors import Fault
 from freehold.vocabulary.guest import Action, Refusal
 from freehold.vocabulary.host import Capacity
+from freehold.vocabulary.image import ImageMember
 from freehold.vocabulary.word import Word
 from tests.owners import a_guest, a_host, project
 
@@ -63,6 +64,9 @@ def test_what_a_host_says(key: str, record: Word, reason: str) -> None:
 
 def test_what_others_say_of_their_own() -> None:
     assert refused(Owner(store="r", role="registrar", cluster="c"), "p", project("p")) == ""
+    images, member = Owner(store="i", role="image", cluster="c"), ImageMember(image="i", project="p")
+    assert refused(images, "i/p", member) == ""
+    assert refused(images, "i/q", member) == OTHER_KEY
 
 
 def test_every_kind_is_somebodys() -> None:

@@ -19,11 +19,12 @@ from freehold.api.compute.server_hints import hinted
 from freehold.api.compute.server_networks import networks_wanted
 from freehold.api.compute.wire.servers import BlockDeviceIn, CreateBody, HintsIn, ServerIn
 from freehold.api.reading import every, find
+from freehold.api.sharing import sees
 from freehold.bus import subjects, talk
 from freehold.vocabulary.errors import BadRequest, Conflict, Forbidden
 from freehold.vocabulary.guest import GuestSpec, Labels
 from freehold.vocabulary.host import Host
-from freehold.vocabulary.image import Image, ImageStatus, Visibility
+from freehold.vocabulary.image import Image, ImageStatus
 from freehold.vocabulary.network import SecurityGroup
 from freehold.vocabulary.request import Admission, Admit, Admitted, Build, Stage
 from freehold.vocabulary.secret import Secret
@@ -170,8 +171,7 @@ async def _flavor(call: Call, key: str) -> Flavor:
 
 async def _image(call: Call, key: str) -> Image:
     image = await find(call, Image, key)
-    open_to_all = image is not None and image.visibility in (Visibility.PUBLIC, Visibility.COMMUNITY)
-    if image is None or not (open_to_all or call.caller.owns(image.project)):
+    if image is None or not await sees(call, image):
         raise BadRequest(f"Image {key[:64]} could not be found.")
     if image.status is not ImageStatus.ACTIVE:
         raise BadRequest(f"Image {key[:64]} is not active: its status is {image.status.value}.")

@@ -11,22 +11,18 @@ from freehold.api.faults import HttpRefusal
 from freehold.api.image import patch
 from freehold.api.image.fields import TAGS_MAX, applied, changeable, shown
 from freehold.api.reading import find, not_found, one
+from freehold.api.sharing import sees
 from freehold.api.wire import Name
 from freehold.runtime.chance import new_id
 from freehold.vocabulary.errors import BadRequest, Conflict, Forbidden, NotFound, TooLarge
 from freehold.vocabulary.image import DeleteImage, Image, ImageStatus, UpdateImage, Visibility
 
 
-def sees(call: Call, image: Image) -> bool:
-    """Whether an image is the caller's to see, by its id."""
-    return call.caller.owns(image.project) or image.visibility in (Visibility.PUBLIC, Visibility.COMMUNITY)
-
-
 async def visible(call: Call) -> Image:
     """The image that the path names. Raises NotFound also for what isn't the caller's to see."""
     identifier = call.params["image_id"]
     image = await one(call, Image, identifier, "Image")
-    if not sees(call, image):
+    if not await sees(call, image):
         raise NotFound(not_found("Image", identifier))
     return image
 
@@ -124,18 +120,6 @@ async def drop_tag(call: Call) -> Answer:
         raise NotFound(not_found("Tag", tag))
     tags = tuple(other for other in image.tags if other != tag)
     return await _save(call, msgspec.structs.replace(image, tags=tags), 204)
-
-
-async def members(call: Call) -> Answer:
-    """GET /v2/images/{image_id}/members: nobody but the project itself."""
-    await visible(call)
-    return Answer(body={"members": [], "schema": "/v2/schemas/members"})
-
-
-async def refuse_member(call: Call) -> Answer:
-    """POST /v2/images/{image_id}/members."""
-    await owned(call)
-    raise HttpRefusal(501, "Sharing with single projects isn't offered: make the image public or community.")
 
 
 def check_active(image: Image) -> None:

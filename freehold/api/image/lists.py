@@ -1,14 +1,15 @@
 """Lists of images: Glance's filters, order and pages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from freehold.api.call import Answer, Call
 from freehold.api.image.fields import shown
 from freehold.api.paging import cut, ordered, page_query, wanted
 from freehold.api.reading import every
+from freehold.api.sharing import OPEN, memberships
 from freehold.vocabulary.errors import BadRequest
-from freehold.vocabulary.image import Image, Visibility
+from freehold.vocabulary.image import Image, MemberStatus, Visibility
 
 PAGE_DEFAULT: Final = 25
 
@@ -63,7 +64,7 @@ _TIMES: Final[dict[str, Callable[[str, str], bool]]] = {
 async def index(call: Call) -> Answer:
     """GET /v2/images."""
     page = wanted(call, PAGE_DEFAULT)
-    keeps = _filters(call)
+    keeps = _filters(call, await memberships(call))
     rows = [image for image in await every(call, Image) if all(keep(image) for keep in keeps)]
     images, more = cut(ordered(rows, _sort_keys(call), _SORT), page, lambda image: image.id)
     body: dict[str, Any] = {
@@ -94,13 +95,13 @@ def _descends(direction: str) -> bool:
 Keep = Callable[[Image], bool]
 
 
-def _filters(call: Call) -> list[Keep]:
+def _filters(call: Call, shared: Mapping[str, MemberStatus]) -> list[Keep]:
     query = call.query
     hidden, protected = query.flag("os_hidden") or False, query.flag("protected")
     low, high = query.number("size_min"), query.number("size_max")
     tags = query.all("tag")
     keeps: list[Keep] = [
-        _visibility(call),
+        _visibility(call, shared),
         lambda image: image.hidden is hidden,
         lambda image: protected is None or image.protected is protected,
         lambda image: low is None or (image.size_bytes or 0) >= low,
@@ -112,22 +113,40 @@ def _filters(call: Call) -> list[Keep]:
     return keeps
 
 
-def _visibility(call: Call) -> Keep:
-    wanted_text = call.query.one("visibility")
-    caller = call.caller
+def _visibility(call: Call, shared: Mapping[str, MemberStatus]) -> Keep:
+    """`shared`: what the caller's project says of the images that are shared with it."""
+    wanted_text, caller, statuses = call.query.one("visibility"), call.caller, _member_statuses(call)
+
+    def is_shared(image: Image) -> bool:
+        return image.visibility is Visibility.SHARED and shared.get(image.id) in statuses
+
     if wanted_text is None or wanted_text == "all":
         everything = wanted_text == "all"
         return lambda image: (
             caller.owns(image.project)
             or image.visibility is Visibility.PUBLIC
             or (everything and image.visibility is Visibility.COMMUNITY)
+            or is_shared(image)
         )
     try:
         visibility = Visibility(wanted_text)
     except ValueError as error:
         raise BadRequest(f"Invalid visibility value: {wanted_text[:64]}") from error
-    open_to_all = visibility in (Visibility.PUBLIC, Visibility.COMMUNITY)
-    return lambda image: image.visibility is visibility and (open_to_all or caller.owns(image.project))
+    open_to_all = visibility in OPEN
+    return lambda image: (
+        image.visibility is visibility and (open_to_all or caller.owns(image.project) or is_shared(image))
+    )
+
+
+def _member_statuses(call: Call) -> Collection[MemberStatus]:
+    """Of the images that are shared with the caller's project, those of which it says this are listed."""
+    text = call.query.one("member_status") or MemberStatus.ACCEPTED
+    if text == "all":
+        return tuple(MemberStatus)
+    try:
+        return (MemberStatus(text),)
+    except ValueError as error:
+        raise BadRequest(f"Invalid member status: {text[:64]}; it can be accepted, pending, rejected or all") from error
 
 
 def _time(name: str, text: str) -> Keep:

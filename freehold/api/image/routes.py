@@ -4,7 +4,7 @@ from typing import Final
 
 from freehold.api import faults
 from freehold.api.call import Door, Route, Routes
-from freehold.api.image import data, images, lists, schemas, versions
+from freehold.api.image import data, images, lists, members, schemas, versions
 
 _IMAGE = "/v2/images/{image_id}"
 
@@ -21,10 +21,15 @@ ROUTES: Final[Routes] = {
     ("GET", f"{_IMAGE}/file"): Route(data.download, "image:read", sends_bytes=True),
     ("PUT", f"{_IMAGE}/tags/{{tag}}"): Route(images.add_tag, "image:write"),
     ("DELETE", f"{_IMAGE}/tags/{{tag}}"): Route(images.drop_tag, "image:write"),
-    ("GET", f"{_IMAGE}/members"): Route(images.members, "image:read"),
-    ("POST", f"{_IMAGE}/members"): Route(images.refuse_member, "image:write"),
+    ("GET", f"{_IMAGE}/members"): Route(members.index, "image:read"),
+    ("POST", f"{_IMAGE}/members"): Route(members.create, "image:write"),
+    ("GET", f"{_IMAGE}/members/{{member_id}}"): Route(members.show, "image:read"),
+    ("PUT", f"{_IMAGE}/members/{{member_id}}"): Route(members.update, "image:write"),
+    ("DELETE", f"{_IMAGE}/members/{{member_id}}"): Route(members.delete, "image:write"),
     ("GET", "/v2/schemas/image"): Route(schemas.image, "image:read"),
     ("GET", "/v2/schemas/images"): Route(schemas.images, "image:read"),
+    ("GET", "/v2/schemas/member"): Route(schemas.member, "image:read"),
+    ("GET", "/v2/schemas/members"): Route(schemas.members, "image:read"),
     ("GET", "/v2/info/import"): Route(versions.import_info, "image:read"),
     ("GET", "/v2/info/stores"): Route(versions.stores_info, "image:read"),
     ("GET", "/v2/tasks"): Route(versions.tasks, "image:read"),

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from freehold.api.call import Answer, Call
-from freehold.vocabulary.image import FORMATS, ImageStatus, Visibility
+from freehold.vocabulary.image import FORMATS, ImageStatus, MemberStatus, Visibility
 
 DISK_FORMATS: Final = FORMATS
 CONTAINER_FORMATS: Final = ("bare",)
@@ -52,3 +52,29 @@ async def images(call: Call) -> Answer:
     del call
     properties = {"images": {"type": "array", "items": _IMAGE}, "first": {"type": "string"}, "next": {"type": "string"}}
     return Answer(body={"name": "images", "properties": properties, "links": []})
+
+
+_MEMBER: Final = {
+    "name": "member",
+    "properties": {
+        "image_id": {"type": "string", "readOnly": True},
+        "member_id": {"type": "string"},
+        "status": {"type": "string", "enum": [status.value for status in MemberStatus]},
+        "created_at": {"type": "string", "readOnly": True},
+        "updated_at": {"type": "string", "readOnly": True},
+        "schema": {"type": "string", "readOnly": True},
+    },
+}
+
+
+async def member(call: Call) -> Answer:
+    """GET /v2/schemas/member."""
+    del call
+    return Answer(body=_MEMBER)
+
+
+async def members(call: Call) -> Answer:
+    """GET /v2/schemas/members."""
+    del call
+    properties = {"members": {"type": "array", "items": _MEMBER}, "schema": {"type": "string"}}
+    return Answer(body={"name": "members", "properties": properties, "links": []})

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from freehold.vocabulary.errors import BadRequest, Conflict, Fault, Forbidden, NotFound, QuotaExceeded, TooLarge
 from freehold.vocabulary.ids import is_uuid
-from freehold.vocabulary.image import FORMATS, Image, ImageStatus, Visibility
+from freehold.vocabulary.image import FORMATS, Image, ImageMember, ImageStatus, Visibility
 from freehold.vocabulary.request import Build
 from freehold.vocabulary.tenant import Flavor
 from freehold.vocabulary.units import GIB
@@ -41,6 +41,7 @@ MOVES: Final[dict[tuple[ImageStatus, Came], ImageStatus]] = {
 IMAGES_PER_PROJECT_MAX: Final = 1000
 NAME_LENGTH_MAX: Final = 255
 TAGS_MAX: Final = 128
+MEMBERS_MAX: Final = 128
 PROPERTIES_MAX: Final = 128
 PROPERTIES_LENGTH_MAX: Final = 64 * 1024
 MINIMUM_MAX: Final = 2**31 - 1
@@ -152,6 +153,39 @@ def deletable(present: Image | None, image: str) -> Image:
     return record
 
 
+# --- sharing -------------------------------------------------------------------------------------------------------
+
+
+def shared(image: Image | None, given: ImageMember, present: ImageMember | None, count: int, now: int) -> ImageMember:
+    """The new record of a project that an image is shared with; `count`: how many there are already. Raises NotFound,
+    Forbidden, Conflict, TooLarge.
+    """
+    _sharable(image, given.image)
+    if present is not None:
+        raise Conflict(f"image {given.image} is shared with project {given.project} already.")
+    if count >= MEMBERS_MAX:
+        raise TooLarge(f"image {given.image} is shared with {count} projects, the most there can be.")
+    return ImageMember(image=given.image, project=given.project, created=now, updated=now)
+
+
+def answered(image: Image | None, given: ImageMember, present: ImageMember | None, now: int) -> ImageMember:
+    """The record with what the project says of the image. Raises NotFound, Forbidden."""
+    return replace(unshared(image, given.image, given.project, present), status=given.status, updated=now)
+
+
+def unshared(image: Image | None, identifier: str, project: str, present: ImageMember | None) -> ImageMember:
+    """The record, which may be changed or dropped. Raises NotFound, Forbidden."""
+    _sharable(image, identifier)
+    if present is None:
+        raise NotFound(f"image {identifier} isn't shared with project {project}.")
+    return present
+
+
+def _sharable(image: Image | None, identifier: str) -> None:
+    if found(image, identifier).visibility is not Visibility.SHARED:
+        raise Forbidden(f"Only shared images have members: set the visibility of image {identifier} to shared first.")
+
+
 # --- bytes ---------------------------------------------------------------------------------------------------------
 
 
@@ -215,15 +249,19 @@ def _moved(record: Image, came: Came) -> ImageStatus:
 # --- builds --------------------------------------------------------------------------------------------------------
 
 
-def visible(image: Image, project: str) -> bool:
+def visible(image: Image, project: str, *, is_member: bool) -> bool:
     """Whether a project may boot an image."""
-    return image.project == project or image.visibility in (Visibility.PUBLIC, Visibility.COMMUNITY)
+    if image.project == project or image.visibility in (Visibility.PUBLIC, Visibility.COMMUNITY):
+        return True
+    return is_member and image.visibility is Visibility.SHARED
 
 
-def fitting(present: Image | None, build: Build) -> Image | Fault:
-    """The image that a build is to have, or why it can't, for the person who asked."""
+def fitting(present: Image | None, build: Build, *, is_member: bool = False) -> Image | Fault:
+    """The image that a build is to have, or why it can't, for the person who asked. `is_member`: it is shared with the
+    build's project.
+    """
     image = build.spec.image
-    if present is None or not visible(present, build.project):
+    if present is None or not visible(present, build.project, is_member=is_member):
         return Fault(code="NotFound", message=f"There is no image {image} that the project may use.")
     if present.status is not ImageStatus.ACTIVE:
         return Fault(code="Conflict", message=f"Image {image} is {present.status}: only an active one can be booted.")

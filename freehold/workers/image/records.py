@@ -12,7 +12,7 @@ from typing import Final
 from freehold.store.database import Store, drop, keep_private, put
 from freehold.store.writing import Change
 from freehold.vocabulary.envelope import Done, Position
-from freehold.vocabulary.image import Image
+from freehold.vocabulary.image import Image, ImageMember, member_key
 
 _HELD: Final = "image_held"
 _KEY: Final = "image_door_key"
@@ -52,8 +52,22 @@ class Records:
         return self._store.stage(changes, cause)
 
     def stage_gone(self, image: str, cause: str) -> Position:
-        """Deletes a record. That its bytes may lie there stays known."""
-        return self._store.stage([drop("image", image)], cause)
+        """Deletes a record, and with whom the image is shared. That its bytes may lie there stays known."""
+        members = [drop("image_member", member_key(image, one.project)) for one in self.members(image)]
+        return self._store.stage([drop("image", image), *members], cause)
+
+    def member(self, image: str, project: str) -> ImageMember | None:
+        """What is kept of a project that an image is shared with."""
+        return self._store.read_as(ImageMember, member_key(image, project))
+
+    def members(self, image: str) -> list[ImageMember]:
+        """The projects that an image is shared with."""
+        return self._store.scan(ImageMember, f"{image}/")
+
+    def stage_member(self, member: ImageMember, cause: str, *, is_one: bool = True) -> Position:
+        """Keeps that an image is shared with a project, or that it isn't."""
+        key = member_key(member.image, member.project)
+        return self._store.stage([put(key, member) if is_one else drop("image_member", key)], cause)
 
     def stage_cleared(self, image: str) -> None:
         """No bytes of the image lie in the image store any more."""

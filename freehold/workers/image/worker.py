@@ -17,10 +17,14 @@ from freehold.vocabulary.image import (
     BytesDoor,
     CreateImage,
     DeleteImage,
+    DropMember,
     Image,
+    ImageMember,
     ImageOffer,
     ImageQuestion,
+    SaveMember,
     UpdateImage,
+    member_key,
 )
 from freehold.vocabulary.request import Build, is_forgotten
 from freehold.workers.base import Desk, Means
@@ -92,6 +96,13 @@ class ImageWorker:
             case DeleteImage(id=image):
                 lifecycle.deletable(self._records.get(image), image)
                 return self._records.done(self._records.stage_gone(image, type(question).__name__), image)
+            case SaveMember(member=given):
+                return self._stage_member(self._saved(given, question.new), question)
+            case DropMember(image=image, project=project):
+                member = lifecycle.unshared(
+                    self._records.get(image), image, project, self._records.member(image, project)
+                )
+                return self._stage_member(member, question, is_one=False)
             case BeginUpload(id=image):
                 lifecycle.uploadable(self._records.get(image), image)
                 return self._door.admission(image, Verb.WRITE)
@@ -108,6 +119,16 @@ class ImageWorker:
             now=self._now(),
         )
 
+    def _saved(self, given: ImageMember, new: bool) -> ImageMember:
+        image, present = self._records.get(given.image), self._records.member(given.image, given.project)
+        if new:
+            return lifecycle.shared(image, given, present, len(self._records.members(given.image)), self._now())
+        return lifecycle.answered(image, given, present, self._now())
+
+    def _stage_member(self, member: ImageMember, question: ImageQuestion, *, is_one: bool = True) -> Done:
+        position = self._records.stage_member(member, type(question).__name__, is_one=is_one)
+        return self._records.done(position, member_key(member.image, member.project))
+
     def _stage(self, record: Image, question: ImageQuestion) -> Done:
         return self._records.done(self._records.stage(record, type(question).__name__), record.id)
 
@@ -117,7 +138,8 @@ class ImageWorker:
         if not build.spec.image:
             await self._effects.pass_on(build)
             return
-        fitting = lifecycle.fitting(self._records.get(build.spec.image), build)
+        is_member = self._records.member(build.spec.image, build.project) is not None
+        fitting = lifecycle.fitting(self._records.get(build.spec.image), build, is_member=is_member)
         # What was decided on may be staged only: nobody hears of it before it is durable.
         await self._records.durable()
         match fitting:

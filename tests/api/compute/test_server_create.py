@@ -14,6 +14,7 @@ from freehold.api.server import Server
 from freehold.bus.local import LocalBus
 from freehold.workers.registrar import worker as registrar
 from tests.api.compute.conftest import V21, Compute
+from tests.api.image.making import V2, made_image, uploaded
 
 
 async def _refused(compute: Compute, version: str = "2.96", **more: Any) -> tuple[int, str]:
@@ -30,6 +31,16 @@ async def test_the_answer_has_id_links_password_and_location(compute: Compute) -
     assert server["links"][0]["href"] == reply.headers["location"]
     assert server["security_groups"] == [{"name": "default"}]
     assert len((await compute.member.post(f"{V21}/servers", compute.wanted())).json["server"]["adminPass"]) > 8
+
+
+async def test_an_image_that_is_shared_with_a_project_is_booted_there(compute: Compute) -> None:
+    image = (await made_image(compute.api.other))["id"]
+    assert (await uploaded(compute.api.other, image)).status == 204
+    assert await _refused(compute, imageRef=image) == (400, f"Image {image} could not be found.")
+    project = (await compute.server(await compute.running()))["tenant_id"]
+    shared = await compute.api.other.post(f"{V2}/images/{image}/members", {"member": project})
+    assert shared.status == 200
+    await compute.running(imageRef=image)
 
 
 async def test_one_key_makes_one_guest(compute: Compute) -> None:

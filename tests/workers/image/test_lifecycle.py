@@ -218,17 +218,19 @@ def test_which_build_can_have_its_image(image: Image | None, ram_mib: int, disk_
 
 
 @pytest.mark.parametrize(
-    ("visibility", "project", "seen"),
+    ("visibility", "project", "is_member", "seen"),
     [
-        (Visibility.PUBLIC, "another", True),
-        (Visibility.COMMUNITY, "another", True),
-        (Visibility.SHARED, "another", False),
-        (Visibility.PRIVATE, "another", False),
-        (Visibility.PRIVATE, PROJECT, True),
-        (Visibility.SHARED, PROJECT, True),
+        (Visibility.PUBLIC, "another", False, True),
+        (Visibility.COMMUNITY, "another", False, True),
+        (Visibility.SHARED, "another", False, False),
+        (Visibility.SHARED, "another", True, True),
+        (Visibility.PRIVATE, "another", False, False),
+        (Visibility.PRIVATE, "another", True, False),
+        (Visibility.PRIVATE, PROJECT, False, True),
+        (Visibility.SHARED, PROJECT, False, True),
     ],
 )
-def test_who_may_boot_it(visibility: Visibility, project: str, seen: bool) -> None:
+def test_who_may_boot_it(visibility: Visibility, project: str, is_member: bool, seen: bool) -> None:
     image = replace(READY, visibility=visibility)
-    fitting = lifecycle.fitting(image, a_build(project=project, disk_gib=3))
+    fitting = lifecycle.fitting(image, a_build(project=project, disk_gib=3), is_member=is_member)
     assert fitting == image if seen else fitting == lifecycle.fitting(None, a_build(project=project))

@@ -15,8 +15,11 @@ from freehold.vocabulary.image import (
     BytesDoor,
     CreateImage,
     DeleteImage,
+    DropMember,
     Image,
+    ImageMember,
     ImageStatus,
+    SaveMember,
     UpdateImage,
 )
 from freehold.vocabulary.units import MIB
@@ -119,6 +122,22 @@ async def test_a_build_that_can_not_have_its_image_is_given_up_with_a_reason(ben
     assert [(notice.deed, notice.fault.code) for notice in notices] == [(0, "NotFound"), (0, "Conflict")]
     assert OTHER in notices[1].fault.message
     assert bench.passed.empty()
+
+
+async def test_a_project_that_an_image_is_shared_with_builds_of_it(bench: Bench) -> None:
+    await made_active(bench)
+    theirs, member = replace(a_build(), project="theirs"), ImageMember(image=IMAGE, project="theirs")
+    async with asyncio.timeout(5):
+        await bench.build(theirs)
+        assert (await bench.given_up.get()).fault.code == "NotFound"
+        await bench.change(SaveMember(member=member, new=True))
+        await bench.build(theirs)
+        assert (await bench.passed.get()).project == "theirs"
+        await bench.change(DropMember(image=IMAGE, project="theirs"))
+        await bench.build(theirs)
+        assert (await bench.given_up.get()).fault.code == "NotFound"
+    with pytest.raises(NotFound):
+        await bench.change(DropMember(image=IMAGE, project="theirs"))
 
 
 async def test_a_build_after_its_time_is_dropped(bench: Bench) -> None:
