@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from msgspec import UNSET, UnsetType
+
 from freehold.api import asking
 from freehold.api.call import Answer, Body, Call
 from freehold.api.image.images import owned, visible
 from freehold.api.reading import find, keyed, not_found
 from freehold.api.wire import Identifier
-from freehold.vocabulary.errors import Forbidden, NotFound
+from freehold.vocabulary.errors import BadRequest, Forbidden, NotFound
 from freehold.vocabulary.image import DropMember, Image, ImageMember, MemberStatus, SaveMember, member_key
 from freehold.vocabulary.units import iso_seconds
 
@@ -19,9 +21,10 @@ class MemberBody(Body, frozen=True, kw_only=True):
 
 
 class StatusBody(Body, frozen=True, kw_only=True):
-    """PUT /v2/images/{image_id}/members/{member_id}."""
+    """PUT /v2/images/{image_id}/members/{member_id}. openstacksdk says once more whose status it is."""
 
     status: MemberStatus
+    member: Identifier | UnsetType = UNSET
 
 
 def shown(member: ImageMember) -> dict[str, Any]:
@@ -61,6 +64,8 @@ async def update(call: Call) -> Answer:
     """PUT /v2/images/{image_id}/members/{member_id}: what the project says of the image, by itself alone."""
     image, given = await visible(call), call.read(StatusBody)
     member = await _member(call, image)
+    if given.member not in (UNSET, member.project):
+        raise BadRequest("The member in the body isn't the one in the URL.")
     if not call.caller.owns(member.project):
         raise Forbidden("Only the project that an image is shared with says whether it accepts it.")
     changed = ImageMember(image=image.id, project=member.project, status=given.status)

@@ -30,7 +30,7 @@ async def test_a_member_sees_the_image_and_lists_it_when_it_has_accepted(api: Ap
         ("rejected", ["others"]),
         ("accepted", ["others", "tiny"]),
     ):
-        changed = await api.other.put(f"{path}/members/{project}", {"status": status})
+        changed = await api.other.put(f"{path}/members/{project}", {"status": status, "member": project})
         assert changed.status == 200 and changed.json["status"] == status
         assert sorted(await names_of(api.other)) == listed
         assert (await api.other.get(path)).status == 200, "by its id it is seen whatever the member says"
@@ -92,6 +92,7 @@ async def test_the_owner_sees_all_members_and_each_of_them_itself(api: Api) -> N
         ("admin", {"status": "accepted"}, 200),
         ("other", {"status": "loved"}, 400),
         ("other", {"status": "accepted", "member_id": "x"}, 400),
+        ("other", {"status": "accepted", "member": "x"}, 400),
         ("other", {}, 400),
         ("nobody", {"status": "accepted"}, 401),
     ],
