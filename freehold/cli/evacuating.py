@@ -55,14 +55,17 @@ def discard(state: Path, host: str, guest: str) -> None:
 
 async def _fence(state: Path, host: str, evidence: str, *, force: bool) -> None:
     async with Client(read_admin(state)) as client:
-        told = await client.put_json(_path(host, "fence"), {"fence": {"evidence": evidence, "force": force}})
+        seen = (await client.get(_path(host, "fence")))["seen"]
+        order = {"evidence": evidence, "force": force, "seen": seen}
+        told = await client.put_json(_path(host, "fence"), {"fence": order})
     print(f"{told['host']['name']} is fenced: it gets no guests, and nobody heeds it, until it is let in again")
     print(f"its guests are where they were; see what can be moved: freehold evacuate {host} --dry-run")
 
 
 async def _unfence(state: Path, host: str) -> None:
     async with Client(read_admin(state)) as client:
-        told = await client.delete(_path(host, "fence"))
+        seen = (await client.get(_path(host, "fence")))["seen"]
+        told = await client.delete(f"{_path(host, 'fence')}?seen={quote(seen)}")
     print(f"{told['host']['name']} is let in again: guests that hadn't left it go on there")
 
 

@@ -5,6 +5,7 @@ started before the fence is complete. Everything else may go wrong as ever.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,6 +41,8 @@ class Operator:
     world: "World"
     caller: Caller
     asked: dict[str, tuple[str, str, int]] = field(default_factory=dict)
+    tries: int = 0
+    """Its calls so far: each goes to the next API process."""
     busy: set[str] = field(default_factory=set)
     """The hosts that it sees to."""
 
@@ -57,8 +60,13 @@ class Operator:
 
     async def _see_to(self, host: "HostSite", for_s: float, amount: float) -> None:
         assert host.store is not None
-        fence = {"fence": {"evidence": "it was switched off by hand"}}
-        fenced = await self._until(200, "PUT", f"{HOSTS}/{host.store.id}/fence", fence)
+
+        def fence(seen: str) -> tuple[str, str, Any]:
+            order = {"evidence": "it was switched off by hand", "seen": seen}
+            return "PUT", f"{path}/fence", {"fence": order}
+
+        path = f"{HOSTS}/{host.store.id}"
+        fenced = await self._ordered(f"{path}/fence", fence, may_be_gone=True)
         known = fenced.status == 200
         self.world.tell(host.name, "is fenced" if known else "isn't known any more, and had no guests")
         comes_back = amount < FOR_GOOD
@@ -82,7 +90,10 @@ class Operator:
     async def _let_in(self, host: "HostSite") -> None:
         """Unless it dies for good before."""
         assert host.store is not None
-        letting = self.world.people.start(self._until(200, "DELETE", f"{HOSTS}/{host.store.id}/fence"))
+        path = f"{HOSTS}/{host.store.id}/fence"
+        letting = self.world.people.start(
+            self._ordered(path, lambda seen: ("DELETE", f"{path}?seen={seen}", None), may_be_gone=False)
+        )
         while not letting.done() and not host.dead:
             await asyncio.sleep(1.0)
         if not letting.done():
@@ -112,26 +123,40 @@ class Operator:
                 return
             await asyncio.sleep(PAUSE_S)
 
-    async def _until(self, status: int, method: str, path: str, body: Any = None) -> Reply:
-        """Asks one API after the other until it is so, or nothing is known of the host, which had no guests then: no
-        API has heard it since its view was deleted.
+    async def _ordered(self, path: str, order: Callable[[str], tuple[str, str, Any]], *, may_be_gone: bool) -> Reply:
+        """Looks at a host's fence and gives an order upon that, until it is so. `may_be_gone`: nothing may be known of
+        the host, which had no guests then: no API has heard it since its view was deleted.
         """
-        tries = 0
         while True:
-            api = self.world.apis[tries % len(self.world.apis)]
-            tries += 1
-            try:
-                reply = await self.caller.call(api, method, path, body)
-            except Unanswered:
-                await asyncio.sleep(PAUSE_S)
-                continue
-            unknown = method == "PUT" and reply.status == 404
-            if reply.status == status or unknown or (method == "DELETE" and b"isn't fenced" in reply.body):
+            looked = await self._until(200, "GET", path, or_gone=may_be_gone)
+            if looked.status != 200:
+                return looked
+            reply = await self._once(*order(looked.json["seen"]))
+            if reply is not None and (reply.status == 200 or b"isn't fenced" in reply.body):
                 return reply
-            self.world.tell("operator", f"{method} {path[:30]} by {api.name}: {reply.status}")
-            if reply.status == 500:
-                self.world.checkers.violated(f"{method} {path} was answered 500: {reply.body[:300]!r}")
             await asyncio.sleep(PAUSE_S)
+
+    async def _until(self, status: int, method: str, path: str, body: Any = None, *, or_gone: bool = False) -> Reply:
+        """Asks one API after the other until it is so."""
+        while True:
+            reply = await self._once(method, path, body)
+            if reply is not None and (reply.status == status or (or_gone and reply.status == 404)):
+                return reply
+            await asyncio.sleep(PAUSE_S)
+
+    async def _once(self, method: str, path: str, body: Any = None) -> Reply | None:
+        """Asks the next API; None if it doesn't answer."""
+        api = self.world.apis[self.tries % len(self.world.apis)]
+        self.tries += 1
+        try:
+            reply = await self.caller.call(api, method, path, body)
+        except Unanswered:
+            return None
+        if reply.status >= 300:
+            self.world.tell("operator", f"{method} {path[:30]} by {api.name}: {reply.status}")
+        if reply.status == 500:
+            self.world.checkers.violated(f"{method} {path} was answered 500: {reply.body[:300]!r}")
+        return reply
 
 
 def evacuated(world: "World", stranded: frozenset[str]) -> None:

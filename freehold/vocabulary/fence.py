@@ -58,13 +58,15 @@ class FenceHost(Message, frozen=True, kw_only=True):
 class UnfenceHost(Message, frozen=True, kw_only=True):
     """Asks a shard to let a host in again. It must answer that it knows that it was fenced. Answer: FenceStands.
 
-    Errors: NoAnswer if it doesn't answer.
+    `term`: of the fence that is meant; 0: whichever stands. Errors: Conflict if it is another; NoAnswer if the host
+    doesn't answer.
     """
 
     urn: str
     host: str
     name: str
     user: str
+    term: int = 0
 
 
 class FenceStands(Word, frozen=True, kw_only=True):

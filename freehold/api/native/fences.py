@@ -32,6 +32,7 @@ Evidence = Annotated[
 class _Fence(Body, frozen=True, kw_only=True):
     evidence: Evidence
     force: bool = False
+    seen: Text = ""
 
 
 class FenceBody(Body, frozen=True, kw_only=True):
@@ -82,18 +83,33 @@ def shown(fence: Fence) -> dict[str, Any]:
     }
 
 
+async def look(call: Call) -> Answer:
+    """GET /v1/hosts/{id}/fence: whether it stands. `seen` is for an order that is given upon this: it is refused with
+    409 if it comes when the host was fenced or let in since.
+    """
+    host = await host_orders.named_or_lost(call, call.params["id"])
+    seen = await fences.seen(call, host)
+    stand = await fences.sure_fences(call, host.id)
+    named = {"id": host.id, "name": host.name, "fences": [shown(one) for one in stand]}
+    return Answer(body={"host": named, "seen": seen})
+
+
 async def fence(call: Call) -> Answer:
-    """PUT /v1/hosts/{id}/fence: somebody vouches that it is off. 409 while it is heard, unless `force`."""
+    """PUT /v1/hosts/{id}/fence: somebody vouches that it is off. 409 while it is heard, unless `force`; and if it isn't
+    as it was `seen` any more.
+    """
     wanted = call.read(FenceBody).fence
     host = await host_orders.named_or_lost(call, call.params["id"])
-    stand = await fences.fence(call, host, wanted.evidence, force=wanted.force)
+    stand = await fences.fence(call, host, wanted.evidence, force=wanted.force, upon=wanted.seen)
     return Answer(body={"host": {"id": host.id, "name": host.name, "fences": [shown(one) for one in stand]}})
 
 
 async def unfence(call: Call) -> Answer:
-    """DELETE /v1/hosts/{id}/fence: it may come in again. 409 if it isn't fenced, 503 if it doesn't answer."""
+    """DELETE /v1/hosts/{id}/fence: it may come in again. 409 if it isn't fenced, or not as it was `?seen=`; 503 if it
+    doesn't answer.
+    """
     host = await host_orders.named_or_lost(call, call.params["id"])
-    await fences.unfence(call, host)
+    await fences.unfence(call, host, upon=call.query.one("seen") or "")
     return Answer(body={"host": {"id": host.id, "name": host.name, "fences": []}})
 
 

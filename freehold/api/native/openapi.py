@@ -33,6 +33,7 @@ QUERY: Final[Mapping[tuple[str, str], Mapping[str, dict[str, Any]]]] = {
         "all_projects": _FLAG,
     },
     ("DELETE", "/v1/hosts/{id}"): {"dead": _FLAG},
+    ("DELETE", "/v1/hosts/{id}/fence"): {"seen": _TEXT},
     ("GET", "/v1/webhooks"): {"all_projects": _FLAG},
     ("GET", "/v1/feeds/{id}"): {"key": _TEXT},
     ("GET", "/v1/events"): {"last_event_id": _TEXT},

@@ -13,6 +13,7 @@ ROUTES: Final[Routes] = {
     ("GET", "/v1/hosts/{id}"): Route(hosts.show, "native:admin"),
     ("PUT", "/v1/hosts/{id}"): Route(hosts.update, "native:admin"),
     ("DELETE", "/v1/hosts/{id}"): Route(hosts.retire, "native:admin"),
+    ("GET", "/v1/hosts/{id}/fence"): Route(fences.look, "native:admin"),
     ("PUT", "/v1/hosts/{id}/fence"): Route(fences.fence, "native:admin"),
     ("DELETE", "/v1/hosts/{id}/fence"): Route(fences.unfence, "native:admin"),
     ("GET", "/v1/hosts/{id}/evacuation"): Route(fences.progress, "native:admin"),

@@ -109,14 +109,21 @@ class Fencing:
         return FenceStands(store=store.id, position=store.position(), term=term, stands=fence is not None)
 
     async def unfence(self, asked: UnfenceHost) -> FenceStands:
-        """Durably. Raises NoAnswer if the host doesn't say that it knows: it may run guests that have left it."""
-        fence = self._fences.stands(asked.host)
-        if fence is not None:
+        """Durably. Raises NoAnswer if the host doesn't say that it knows: it may run guests that have left it; Conflict
+        for an order of an earlier fence.
+        """
+        if self._meant(asked) is not None:
             await self._tell(asked.host, asked.urn)
-            fence = self._fences.stands(asked.host)
+        fence = self._meant(asked)
         if fence is not None:
             self._lift(fence, asked)
         return replace(await self._stands(asked.host), lifted=fence is not None)
+
+    def _meant(self, asked: UnfenceHost) -> Fence | None:
+        fence = self._fences.stands(asked.host)
+        if fence is not None and asked.term not in (0, fence.term):
+            raise Conflict(f"Host {asked.name} was fenced again since this was ordered. Look at it again.")
+        return fence
 
     def _lift(self, fence: Fence, asked: UnfenceHost) -> None:
         """In one go with the ends of evacuations that haven't got a deed: none is given from now on."""

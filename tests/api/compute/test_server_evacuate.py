@@ -32,6 +32,37 @@ async def test_nothing_leaves_a_host_that_is_not_fenced_or_is_heard(compute: Com
     assert (await compute.admin.delete(f"/freehold/v1/hosts/{host}/fence")).status == 409
 
 
+async def test_an_order_is_refused_that_comes_when_the_host_is_as_it_was_not_seen(compute: Compute) -> None:
+    """An API process may stand still with it, while the host is let in, or fenced once more."""
+    path = f"/freehold/v1/hosts/host{await compute.host_of(await compute.running())}/fence"
+
+    async def seen() -> str:
+        return str((await compute.admin.get(path)).json["seen"])
+
+    async def fenced(upon: str) -> int:
+        order = {"evidence": "its plug is out", "force": True, "seen": upon}
+        return (await compute.admin.put(path, {"fence": order})).status
+
+    async def let_in(upon: str) -> int:
+        return (await compute.admin.delete(f"{path}?seen={upon}")).status
+
+    first = await seen()
+    assert (await compute.admin.get(path)).json["host"]["fences"] == []
+    assert [await fenced(first), await fenced(first)] == [200, 200], "whoever hears no answer orders it again"
+    assert await seen() == first
+    (stands,) = (await compute.admin.get(path)).json["host"]["fences"]
+    assert stands["evidence"] == "its plug is out"
+    assert [await let_in(first), await let_in(first)] == [200, 409]
+    assert await fenced(first) == 409, "it was let in since"
+    second = await seen()
+    assert second != first and await fenced(second) == 200
+    assert await let_in(first) == 409, "it was fenced again since"
+    assert await let_in(second) == 200
+    for wrong in ("x", "0", "1-1", "-1", "9" * 30):
+        assert await fenced(wrong) == await let_in(wrong) == 400
+    assert (await compute.member.get(path)).status == 403
+
+
 async def test_a_dry_run_says_what_is_lost(compute: Compute) -> None:
     guest = await compute.running()
     host = f"host{await compute.host_of(guest)}"

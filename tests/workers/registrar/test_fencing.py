@@ -34,8 +34,8 @@ async def fenced(bench: Bench) -> str:
     return guest
 
 
-async def unfence(bench: Bench) -> FenceStands:
-    question = UnfenceHost(urn="urn:u", host="h1", name="rack-7", user="op")
+async def unfence(bench: Bench, term: int = 0) -> FenceStands:
+    question = UnfenceHost(urn="urn:u", host="h1", name="rack-7", user="op", term=term)
     return await talk.ask(bench.bus, subjects.ask_shard(0), question, FenceStands, 30)
 
 
@@ -186,6 +186,16 @@ async def test_an_order_of_an_earlier_fence_is_refused(bench: Bench) -> None:
     await fence(bench, term=2)
     with pytest.raises(Conflict, match="since this was ordered"):
         await evacuate(bench, guest)
+
+
+async def test_a_fence_is_not_lifted_by_who_meant_the_one_before(bench: Bench) -> None:
+    await fenced(bench)
+    assert (await unfence(bench, term=1)).lifted
+    await fence(bench, term=2)
+    with pytest.raises(Conflict, match="fenced again since this was ordered"):
+        await unfence(bench, term=1)
+    assert (await unfence(bench, term=2)).lifted
+    assert not (await unfence(bench, term=2)).lifted
 
 
 async def test_a_host_that_is_heard_though_it_is_fenced_is_told(bench: Bench) -> None:
