@@ -179,6 +179,15 @@ class Reading:
                 return
 
 
+def within(kind: str, above: RecordKey, upto: RecordKey) -> tuple[str, str] | None:
+    """The keys of a kind that are above one place and up to another: those after the first, up to the last. None if
+    there can be none.
+    """
+    if not above[0] <= kind <= upto[0]:
+        return None
+    return above[1] if above[0] == kind else "", upto[1] if upto[0] == kind else END[0]
+
+
 def _parts(above: RecordKey, page: Page) -> Iterator[tuple[RecordKey, RecordKey, Sequence[Row]]]:
     """A page in parts: above which place each is, up to which, and what is there."""
     rows = page.rows

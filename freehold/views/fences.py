@@ -1,8 +1,13 @@
 """The hosts that are fenced, as a reader knows it from the registrar's shards: by one of them is enough."""
 
 from collections.abc import Collection, Set
+from typing import Final
 
+from freehold.views.mapped import Kept
+from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.fence import Fence
+
+_END: Final = b"\0"
 
 
 class Fences:
@@ -40,3 +45,29 @@ class Fences:
         """Forgets what a shard once told, but for these: its complete state hasn't it."""
         self._stand = {key: one for key, one in self._stand.items() if one[1] != told_by or key in keys}
         self._hosts = frozenset(host for host, _ in self._stand.values())
+
+
+class KeptFences(Fences):
+    """Those that a scheduler's file has as well. Its table ``fences``: key -> the shard's store, and the record."""
+
+    def __init__(self, kept: Kept) -> None:
+        super().__init__()
+        self._kept = kept
+        for key, value in kept.under("fences"):
+            told_by, _, fence = value.partition(_END)
+            super().learn(told_by.decode(), key, decode(fence, Fence))
+
+    def learn(self, told_by: str, key: str, fence: Fence | None) -> None:
+        """See Fences."""
+        super().learn(told_by, key, fence)
+        if fence is None:
+            self._kept.drop("fences", key)
+        else:
+            self._kept.put("fences", key, told_by.encode() + _END + encode(fence))
+
+    def keep_only(self, told_by: str, keys: Collection[str]) -> None:
+        """See Fences."""
+        super().keep_only(told_by, keys)
+        theirs = told_by.encode() + _END
+        for key in [key for key, value in self._kept.under("fences") if value.startswith(theirs) and key not in keys]:
+            self._kept.drop("fences", key)

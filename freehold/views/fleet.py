@@ -17,7 +17,8 @@ from freehold.runtime.clock import HybridClock
 from freehold.views import aggregates, host_rows, placements
 from freehold.views.aggregates import Aggregates
 from freehold.views.columns import SPREAD, Columns, Weights, Wish
-from freehold.views.fences import Fences
+from freehold.views.complete import RecordKey, within
+from freehold.views.fences import KeptFences
 from freehold.views.host_rows import HostRows
 from freehold.views.mapped import Kept
 from freehold.views.placements import Placements
@@ -37,9 +38,10 @@ SILENT_AFTER_PERIODS: Final = 3
 BEST_TOLD: Final = 5
 
 LAYOUT: Final = b"2"
-_TABLES: Final = ("retired", "fences", "positions", "heard")
+_TABLES: Final = ("retired", "fences", "positions", "unread", "heard")
+_FEW: Final = aggregates.KINDS | {"fence"}
+"""Kinds of which a shard tells few."""
 _ALL: Final = "all"
-_END: Final = b"\0"
 
 
 class Heard(Word, frozen=True, kw_only=True):
@@ -59,6 +61,7 @@ class Fleet:
         retired    store  -> nothing
         fences     key    -> store of the shard, and the record
         positions  store  -> Position
+        unread     store  -> nothing: its complete state isn't all here
         heard      all    -> Heard
 
     and those of `host_rows`, `placements` and `aggregates`.
@@ -84,7 +87,11 @@ class Fleet:
         self._placements = Placements(self._kept)
         self.aggregates = Aggregates(self._kept)
         self._retired: set[str] = set()
-        self._fences = Fences()
+        self._fences = KeptFences(self._kept)
+        self._unread: set[str] = set()
+        """Whose complete state isn't all here yet."""
+        self._told: dict[str, set[RecordKey]] = {}
+        """Of those, what they have told so far of the kinds that there are few of: at the end the others are gone."""
         self._remember()
 
     # --- the file ---
@@ -93,10 +100,8 @@ class Fleet:
         """Goes on from the file."""
         kept = self._kept
         self._positions = {store: decode(value, Position) for store, value in kept.under("positions")}
+        self._unread = {store for store, _ in kept.under("unread")}
         self._retired = {store for store, _ in kept.under("retired")}
-        for key, value in kept.under("fences"):
-            told_by, _, fence = value.partition(_END)
-            self._fences.learn(told_by.decode(), key, decode(fence, Fence))
         rows = self._host_rows.every()
         self._stores = [one.store for one in rows]
         self._rows = {store: row for row, store in enumerate(self._stores)}
@@ -266,16 +271,40 @@ class Fleet:
         self._stand(owner, position)
         self._learn(owner, ((entry.kind, entry.key, entry.value) for entry in entries))
 
-    def replace(self, owner: Owner, position: Position, rows: Sequence[Row]) -> None:
-        """See Sink."""
-        self._stand(owner, position)
-        if owner.role == "registrar":
-            self._placements.keep_only(owner.store, (row.key for row in rows if row.kind == "admission"))
-            self._keep_fences(owner.store, {row.key for row in rows if row.kind == "fence"})
-            for kind in aggregates.KINDS:
-                known = {row.key for row in rows if row.kind == kind}
-                self._qualify(self.aggregates.keep_only(kind, owner.store, known))
+    def unread(self) -> Collection[str]:
+        """See PartSink."""
+        return self._unread
+
+    def begin(self, owner: Owner) -> None:
+        """See PartSink."""
+        self._unread.add(owner.store)
+        self._kept.put("unread", owner.store)
+        self._told[owner.store] = set()
+
+    def take_part(self, owner: Owner, above: RecordKey, upto: RecordKey, rows: Sequence[Row]) -> None:
+        """See PartSink."""
+        guests = within("admission", above, upto)
+        if owner.role == "registrar" and guests is not None:
+            self._placements.keep_only(owner.store, {row.key for row in rows if row.kind == "admission"}, *guests)
         self._learn(owner, ((row.kind, row.key, row.value) for row in rows))
+
+    def amend(self, owner: Owner, entries: Sequence[Entry]) -> None:
+        """See PartSink."""
+        self._learn(owner, ((entry.kind, entry.key, entry.value) for entry in entries))
+
+    def replaced(self, owner: Owner, position: Position) -> None:
+        """See PartSink."""
+        told = self._told.pop(owner.store)
+        if owner.role == "registrar":
+            fenced = self._fences.hosts()
+            self._fences.keep_only(owner.store, {key for kind, key in told if kind == "fence"})
+            self._open_up(fenced)
+            for kind in aggregates.KINDS:
+                known = {key for of_kind, key in told if of_kind == kind}
+                self._qualify(self.aggregates.keep_only(kind, owner.store, known))
+        self._unread.discard(owner.store)
+        self._kept.drop("unread", owner.store)
+        self._stand(owner, position)
 
     def _stand(self, owner: Owner, position: Position) -> None:
         self._positions[owner.store] = position
@@ -292,7 +321,10 @@ class Fleet:
             self._columns.hear(row, until)
 
     def _learn(self, owner: Owner, news: Iterable[tuple[str, str, bytes | None]]) -> None:
+        told = self._told.get(owner.store)
         for kind, key, value in news:
+            if told is not None and kind in _FEW:
+                told.add((kind, key))
             if kind == "host" and value is not None:
                 self._put(owner.store, decode_told(value, Host), value)
             elif kind == "guest" and value is not None:
@@ -302,7 +334,8 @@ class Fleet:
             elif kind == "retirement" and value is not None:
                 self._retire(key)
             elif kind == "fence":
-                self._learn_fence(owner.store, key, value)
+                self._fences.learn(owner.store, key, None if value is None else decode(value, Fence))
+                self._open_up([key.partition("/")[0]])
             elif kind in aggregates.KINDS:
                 record = None if value is None else decode_kind(kind, value)
                 self._qualify(self.aggregates.learn(kind, key, record, owner.store))
@@ -315,23 +348,6 @@ class Fleet:
         self._kept.put("retired", store)
         self._read.pop(store, None)
         self._open_up([store])
-
-    def _learn_fence(self, told_by: str, key: str, value: bytes | None) -> None:
-        self._fences.learn(told_by, key, None if value is None else decode(value, Fence))
-        if value is None:
-            self._kept.drop("fences", key)
-        else:
-            self._kept.put("fences", key, told_by.encode() + _END + value)
-        self._open_up([key.partition("/")[0]])
-
-    def _keep_fences(self, told_by: str, keys: Collection[str]) -> None:
-        """Forgets what a shard once told, but for these: its complete state hasn't it."""
-        before = self._fences.hosts()
-        self._fences.keep_only(told_by, keys)
-        theirs = told_by.encode() + _END
-        for key in [key for key, value in self._kept.under("fences") if value.startswith(theirs) and key not in keys]:
-            self._kept.drop("fences", key)
-        self._open_up(before)
 
     def _open_up(self, stores: Iterable[str]) -> None:
         """Has the columns know which of these may be given guests."""

@@ -93,13 +93,15 @@ class Kept:
         """Removes a value, if it is there."""
         self._txn.delete(bounded(key), db=self._tables[table])
 
-    def under(self, table: str, prefix: str = "") -> Iterator[tuple[str, bytes]]:
-        """What stands under the keys that begin with `prefix`, by the rest of the key."""
+    def under(self, table: str, prefix: str = "", after: str = "") -> Iterator[tuple[str, bytes]]:
+        """What stands under the keys that begin with `prefix`, by the rest of the key; of these, where a prefix is
+        given, those after `after`.
+        """
         raw = prefix.encode()
         if not raw:
             yield from ((key.decode(), value) for key, value in self._txn.cursor(db=self._tables[table]))
             return
-        for key, value in forward(self._txn.cursor(db=self._tables[table]), raw, None):
+        for key, value in forward(self._txn.cursor(db=self._tables[table]), raw, bounded(prefix + after)):
             yield key[len(raw) :].decode(), value
 
     def keep(self) -> None:

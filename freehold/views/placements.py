@@ -6,7 +6,8 @@ group have. All of it is in the scheduler's file: a region has more guests than 
     members   group guest        -> nothing
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
+from itertools import takewhile
 from typing import Final, NamedTuple
 
 from freehold.views.mapped import Kept
@@ -60,11 +61,12 @@ class Placements:
             if now.group:
                 self._kept.put("members", now.group + _END + guest)
 
-    def keep_only(self, told_by: str, guests: Iterable[str]) -> None:
-        """Forgets what a shard once told of other guests than these: its complete state hasn't them."""
-        known = frozenset(guests)
-        gone = [guest for guest, _ in self._kept.under("told", told_by + _END) if guest not in known]
-        for guest in gone:
+    def keep_only(self, told_by: str, guests: Collection[str], after: str, upto: str) -> None:
+        """Forgets what a shard once told of other guests than these, of those after one and up to another: its complete
+        state hasn't them.
+        """
+        told = takewhile(lambda one: one[0] <= upto, self._kept.under("told", told_by + _END, after))
+        for guest in [guest for guest, _ in told if guest not in guests]:
             placed = self._placed(guest)
             if placed is not None:
                 self._forget(guest, placed)

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from freehold.runtime.clock import HybridClock
 from freehold.store.database import drop, put
 from freehold.store.writing import Change
+from freehold.views.complete import START
 from freehold.views.fleet import PROMISE_S, Fleet
 from freehold.vocabulary.aggregate import FOR_ALL, Aggregate, AggregateHost, quality
 from freehold.vocabulary.choice import Filter, Need
@@ -21,7 +22,7 @@ from freehold.vocabulary.guest import GuestSpec, Labels, Refusal
 from freehold.vocabulary.host import Capacity, Host, Retirement
 from freehold.vocabulary.request import Admission
 from freehold.workers.registrar.lifecycle import admitted
-from tests.owners import FLAVOR, HandClock, a_build, a_deed, a_fleet, a_guest, a_host
+from tests.owners import FLAVOR, HandClock, a_build, a_deed, a_fleet, a_guest, a_host, replace_all
 
 ONE_MIB = Capacity(vcpus=1, ram_mib=1, disk_gib=1)
 ONE = Capacity(vcpus=1, ram_mib=512, disk_gib=1)
@@ -196,10 +197,10 @@ def test_where_guests_are_is_what_the_registrar_says() -> None:
     assert around.fleet.placed("g") is None and around.fleet.placed("k") is not None
     change = admission("new")
     owner = Owner(store="r", role="registrar", cluster="c")
-    around.fleet.replace(owner, Position(epoch="f"), [Row(change.kind, change.key, 1, change.value or b"")])
+    replace_all(around.fleet, owner, Position(epoch="f"), [Row(change.kind, change.key, 1, change.value or b"")])
     assert around.fleet.placed("k") is None and around.fleet.placed("new") is not None
     other = Owner(store="another shard", role="registrar", cluster="c", shard=1)
-    around.fleet.replace(other, Position(epoch="f"), [])
+    replace_all(around.fleet, other, Position(epoch="f"), [])
     assert around.fleet.placed("new") is not None
 
 
@@ -345,10 +346,42 @@ def test_a_shards_complete_state_is_all_that_is_kept_of_it(restarted: Restarted)
     restarted.tell("r1", put("c", member("c", "h1")), role="registrar")
     rows = [Row("admission", "b", 1, put("b", member("b", "h2", group="")).value or b"")]
     owner = Owner(store="r0", role="registrar", cluster="c")
-    restarted.fleet.replace(owner, Position(epoch="f", seq=9), rows)
+    replace_all(restarted.fleet, owner, Position(epoch="f", seq=9), rows)
     before = restarted.seen()
     restarted.fleet.close()
     restarted.again()
     assert restarted.seen() == before
     assert [restarted.fleet.placed(guest) is not None for guest in "abc"] == [False, True, True]
     assert restarted.fleet.group_hosts("g") == ("h1",)
+
+
+def test_of_a_complete_state_in_parts_each_forgets_its_own(restarted: Restarted) -> None:
+    """Where guests are is known throughout: of those that no part was read of yet, as it was before."""
+    owner = Owner(store="r0", role="registrar", cluster="c")
+    restarted.tell("r0", *(put(key, member(key, "h1")) for key in "cdef"), role="registrar")
+    restarted.tell("r1", put("g", member("g", "h1")), role="registrar")
+    fleet = restarted.fleet
+
+    def placed() -> str:
+        return "".join(guest for guest in "abcdefg" if fleet.placed(guest) is not None)
+
+    def row(key: str) -> Row:
+        return Row("admission", key, 1, put(key, member(key, "h2")).value or b"")
+
+    before = fleet.positions()["r0"]
+    assert placed() == "abcdefg"
+    fleet.begin(owner)
+    fleet.take_part(owner, START, ("admission", "c"), [row("b")])
+    assert placed() == "bdefg" and fleet.positions()["r0"] == before and set(fleet.unread()) == {"r0"}
+    fleet.take_part(owner, ("admission", "c"), ("admission", "e"), [row("d"), row("e")])
+    assert placed() == "bdefg"
+    fleet.keep()
+    fleet.abandon()
+    restarted.again()
+    fleet = restarted.fleet
+    assert placed() == "bdefg" and set(fleet.unread()) == {"r0"}, "it begins anew, for it knows that it isn't whole"
+    replace_all(fleet, owner, Position(epoch="f", seq=9), [row("b"), row("d")])
+    assert placed() == "bdg" and not fleet.unread() and fleet.positions()["r0"].seq == 9
+    fleet.close()
+    restarted.again()
+    assert not restarted.fleet.unread()

@@ -16,7 +16,7 @@ from freehold.vocabulary.request import Build
 from freehold.vocabulary.units import clock_time
 from freehold.workers.scheduler.lifecycle import Place, Surrender, decide, explained
 from freehold.workers.scheduler.needs import Known, needs
-from tests.owners import FLAVOR, a_build, a_fleet, a_host
+from tests.owners import FLAVOR, a_build, a_fleet, a_host, replace_all
 
 NOW = clock_time(1_000_000)
 LATER = clock_time(1_001_000)
@@ -182,7 +182,7 @@ def test_what_a_complete_state_has_not_is_forgotten() -> None:
             put("a/plain", AggregateHost(aggregate="a", host="plain")),
         )
     ]
-    around.fleet.replace(Owner(store="r", role="registrar", cluster="c"), POSITION, rows)
+    replace_all(around.fleet, Owner(store="r", role="registrar", cluster="c"), POSITION, rows)
     assert around.placed(build("p2")) == "fast" and around.left_out(build("p2")) == {Filter.TENANT: 1}
-    around.fleet.replace(Owner(store="another", role="registrar", cluster="c"), POSITION, [])
+    replace_all(around.fleet, Owner(store="another", role="registrar", cluster="c"), POSITION, [])
     assert around.left_out(build("p2")) == {Filter.TENANT: 1}, "only what that shard has told"
