@@ -70,7 +70,7 @@ def decide(build: Build, fleet: Fleet, now: int, group_hosts: Sequence[str] | No
         return PassOn(build)
     members = fleet.group_hosts(build.spec.server_group, build.guest) if group_hosts is None else group_hosts
     apart = (*_lacking(build, fleet), *fleet.hosts_of(build.spec.different_host))
-    near = fleet.hosts_of(build.spec.same_host) if build.spec.same_host else None
+    near = fleet.hosts_of(_companions(build)) if _companions(build) else None
     needed = _needs(build, fleet)
 
     def choose(*, refused: Sequence[str], among: Sequence[str] | None = None, silent: bool = False) -> Host | None:
@@ -128,10 +128,15 @@ def _lacking(build: Build, fleet: Fleet) -> list[str]:
 def _hinted_away(build: Build, fleet: Fleet, hosts: Sequence[str]) -> Sequence[str]:
     """Those of `hosts` that its hints don't allow."""
     away = fleet.hosts_of(build.spec.different_host)
-    if not build.spec.same_host:
+    if not _companions(build):
         return away
-    near = frozenset(fleet.hosts_of(build.spec.same_host))
+    near = frozenset(fleet.hosts_of(_companions(build)))
     return (*away, *(host for host in hosts if host not in near))
+
+
+def _companions(build: Build) -> tuple[str, ...]:
+    """The guests that it is to share a host with. One that leaves a dead host isn't bound to those that it was with."""
+    return () if build.action == "evacuate" else build.spec.same_host
 
 
 def _both(among: Sequence[str] | None, near: Sequence[str] | None) -> Sequence[str] | None:
@@ -170,7 +175,7 @@ def no_room(build: Build, fleet: Fleet) -> Fault:
     if build.target:
         text += " that it was to go to"
     text += groups.why(build)
-    if build.spec.different_host or build.spec.same_host:
+    if build.spec.different_host or _companions(build):
         text += " that its scheduler hints allow"
     if build.refused:
         text += f", {len(build.refused)} of which refused it"

@@ -199,3 +199,20 @@ def test_hints_name_guests_to_be_near_or_apart_from(hints: dict[str, tuple[str, 
     assert (fit > 0) is (host is not None)
     if isinstance(decision, Surrender):
         assert "that its scheduler hints allow" in decision.fault.message
+
+
+@pytest.mark.parametrize(
+    ("action", "hints", "host"),
+    [
+        ("evacuate", {"same_host": ("b",)}, "large"),
+        ("create", {"same_host": ("b",)}, None),
+        ("evacuate", {"different_host": ("a",)}, None),
+    ],
+)
+def test_a_guest_that_leaves_a_dead_host_isnt_bound_to_those_that_it_was_with(
+    action: str, hints: dict[str, tuple[str, ...]], host: str | None
+) -> None:
+    asked = replace(build(), action=action, refused=("small",), spec=replace(build().spec, **hints))
+    decision = decide(asked, hinted_fleet(), NOW)
+    assert (decision.deed.host if isinstance(decision, Place) else None) == host
+    assert (explained(asked, hinted_fleet()).fit > 0) is (host is not None)
