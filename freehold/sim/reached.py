@@ -66,6 +66,7 @@ ELSEWHERE: Final = {
     "freehold.workers.image.records:stage": "images",
     "freehold.workers.image.records:stage_gone": "images",
     "freehold.workers.image.records:stage_cleared": "images",
+    "freehold.workers.image.records:stage_member": "images: one commit each, before its answer",
     "freehold.workers.image.worker:_stage": "images",
     "freehold.workers.image.transfers:take": "images",
     "freehold.workers.image.transfers:_end": "images",

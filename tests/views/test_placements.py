@@ -50,6 +50,6 @@ def test_a_member_that_moves_or_goes_leaves_its_host(placements: Placements) -> 
 def test_a_shards_complete_state_replaces_only_its_own(placements: Placements) -> None:
     learn(placements, member("a", "h1"), "r0")
     learn(placements, member("b", "h2"), "r1")
-    placements.keep_only("r0", ["z"])
+    placements.keep_only("r0", ["z"], "", "z")
     assert placements.deed("a") is None and placements.deed("b") is not None
     assert placements.group_hosts("g") == ("h2",)
