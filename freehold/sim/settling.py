@@ -1,6 +1,7 @@
 """When nothing goes wrong any more: everything settles, views equal their owners, and nothing is left over."""
 
 import asyncio
+from functools import reduce
 from typing import TYPE_CHECKING, Final
 
 from freehold.sim import readers
@@ -9,6 +10,7 @@ from freehold.sim.losses import evacuated
 from freehold.sim.plan import QUOTA
 from freehold.vocabulary.codec import decode
 from freehold.vocabulary.guest import Guest, GuestState, Power, Refusal
+from freehold.vocabulary.host import NOTHING, Capacity, Host, needed_by
 from freehold.vocabulary.network import Carrier, Port
 from freehold.vocabulary.request import Admission, Request, Stage
 from freehold.workers.host.lifecycle import effect_of
@@ -61,7 +63,7 @@ async def settle(world: "World", clients: list["Client"]) -> None:
         return
     world.tell("world", "all has settled")
     evacuated(world, _stranded(world))
-    for check in (_views, _orphans, _ledger, _secrets, _logs, _told, _trace):
+    for check in (_views, _orphans, _counts, _ledger, _secrets, _logs, _told, _trace):
         check(world)
     await _promises(world, clients)
     await _quiet(world)
@@ -251,6 +253,17 @@ def _astray(world: "World") -> str:
             if wanted != set(known.ports if known is not None else ()):
                 return f"{host.name} sends network {network} to {known}, and its ports are at {sorted(wanted)}"
     return ""
+
+
+def _counts(world: "World") -> None:
+    """What a host says that it has given is what its guests take."""
+    for site in _living(world):
+        assert site.store is not None
+        host, guests = decode(site.store.row("host", site.store.id) or b"", Host), _guests(site)
+        used = reduce(Capacity.plus, (needed_by(guest.spec.flavor) for guest in guests), NOTHING)
+        quarantined = sum(guest.state is GuestState.QUARANTINED for guest in guests)
+        if (host.used, host.guests, host.quarantined) != (used, len(guests), quarantined):
+            world.checkers.violated(f"{site.name} says {host}, and its {len(guests)} guests take {used}")
 
 
 def _ports(world: "World") -> list[Port]:

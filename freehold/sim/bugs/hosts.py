@@ -30,8 +30,14 @@ BUGS: Final = (
     Bug(
         "a claim doesn't take room",
         f"{_HOST}.records",
-        "return reduce(Capacity.plus, (needed_by(guest.spec.flavor) for guest in self._guests.values()), NOTHING)",
-        "return NOTHING",
+        "self._used = self._used.plus(needed_by(guest.spec.flavor))",
+        "self._used = NOTHING",
+    ),
+    Bug(
+        "what ends keeps its room",
+        f"{_HOST}.records",
+        "            self._uncount(gone)",
+        "            pass",
     ),
     Bug(
         "a delete of an unknown guest is written too low",

@@ -5,7 +5,6 @@ adds or ends one.
 """
 
 from collections.abc import Iterable
-from functools import reduce
 
 from msgspec.structs import replace
 
@@ -31,8 +30,12 @@ class Records:
     def __init__(self, store: Store, clock: HybridClock) -> None:
         self.store = store
         self._clock = clock
-        self._guests = {guest.id: guest for guest in store.scan(Guest)}
-        self._by_port = {wiring.port: guest.id for guest in self._guests.values() for wiring in guest.ports}
+        self._guests: dict[str, Guest] = {}
+        self._by_port: dict[str, str] = {}
+        self._used, self._quarantined = NOTHING, 0
+        """Of all guests together: a change of one needn't look at the others."""
+        for guest in store.scan(Guest):
+            self._keep_guest(guest)
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -83,7 +86,7 @@ class Records:
 
     def used(self) -> Capacity:
         """What all guests here take together."""
-        return reduce(Capacity.plus, (needed_by(guest.spec.flavor) for guest in self._guests.values()), NOTHING)
+        return self._used
 
     # --- writing -------------------------------------------------------------------------------------------------
 
@@ -163,7 +166,9 @@ class Records:
         known, refusal = self.refusal(guest.id), decision.refusal
         if known is not None and known.deed > refusal.deed:  # of a build that was kept away from an old copy
             refusal = replace(refusal, deed=known.deed)
-        self._guests.pop(guest.id, None)
+        gone = self._guests.pop(guest.id, None)
+        if gone is not None:
+            self._uncount(gone)
         for wiring in guest.ports:
             if self._by_port.get(wiring.port) == guest.id:
                 del self._by_port[wiring.port]
@@ -177,14 +182,22 @@ class Records:
         ]
 
     def _keep_guest(self, guest: Guest) -> None:
+        before = self._guests.get(guest.id)
+        if before is not None:
+            self._uncount(before)
         self._guests[guest.id] = guest
+        self._used = self._used.plus(needed_by(guest.spec.flavor))
+        self._quarantined += guest.state is QUARANTINED
         for wiring in guest.ports:
             self._by_port[wiring.port] = guest.id
 
+    def _uncount(self, guest: Guest) -> None:
+        self._used = self._used.minus(needed_by(guest.spec.flavor))
+        self._quarantined -= guest.state is QUARANTINED
+
     def _host_change(self, host: Host) -> Change:
-        quarantined = sum(guest.state is QUARANTINED for guest in self._guests.values())
-        used, now = self.used(), self._clock.now()
-        host = replace(host, used=used, guests=len(self._guests), quarantined=quarantined, updated=now)
+        use = {"used": self._used, "guests": len(self._guests), "quarantined": self._quarantined}
+        host = replace(host, updated=self._clock.now(), **use)
         return put(host.id, host)
 
 
