@@ -15,7 +15,7 @@ from freehold.vocabulary.fence import Fence
 from freehold.vocabulary.request import Admission, Request
 
 if TYPE_CHECKING:
-    from freehold.sim.site import HostSite
+    from freehold.sim.site import ApiSite, HostSite
     from freehold.sim.world import World
 
 PAUSE_S: Final = 4.0
@@ -42,7 +42,7 @@ class Operator:
     caller: Caller
     asked: dict[str, tuple[str, str, int]] = field(default_factory=dict)
     tries: int = 0
-    """Its calls so far: each goes to the next API process."""
+    """So far: each goes to the next API process."""
     busy: set[str] = field(default_factory=set)
     """The hosts that it sees to."""
 
@@ -124,30 +124,34 @@ class Operator:
             await asyncio.sleep(PAUSE_S)
 
     async def _ordered(self, path: str, order: Callable[[str], tuple[str, str, Any]], *, may_be_gone: bool) -> Reply:
-        """Looks at a host's fence and gives an order upon that, until it is so. `may_be_gone`: nothing may be known of
-        the host, which had no guests then: no API has heard it since its view was deleted.
+        """Looks at a host's fence and gives an order upon that to the same API, until it is so. `may_be_gone`: nothing
+        may be known of the host, which had no guests then: no API has heard it since its view was deleted.
         """
         while True:
-            looked = await self._until(200, "GET", path, or_gone=may_be_gone)
-            if looked.status != 200:
-                return looked
-            reply = await self._once(*order(looked.json["seen"]))
-            if reply is not None and (reply.status == 200 or b"isn't fenced" in reply.body):
+            api = self._next_api()
+            reply = await self._once(api, "GET", path)
+            if reply is not None and reply.status == 200:
+                reply = await self._once(api, *order(reply.json["seen"]))
+                if reply is not None and (reply.status == 200 or b"isn't fenced" in reply.body):
+                    return reply
+            if may_be_gone and reply is not None and reply.status == 404:
                 return reply
             await asyncio.sleep(PAUSE_S)
 
-    async def _until(self, status: int, method: str, path: str, body: Any = None, *, or_gone: bool = False) -> Reply:
+    async def _until(self, status: int, method: str, path: str, body: Any = None) -> Reply:
         """Asks one API after the other until it is so."""
         while True:
-            reply = await self._once(method, path, body)
-            if reply is not None and (reply.status == status or (or_gone and reply.status == 404)):
+            reply = await self._once(self._next_api(), method, path, body)
+            if reply is not None and reply.status == status:
                 return reply
             await asyncio.sleep(PAUSE_S)
 
-    async def _once(self, method: str, path: str, body: Any = None) -> Reply | None:
-        """Asks the next API; None if it doesn't answer."""
-        api = self.world.apis[self.tries % len(self.world.apis)]
+    def _next_api(self) -> "ApiSite":
         self.tries += 1
+        return self.world.apis[self.tries % len(self.world.apis)]
+
+    async def _once(self, api: "ApiSite", method: str, path: str, body: Any = None) -> Reply | None:
+        """Asks an API; None if it doesn't answer."""
         try:
             reply = await self.caller.call(api, method, path, body)
         except Unanswered:
