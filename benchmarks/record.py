@@ -43,7 +43,13 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _commit() -> str:
-    command = ("git", "describe", "--always", "--dirty")
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent, check=False)
-    return done.stdout.strip() or "unknown"
+def _commit(root: Path = RESULTS.parent) -> str:
+    """The commit, and whether anything else was measured than that: results of others don't count."""
+    changed = _git(root, "status", "--porcelain", "--", ":/", f":(exclude,top){RESULTS.parent.name}/{RESULTS.name}")
+    commit = _git(root, "describe", "--always")
+    return f"{commit}{'-dirty' * bool(changed)}" if commit else "unknown"
+
+
+def _git(folder: Path, *words: str) -> str:
+    done = subprocess.run(("git", *words), capture_output=True, text=True, cwd=folder, check=False)
+    return done.stdout.strip()
