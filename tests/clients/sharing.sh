@@ -8,13 +8,9 @@ set -euo pipefail
 image_file=${1:?a raw image file}
 name=sharing-$$
 
-did() { printf 'did: %s\n' "$*"; }
-wrong() { printf 'WRONG: %s\n' "$*" >&2; exit 1; }
-os() { openstack "$@" || wrong "openstack $* ended with $?"; }
+# shellcheck source=tests/clients/saying.sh
+. "$(dirname "$0")/saying.sh"
 theirs() { os --os-project-name "$name" "$@"; }
-
-# holds WHAT IS SHOULD: fails unless they are the same.
-holds() { [ "$2" = "$3" ] || wrong "$1 is '$2' and should be '$3'"; }
 
 # lists SHOULD: what the other project has in its list.
 lists() { holds "the other project's list" "$(theirs image list --name "$name" -f value -c Name)" "$1"; }

@@ -1,7 +1,7 @@
 """What every place for backups promises (see freehold/drivers/backup/interface.py)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from itertools import count
 from pathlib import Path
 
@@ -26,21 +26,6 @@ Process = Callable[[], Backups]
 
 
 MEMBERS = ("folder", "simulated", "sealed", *SERVERS)
-
-
-@pytest.fixture(scope="module")
-def started() -> Iterator[Callable[[str], Server]]:
-    """Starts a server at its first use."""
-    servers: dict[str, Server] = {}
-
-    def server(kind: str) -> Server:
-        if kind not in servers:
-            servers[kind] = SERVERS[kind]()
-        return servers[kind]
-
-    yield server
-    for one in servers.values():
-        one.close()
 
 
 @pytest.fixture(params=MEMBERS)

@@ -16,7 +16,7 @@ from freehold.runtime.tasks import ThreadOffload
 from freehold.vocabulary.errors import BadRequest, NotFound, TooLarge, Unavailable
 from freehold.vocabulary.units import MIB
 from tests.drivers.imagestore.crafted import qcow2, qcow2_with_backing_file
-from tests.servers import SERVERS, Server
+from tests.servers import Server
 
 BUCKETS = ("s3",)
 IMAGE = "11111111-2222-4333-8444-555555555555"
@@ -25,21 +25,6 @@ LONG = bytes(range(256)) * 4096 * 3 + b"the end"
 
 
 MEMBERS = ("folder", "memory", *BUCKETS)
-
-
-@pytest.fixture(scope="module")
-def started() -> Iterator[Callable[[str], Server]]:
-    """Starts a server at its first use."""
-    servers: dict[str, Server] = {}
-
-    def server(kind: str) -> Server:
-        if kind not in servers:
-            servers[kind] = SERVERS[kind]()
-        return servers[kind]
-
-    yield server
-    for one in servers.values():
-        one.close()
 
 
 @pytest.fixture(params=MEMBERS)

@@ -232,19 +232,25 @@ async def test_a_reader_may_not_create(compute: Compute) -> None:
     assert (await api.nobody.get(f"{V21}/servers")).status == 401
 
 
-async def test_who_asks_for_too_much_is_told_when_to_come_back_and_costs_nothing(
-    compute: Compute, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(registrar, "WAITING_MAX", 0)
-    monkeypatch.setattr(backlog, "PAUSE_S", 3600.0)
-    asked: list[str] = []
-    ask = LocalBus.ask
+@pytest.fixture
+def asked(compute: Compute, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The subjects of all that is asked on the bus from now on."""
+    del compute  # what is asked to make the cloud doesn't count
+    subjects, ask = list[str](), LocalBus.ask
 
     async def counted(bus: LocalBus, subject: str, *more: Any) -> bytes:
-        asked.append(subject)
+        subjects.append(subject)
         return await ask(bus, subject, *more)
 
     monkeypatch.setattr(LocalBus, "ask", counted)
+    return subjects
+
+
+async def test_who_asks_for_too_much_is_told_when_to_come_back_and_costs_nothing(
+    compute: Compute, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registrar, "WAITING_MAX", 0)
+    monkeypatch.setattr(backlog, "PAUSE_S", 3600.0)
     replies = [await compute.member.post(f"{V21}/servers", compute.wanted()) for _ in range(3)]
     assert [reply.status for reply in replies] == [503] * 3
     assert all(int(reply.headers["retry-after"]) >= 1 for reply in replies)
@@ -254,18 +260,10 @@ async def test_who_asks_for_too_much_is_told_when_to_come_back_and_costs_nothing
 
 
 async def test_the_registrar_isnt_asked_for_more_than_it_said_it_takes(
-    compute: Compute, monkeypatch: pytest.MonkeyPatch
+    compute: Compute, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registrar, "WAITING_MAX", 1)
     monkeypatch.setattr(backlog, "PAUSE_S", 3600.0)
-    asked: list[str] = []
-    ask = LocalBus.ask
-
-    async def counted(bus: LocalBus, subject: str, *more: Any) -> bytes:
-        asked.append(subject)
-        return await ask(bus, subject, *more)
-
-    monkeypatch.setattr(LocalBus, "ask", counted)
     first, second = [await compute.member.post(f"{V21}/servers", compute.wanted()) for _ in range(2)]
     assert (first.status, second.status) == (202, 503)
     assert asked.count("freehold.ask.registrar.0") == 1
