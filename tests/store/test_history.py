@@ -13,6 +13,7 @@ from freehold.store import database
 from freehold.store.backup import Copy, Rebuilding
 from freehold.store.database import Store, drop, put
 from freehold.store.history import Moment
+from freehold.store.proof import proven
 from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.envelope import Happened, Position
 from freehold.vocabulary.guest import Guest
@@ -78,6 +79,7 @@ def test_every_state_since_the_horizon_is_known(
         for seq in range(horizon.seq, store.position().seq + 1):
             assert state(store, seq, size=size) == was[seq]
         await store.close()
+        assert proven(path).rows == len(rows), "and what the file says of the newest is so"
 
     asyncio.run(run())
 

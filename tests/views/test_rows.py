@@ -243,6 +243,21 @@ def test_what_survives_a_restart(tmp_path: Path, clean: bool, boot: str) -> None
     again.close()
 
 
+def test_what_is_shown_again_is_shown_as_it_is_told_from_then_on(rows: RowFile) -> None:
+    """A record that another owner's had the place of, and that wasn't kept for what it was then."""
+    tell = Teller(rows)
+    tell.guest(A, "g", deed=1)
+    tell.guest(B, "g", deed=2)
+    assert shown(rows, "g") == (B.store, 2)
+    rows.keep()
+    tell.put(B, "guest", "g", None)
+    assert shown(rows, "g") == (A.store, 1)
+    tell.guest(A, "g", deed=3)
+    rows.keep()
+    tell.put(LEDGER, "admission", "g", an_admission("g"))
+    assert shown(rows, "g") == (A.store, 3)
+
+
 def test_what_wasnt_kept_is_lost_with_its_position(tmp_path: Path) -> None:
     rows = RowFile(tmp_path / "view", "boot", NOW)
     teller = Teller(rows)
