@@ -24,7 +24,7 @@ from freehold.store.coverage import Coverage
 from freehold.store.files import OpenFiles, open_files
 from freehold.store.history import History
 from freehold.store.tail import Tail
-from freehold.store.values import Place, Values
+from freehold.store.values import Place, Room, Values
 from freehold.store.writing import Change, Staged
 from freehold.vocabulary import unknown
 from freehold.vocabulary.codec import KIND_OF, KINDS, decode, decode_kind, encode, kind_of
@@ -41,8 +41,8 @@ LOG_TAIL_ENTRIES: Final = 100_000
 COMPACT_ENTRIES: Final = 10_000
 """Log entries looked at by one step of compaction, so that a commit waits behind one step at most."""
 
-KNOWN_MAX: Final = 100_000
-"""Records of which it is remembered that all in them is known here."""
+KNOWN_MAX: Final = 10_000
+"""Records of which it is remembered that all in them is known here; when they are more, it starts anew."""
 
 RECORD_BYTES_MAX: Final = 512 * 1024
 """The largest record: one that doesn't fit into a message could be told to nobody."""
@@ -66,7 +66,9 @@ def keep_private(kind: str, key: str, value: bytes | None) -> Change:
 class Store:
     """One owner's store. Open it with `Store.open`; one process at a time may have it open."""
 
-    def __init__(self, owner: Owner, files: OpenFiles, clock: HybridClock, offload: Offload) -> None:
+    def __init__(
+        self, owner: Owner, files: OpenFiles, clock: HybridClock, offload: Offload, room: Room | None = None
+    ) -> None:
         self.owner = owner
         self.id = owner.store
         self._files = files
@@ -76,7 +78,7 @@ class Store:
         clock.go_on_from(self.history.last_time())
         self._durable = self._staged_head = files.head
         self.epoch = files.head.epoch
-        self._values, self._tail = Values(files.reader), Tail()
+        self._values, self._tail = Values(files.reader, room), Tail()
         self._known: set[tuple[str, str]] = set()
         """Kind and key of records that have nothing in them that isn't known here."""
         self._queue: deque[Staged] = deque()
@@ -162,7 +164,9 @@ class Store:
         if stands is None:
             return change
         kept = unknown.kept(change.value, stands, shape)
-        if kept is change.value and len(self._known) < KNOWN_MAX:
+        if kept is change.value:
+            if len(self._known) >= KNOWN_MAX:
+                self._known.clear()
             self._known.add(place)
         return change._replace(value=kept)
 

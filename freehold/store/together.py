@@ -18,10 +18,14 @@ from freehold.runtime.clock import HybridClock
 from freehold.runtime.tasks import Offload
 from freehold.store.database import Store
 from freehold.store.files import OpenFiles, connect, locked, take_up
+from freehold.store.values import Room
 from freehold.vocabulary.envelope import Owner
 from freehold.vocabulary.errors import BadRequest, Broken, Conflict
 
 T = TypeVar("T")
+
+RECENT_BYTES_MAX: Final = 256 << 20
+"""Of all stores in a file: what many of them would keep each, a process hasn't."""
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS stores (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -129,6 +133,7 @@ class Together:
     def __init__(self, writer: sqlite3.Connection, reader: sqlite3.Connection, lock: int, offload: Offload) -> None:
         self._writer, self._reader, self._lock, self._offload = writer, reader, lock, offload
         self._files: dict[str, OpenFiles] = {}
+        self._room = Room(RECENT_BYTES_MAX)
         self._queue: list[tuple[Callable[[], Any], asyncio.Future[Any]]] = []
         self._working: asyncio.Task[None] | None = None
 
@@ -168,7 +173,7 @@ class Together:
         files = self._files.pop(name, None)
         if files is None:
             raise Conflict(f"there is no store {name} in the file, or somebody has it open")
-        return Store(Owner(store=files.store, role=role, cluster=cluster), files, clock, self._do)
+        return Store(Owner(store=files.store, role=role, cluster=cluster), files, clock, self._do, self._room)
 
     async def _do(self, work: Callable[[], T]) -> T:
         """Does a store's work on the disk together with what else is due by then."""

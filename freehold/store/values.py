@@ -10,6 +10,9 @@ from typing import Final, NamedTuple, cast
 from freehold.store.connection import Connection
 
 RECENT_BYTES_MAX: Final = 8 << 20
+"""Of one store that has a process to itself."""
+RECENT_BYTES_MIN: Final = 16 << 10
+"""What each of several stores that keep theirs in one room has at any rate."""
 RECENT_OVERHEAD_BYTES: Final = 200
 """What the place of a value takes beside it."""
 
@@ -22,11 +25,25 @@ class Place(NamedTuple):
     key: str
 
 
-class Values:
-    """The values of a store that its decisions stand on. Not for several threads."""
+class Room:
+    """What the values may take that are kept in memory: those of a store, or of several in a process together."""
 
-    def __init__(self, reader: Connection) -> None:
-        self._reader = reader
+    def __init__(self, bytes_max: int = RECENT_BYTES_MAX) -> None:
+        self.bytes_max, self.taken_bytes = bytes_max, 0
+
+    def is_short(self) -> bool:
+        """Whether more is taken than there is."""
+        return self.taken_bytes > self.bytes_max
+
+
+class Values:
+    """The values of a store that its decisions stand on. Not for several threads.
+
+    Of several that keep theirs in one `room`, who keeps more when it is full lets go of its own.
+    """
+
+    def __init__(self, reader: Connection, room: Room | None = None) -> None:
+        self._reader, self._room = reader, room or Room()
         self._staged: dict[Place, tuple[int, bytes | None]] = {}
         """What isn't on disk yet, with the ticket of its transaction."""
         self._recent: dict[Place, bytes | None] = {}
@@ -81,12 +98,15 @@ class Values:
     def _keep(self, place: Place, value: bytes | None) -> None:
         recent = self._recent
         if place in recent:
-            self._recent_bytes -= _size(recent.pop(place))
+            self._take(-_size(recent.pop(place)))
         recent[place] = value
-        self._recent_bytes += _size(value)
-        while self._recent_bytes > RECENT_BYTES_MAX:
-            oldest = next(iter(recent))
-            self._recent_bytes -= _size(recent.pop(oldest))
+        self._take(_size(value))
+        while self._room.is_short() and self._recent_bytes > RECENT_BYTES_MIN:
+            self._take(-_size(recent.pop(next(iter(recent)))))
+
+    def _take(self, size_bytes: int) -> None:
+        self._recent_bytes += size_bytes
+        self._room.taken_bytes += size_bytes
 
 
 def _size(value: bytes | None) -> int:

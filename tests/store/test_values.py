@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from freehold.store.files import take_up
-from freehold.store.values import RECENT_BYTES_MAX, RECENT_OVERHEAD_BYTES, Place, Values
+from freehold.store.values import RECENT_BYTES_MAX, RECENT_BYTES_MIN, RECENT_OVERHEAD_BYTES, Place, Room, Values
 from freehold.store.writing import write_entries
 from freehold.vocabulary.envelope import Entry
 
@@ -92,3 +92,23 @@ def test_no_more_than_a_bounded_number_of_bytes_is_kept(disk: sqlite3.Connection
     for place in reversed(places):
         assert values.get(place) == value
     assert len(asked) == 1, "only what was read first had to be read again"
+
+
+def test_several_stores_keep_so_much_together_and_each_something(disk: sqlite3.Connection) -> None:
+    size = RECENT_BYTES_MIN // 4
+    value, room = bytes(size - RECENT_OVERHEAD_BYTES), Room(10 * size)
+    places = [Place(False, "guest", f"{number:02}") for number in range(12)]
+    for place in places:
+        write(disk, place, value)
+    stores, asked = [Values(disk, room) for _ in range(3)], list[str]()
+    for values in stores:
+        for place in places:
+            assert values.get(place) == value
+    assert room.taken_bytes <= 10 * size + 2 * RECENT_BYTES_MIN
+    disk.set_trace_callback(asked.append)
+    for values, kept in zip(stores, (10, 4, 4), strict=True):
+        for place in reversed(places[-kept:]):
+            values.get(place)
+        assert not asked
+    stores[2].get(places[-5])
+    assert len(asked) == 1
