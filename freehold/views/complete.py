@@ -22,7 +22,7 @@ from freehold.vocabulary.envelope import Complete, Entries, Entry, Heartbeat, Ow
 from freehold.vocabulary.errors import FreeholdError
 
 ASK_DEADLINE_S: Final = 5.0
-PART_ROWS: Final = 100
+PART_ROWS: Final = 25
 """Taken in one turn of the loop."""
 
 RecordKey = tuple[str, str]
@@ -75,7 +75,7 @@ class PartSink(Sink, Protocol):
 
 class Reading:
     """The complete state of one owner, of which `stands` was known. `takes`: whether a record is to be taken at all;
-    `check` raises FreeholdError when the owner isn't heeded any more.
+    `check` raises FreeholdError when the owner isn't heeded any more; who takes a part holds `turn`.
     """
 
     def __init__(
@@ -85,9 +85,10 @@ class Reading:
         stands: Position,
         takes: Callable[[Owner, Entry | Row], bool],
         check: Callable[[Owner], None],
+        turn: asyncio.Lock,
     ) -> None:
         self._bus, self._owner, self._stands = bus, owner, stands
-        self._takes, self._check = takes, check
+        self._takes, self._check, self._turn = takes, check, turn
         self._subject = subjects.owner(owner)
 
     async def as_one(self, sink: WholeSink) -> Position:
@@ -126,11 +127,12 @@ class Reading:
                         f"{owner.role} {owner.store} has another history than when it was begun to be read"
                     )
                 for part_above, upto, rows in _parts(above, page):
-                    self._check(owner)
-                    sink.take_part(owner, part_above, upto, [row for row in rows if self._takes(owner, row)])
-                    ends.append(upto)
-                    read_at.append(page.position.seq)
-                    await asyncio.sleep(0)
+                    async with self._turn:
+                        self._check(owner)
+                        sink.take_part(owner, part_above, upto, [row for row in rows if self._takes(owner, row)])
+                        ends.append(upto)
+                        read_at.append(page.position.seq)
+                        await asyncio.sleep(0)
         assert first is not None
 
         def is_new(entry: Entry) -> bool:

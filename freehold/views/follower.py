@@ -77,6 +77,8 @@ class Follower:
         self._due: OrderedDict[str, Frame | Heartbeat | Owner] = OrderedDict()
         """Who is to be asked when it is his turn, by store, with the newest that shows it."""
         self._asking = 0
+        self._turn = asyncio.Lock()
+        """Held by who takes a part of an answer: of many owners that answer at once, one part a turn of the loop."""
         self._held: dict[str, deque[Frame | Heartbeat]] = {}
         """What came of owners that are being asked, in order."""
         self._subscriptions: list[Subscription] = []
@@ -262,8 +264,9 @@ class Follower:
             await self._take_complete(owner)
             return True
         for first in range(0, len(answer.entries), PART_ROWS):
-            self._apply(owner, self._positions[owner.store], answer.entries[first : first + PART_ROWS])
-            await asyncio.sleep(0)
+            async with self._turn:
+                self._apply(owner, self._positions[owner.store], answer.entries[first : first + PART_ROWS])
+                await asyncio.sleep(0)
         return self._positions[owner.store].seq >= answer.position.seq
 
     def _check_heeded(self, owner: Owner) -> None:
@@ -273,7 +276,7 @@ class Follower:
 
     async def _take_complete(self, owner: Owner) -> None:
         """Reads all that the owner has, and hands it over."""
-        reading = Reading(self._bus, owner, self.stands_at(owner.store), self._takes, self._check_heeded)
+        reading = Reading(self._bus, owner, self.stands_at(owner.store), self._takes, self._check_heeded, self._turn)
         if isinstance(self._sink, PartSink):
             position = await reading.in_parts(self._sink, lambda: self._unread.add(owner.store))
             self._unread.discard(owner.store)

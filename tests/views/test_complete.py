@@ -1,5 +1,6 @@
 """A complete state that is taken in parts, while its owner goes on writing."""
 
+import asyncio
 import random
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -12,11 +13,12 @@ from freehold.bus import subjects, talk
 from freehold.bus.local import LocalBus
 from freehold.store.database import Store, drop, put
 from freehold.views import complete
-from freehold.views.complete import END, START, Reading, RecordKey
+from freehold.views.complete import END, PART_ROWS, START, Reading, RecordKey
 from freehold.views.follower import Follower
 from freehold.vocabulary.envelope import Complete, Entry, Frame, Heartbeat, Owner, OwnerQuestion, Position, Row, Since
 from freehold.vocabulary.errors import Conflict, FreeholdError, Unavailable
 from freehold.vocabulary.word import Word
+from freehold.workers.base import Desk
 from tests.owners import kept, means_of, project, store_at, turns, until
 
 
@@ -108,7 +110,7 @@ class Around:
         self.store.stage([put(key, project(key)) for key in keys], "t")
 
     def reading(self, check: Callable[[Owner], None] = lambda _: None) -> Reading:
-        return Reading(self.bus, self.store.owner, Position(epoch=""), lambda *_: True, check)
+        return Reading(self.bus, self.store.owner, Position(epoch=""), lambda *_: True, check, asyncio.Lock())
 
     async def close(self) -> None:
         await self.store.close()
@@ -122,6 +124,56 @@ async def around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     await made.open()
     yield made
     await made.close()
+
+
+class Turned(Parts):
+    """Notes in which turn of the loop it was handed what."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turn, self.handed = 0, list[int]()
+
+    async def count(self) -> None:
+        while True:
+            self.turn += 1
+            await asyncio.sleep(0)
+
+    def apply(self, owner: Owner, position: Position, entries: Sequence[Entry]) -> None:
+        self.handed.append(self.turn)
+        self.stands[owner.store] = position
+
+    def take_part(self, owner: Owner, above: RecordKey, upto: RecordKey, rows: Sequence[Row]) -> None:
+        self.handed.append(self.turn)
+        self.upto = upto
+
+
+async def test_of_many_owners_that_answer_at_once_one_part_is_taken_in_each_turn(tmp_path: Path) -> None:
+    bus, sink = LocalBus(), Turned()
+    means = means_of(bus)
+    stores = [await store_at(tmp_path / f"{number}.db", means) for number in range(5)]
+    desks = [Desk(means, store, "registrar") for store in stores]
+    follower, counting = Follower(bus, ["registrar"], sink), asyncio.create_task(sink.count())
+
+    async def read(parts: int) -> None:
+        for store in stores:
+            await store.commit([put(f"{number:03}", project(f"{number}")) for number in range(2 * PART_ROWS)], "t")
+        for desk in desks:
+            await desk.open()
+        await follower.open()
+        await until(lambda: all(sink.stands.get(store.id) == store.position() for store in stores))
+        assert len(sink.handed) == len(set(sink.handed)) == parts
+        await follower.close()
+        for desk in desks:
+            await desk.close()
+
+    await read(2 * len(stores))
+    sink.handed.clear()
+    follower = Follower(bus, ["registrar"], sink)
+    await read(2 * len(stores))
+    counting.cancel()
+    for store in stores:
+        await store.close()
+    await bus.close()
 
 
 def churned(store: Store, chance: random.Random) -> Callable[[], None]:
