@@ -23,7 +23,7 @@ BUGS: Final = (
     Bug(
         "a build that comes twice is built twice",
         f"{_HOST}.claims",
-        "    if held is not None:\n",
+        "    if held is not None and not (outdated and build.restore):\n",
         "    if deed is None:\n",
     ),
     Bug("room isn't looked at", f"{_HOST}.claims", "if not free.fits(wanted):", "if not host.total.fits(wanted):"),
@@ -78,9 +78,9 @@ BUGS: Final = (
     ),
     Bug(
         "a host that was put back takes apart what has run",
-        f"{_HOST}.clearance",
-        "elif intent.has_run and guest.launched is None:",
-        "elif intent.has_run and guest.launched is None and guest.id == '':",
+        f"{_HOST}.actors",
+        "if self.is_outdated(guest.id):\n            return False",
+        "if self.is_outdated(guest.id) and not guest.id:\n            return False",
     ),
     Bug(
         "a late build is taken for a guest that was deleted",

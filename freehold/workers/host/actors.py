@@ -19,7 +19,7 @@ from freehold.vocabulary.errors import FreeholdError
 from freehold.vocabulary.guest import Guest, GuestState, Power
 from freehold.vocabulary.shards import ONE_SHARD, Shards
 from freehold.vocabulary.units import unix_ms
-from freehold.workers.host.begun import Begun
+from freehold.workers.host.begun import NEVER_RAN, Begun
 from freehold.workers.host.effects import Effects
 from freehold.workers.host.lifecycle import Decision, decide, effect_of
 from freehold.workers.host.messages import (
@@ -90,6 +90,10 @@ class Actors:
         """Guests that the machine's operator has started before the registrar was heard."""
         self._faced: set[str] = set()
         """Guests whose power means something again, though the machine has restarted."""
+        self._outdated: set[str] = set()
+        """Guests that have run here, by the registrar's word, and of which the record is from before that: nothing is
+        done by it, but to delete them, until the registrar has had them restored.
+        """
         self._waiting: list[asyncio.Future[None]] = []
         self._room_news = asyncio.Event()
         """It may be known now what room there is."""
@@ -110,7 +114,17 @@ class Actors:
     def is_back(self, guest: str, project: str) -> None:
         """A guest is lost no more: there is a record of it, or it is refused."""
         self.gate(project).lost.pop(guest, None)
+        self._outdated.discard(guest)
         self._room_news.set()
+
+    def set_outdated(self, guest: str) -> None:
+        """A guest's record is older than what has run."""
+        self._outdated.add(guest)
+
+    def is_outdated(self, guest: str) -> bool:
+        """Whether a guest's record is older than what has run."""
+        held = self._records.guest(guest) if guest in self._outdated else None
+        return held is not None and held.launched is None and held.state in NEVER_RAN
 
     def is_lost(self, guest: str) -> bool:
         """Whether a guest may be here, and has no record yet."""
@@ -193,6 +207,8 @@ class Actors:
         and none is wired that may have been refused since it was begun: by an old copy of this disk, another's address
         would be on this machine.
         """
+        if self.is_outdated(guest.id):
+            return False
         wires = effect in (Effect.WIRE, Effect.LAUNCH)
         if not (wires or guest.state is GuestState.REFUSING) or guest.id in self._let:
             return True
@@ -292,14 +308,16 @@ class Actors:
     async def see_to_begun(self) -> None:
         """Goes on with the guests that an earlier process was making, or refuses those that can't be finished here."""
         for guest in await self._begun.given_back():
-            _log.error("a guest's ports were given back, and this disk was put back to before that", guest=guest)
-            self.take(guest, BuildEnded(GIVEN_BACK))
+            if not self.is_outdated(guest):
+                _log.error("a guest's ports were given back, and this disk was put back to before that", guest=guest)
+                self.take(guest, BuildEnded(GIVEN_BACK))
         while not self.knows_room():
             self._room_news.clear()
             await self._room_news.wait()
         for guest in self._begun.without_room():
-            _log.error("a guest's room was given to others, and this disk was put back to before that", guest=guest)
-            self.take(guest, BuildEnded(ROOM_TAKEN))
+            if not self.is_outdated(guest):
+                _log.error("a guest's room was given to others, and this disk was put back to before that", guest=guest)
+                self.take(guest, BuildEnded(ROOM_TAKEN))
         self._begun.settle()
         for held in self._records.guests():
             self.wake(held.id)

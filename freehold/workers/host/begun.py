@@ -15,6 +15,8 @@ from freehold.workers.host.port_view import PortView
 from freehold.workers.host.records import Records
 
 MAKING: Final = frozenset({GuestState.FETCHING_IMAGE, GuestState.MAKING_DISK, GuestState.WIRING, GuestState.LAUNCHING})
+NEVER_RAN: Final = MAKING | {GuestState.REFUSING}
+"""What the record of a guest says that hasn't run."""
 _GOING: Final = frozenset({GuestState.REFUSING, GuestState.DELETING})
 
 

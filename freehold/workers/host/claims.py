@@ -68,12 +68,13 @@ def claim(
     power: Power = Power.ABSENT,
     *,
     left: bool = False,
+    outdated: bool = False,
 ) -> Outcome:
     """What `host` does with `build`, of which it holds `held` or has refused `refusal`.
 
     `power`: of what there is of the guest on the machine. Where there is something and no record, the disk was put
     back to an old copy: the record is restored, and nothing of the guest is made anew or taken apart. `left`: the guest
-    had left this host, and what is here is from before that.
+    had left this host, and what is here is from before that. `outdated`: `held` is from before the guest ran here.
     """
     deed = build.deed
     if deed is None:
@@ -87,7 +88,7 @@ def claim(
         return Refused(_kept(_refusal(build, deed, _kept_apart(host, held.id), now)))
     if held is None and left and power is not Power.ABSENT and not build.restore:
         return Refused(_kept(_refusal(build, deed, _kept_apart(host, build.guest), now)))
-    if held is not None:
+    if held is not None and not (outdated and build.restore):
         return _again(held, deed, build)
     if build.restore or power is not Power.ABSENT:
         return _restored(host, build, deed, power, now)
@@ -207,7 +208,7 @@ def _claimed(host: Host, build: Build, deed: Deed, image: ImageOffer | None, now
 def _restored(host: Host, build: Build, deed: Deed, power: Power, now: int) -> Claimed:
     """The record of a guest that was here before: nothing is made anew, and one that was off stays off.
 
-    Its secrets were lost with the record; its config drive, if it has one, still has them.
+    If its secrets were lost with the record, its config drive still has them, where it has one.
     """
     claimed = _claimed(host, replace(build, user_data=None, admin_password=None), deed, None, now)
     state, fault = GuestState.WIRING, None

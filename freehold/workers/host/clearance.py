@@ -26,7 +26,8 @@ from freehold.vocabulary.request import Build, DeedPage, DeedsOf, Intent, Intent
 from freehold.vocabulary.word import Message
 from freehold.workers.base import Means
 from freehold.workers.host.actors import Actors
-from freehold.workers.host.messages import DeedRefused, DeleteAsked, HasRun, HigherDeedKnown
+from freehold.workers.host.begun import NEVER_RAN
+from freehold.workers.host.messages import DeedRefused, DeleteAsked, HigherDeedKnown
 from freehold.workers.host.patience import within
 from freehold.workers.host.records import Records
 
@@ -226,15 +227,20 @@ class Clearance:
             here = {deed.guest: await self._is_lost(deed, page.unseen) for deed in page.deeds}
             lost = [guest for guest, is_lost in here.items() if is_lost is not False]
             if lost:
-                _log.error("guests that were here have no record here any more; the registrar is told", guests=lost)
+                _log.error("the records of guests that were here are lost; the registrar is told", guests=lost)
                 await self._sure(shard, Lost(host=host, guests=tuple(lost)), Done)
             found |= {guest: here[guest] is True for guest in lost}
             more = page.more
             after = page.deeds[-1].guest if page.deeds else after
-        self._actors.set_lost(shard, {guest: found[guest] for guest in found if self._records.guest(guest) is None})
+        self._actors.set_lost(shard, {guest: found[guest] for guest in found if self._is_away(guest)})
+
+    def _is_away(self, guest: str) -> bool:
+        return self._records.guest(guest) is None or self._actors.is_outdated(guest)
 
     async def _is_lost(self, deed: Deed, unseen: frozenset[str]) -> bool | None:
         """None: it can't be known."""
+        if self._actors.is_outdated(deed.guest):
+            return True
         refusal = self._records.refusal(deed.guest)
         if self._records.guest(deed.guest) is not None or (refusal is not None and refusal.deed >= deed.number):
             return False
@@ -284,15 +290,25 @@ class Clearance:
             _log.error("the registrar doesn't know a guest of this host; it is left as it is", guest=guest.id)
         elif guest.state is GuestState.QUARANTINED:
             return
+        elif self._is_outdated(guest, intent):
+            if not self._actors.is_outdated(guest.id):
+                _log.error("a guest has run, and this disk was put back to when it was being made", guest=guest.id)
+            self._actors.set_outdated(guest.id)
         elif intent.refused_deed >= max(guest.deed, intent.deed.number):
             _log.error("a guest's deed was refused, and this disk was put back to before that", guest=guest.id)
             self._actors.take(guest.id, DeedRefused(intent.refused_deed), "intents")
         elif intent.deed.number > guest.deed:
             _log.warning("a guest has a higher deed", guest=guest.id, held=guest.deed, deed=intent.deed.number)
             self._actors.take(guest.id, HigherDeedKnown(intent.deed), "intents")
-        elif intent.has_run and guest.launched is None:
-            _log.error("a guest has run, and this disk was put back to before that; it is kept", guest=guest.id)
-            self._actors.take(guest.id, HasRun(), "intents")
+
+    def _is_outdated(self, guest: Guest, intent: Intent) -> bool:
+        """Whether a guest has run here, by the registrar's word, of which the record says that it is being made, or is
+        given up. It may be of another attempt, which had other ports.
+        """
+        deed = intent.deed
+        if guest.launched is not None or guest.state not in NEVER_RAN or deed is None or not intent.has_run:
+            return False
+        return deed.host == self._records.store.id and intent.refused_deed < deed.number
 
     async def _resume(self, shard: int) -> None:
         """A shard's guests that ran run again; they aren't told of this boot a second time."""

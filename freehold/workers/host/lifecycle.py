@@ -25,7 +25,6 @@ from freehold.workers.host.messages import (
     Effect,
     EffectDone,
     EffectFailed,
-    HasRun,
     HigherDeedKnown,
     MachineRestarted,
     Message,
@@ -133,8 +132,6 @@ def _with_what_came(guest: Guest, message: Message, now: int) -> Guest:
             return replace(guest, launched=guest.launched or now, stays_off=False)
         case EffectFailed(fault=fault):
             return replace(guest, fault=fault)
-        case HasRun():
-            return replace(guest, launched=guest.launched or guest.created)
         case HigherDeedKnown(deed=deed):
             return replace(guest, fault=_lost_to(guest, deed.number))
         case DeedRefused():

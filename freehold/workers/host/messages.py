@@ -76,11 +76,6 @@ class DeedRefused:
 
 
 @dataclass(frozen=True, slots=True)
-class HasRun:
-    """The registrar was told by this host that the guest runs: a disk that says less was put back to an old copy."""
-
-
-@dataclass(frozen=True, slots=True)
 class BuildEnded:
     """A guest that is being made can't be finished here: this host had refused it, and the disk that shows it was put
     back to before that. `fault`: what it lacks by now.
@@ -146,7 +141,6 @@ Message = (
     | MachineRestarted
     | HigherDeedKnown
     | DeedRefused
-    | HasRun
     | BuildEnded
     | WithdrawAsked
     | DiscardAsked
@@ -177,7 +171,6 @@ class Came(StrEnum):
     DEADLINE = "deadline"
     RESTARTED = "restarted"
     DEED_VOID = "deed_void"
-    HAS_RUN = "has_run"
     BUILD_ENDED = "build_ended"
     START = "start"
     STOP = "stop"
@@ -211,8 +204,6 @@ def came_of(guest: Guest, message: Message) -> Came:
             return Came.RESTARTED
         case HigherDeedKnown() | DeedRefused():
             return Came.DEED_VOID
-        case HasRun():
-            return Came.HAS_RUN
         case BuildEnded():
             return Came.BUILD_ENDED
         case WithdrawAsked():

@@ -21,13 +21,12 @@ class End(StrEnum):
 
 S, C = GuestState, Came
 
-# Building: what fails is taken apart again and refused; nothing of it stays here. A guest that has run already isn't
-# built: its disk is its own, and is never taken apart because an old copy of the record says that it isn't finished.
+# Building: what fails is taken apart again and refused; nothing of it stays here. By the record of a guest that has run
+# since, on a disk that was put back, nothing is done (`Actors.is_outdated`).
 _BUILDING: Final[dict[Came, GuestState | End]] = {
     C.FAILED: S.REFUSING,
     C.FAILED_BUILD: S.REFUSING,
     C.DEED_VOID: S.REFUSING,
-    C.HAS_RUN: S.STOPPED,
     C.BUILD_ENDED: S.REFUSING,
     C.WITHDRAW: S.REFUSING,
     C.DELETE: S.DELETING,
@@ -42,7 +41,6 @@ MOVES: Final[dict[GuestState, dict[Came, GuestState | End]]] = {
         C.FAILED_BUILD: S.REFUSING,
         C.FAILED: S.STOPPED,
         C.DEED_VOID: S.QUARANTINED,
-        C.HAS_RUN: S.WIRING,
         C.BUILD_ENDED: S.REFUSING,
         C.WITHDRAW: S.REFUSING,
         C.RELABEL: S.WIRING,
@@ -53,7 +51,6 @@ MOVES: Final[dict[GuestState, dict[Came, GuestState | End]]] = {
         C.FAILED_BUILD: S.REFUSING,
         C.FAILED: S.STOPPED,
         C.DEED_VOID: S.QUARANTINED,
-        C.HAS_RUN: S.LAUNCHING,
         C.BUILD_ENDED: S.REFUSING,
         C.WITHDRAW: S.REFUSING,
         C.RELABEL: S.LAUNCHING,
@@ -100,7 +97,6 @@ MOVES: Final[dict[GuestState, dict[Came, GuestState | End]]] = {
         C.DONE: End.REFUSED,
         C.FAILED: S.REFUSING,
         C.FAILED_BUILD: S.REFUSING,
-        C.HAS_RUN: S.STOPPED,
         C.WITHDRAW: S.REFUSING,
         C.DELETE: S.DELETING,
     },

@@ -136,10 +136,10 @@ class Reconciler:
 
 
 def runs_unrecorded(powers: Mapping[str, Power], guests: list[Guest]) -> bool:
-    """Whether a guest runs here that has no record, as this disk was put back to an old copy or is new: any port that
-    no record names may be its own, and is left until the record is back.
+    """Whether a guest runs here that has no record, or one of before it ran, as this disk was put back to an old copy
+    or is new: any port that no record names may be its own, and is left until the record is back.
     """
-    known = {guest.id for guest in guests}
+    known = {guest.id for guest in guests if guest.launched is not None}
     return any(guest not in known and power in (Power.RUNNING, Power.PAUSED) for guest, power in powers.items())
 
 

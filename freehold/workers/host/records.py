@@ -169,9 +169,7 @@ class Records:
         gone = self._guests.pop(guest.id, None)
         if gone is not None:
             self._uncount(gone)
-        for wiring in guest.ports:
-            if self._by_port.get(wiring.port) == guest.id:
-                del self._by_port[wiring.port]
+        self._forget_ports(guest)
         actions = self.store.scan(Action, f"{guest.id}/")
         return [
             *(drop("action", _action_key(action)) for action in actions),
@@ -185,11 +183,17 @@ class Records:
         before = self._guests.get(guest.id)
         if before is not None:
             self._uncount(before)
+            self._forget_ports(before)
         self._guests[guest.id] = guest
         self._used = self._used.plus(needed_by(guest.spec.flavor))
         self._quarantined += guest.state is QUARANTINED
         for wiring in guest.ports:
             self._by_port[wiring.port] = guest.id
+
+    def _forget_ports(self, guest: Guest) -> None:
+        for wiring in guest.ports:
+            if self._by_port.get(wiring.port) == guest.id:
+                del self._by_port[wiring.port]
 
     def _uncount(self, guest: Guest) -> None:
         self._used = self._used.minus(needed_by(guest.spec.flavor))

@@ -197,9 +197,11 @@ class HostWorker:
             return
         power, left = here
         held, refusal = self._records.guest(build.guest), self._records.refusal(build.guest)
-        match claim(self._records.host(), held, refusal, build, self._means.clock.now(), power, left=left):
+        outdated, now = self._actors.is_outdated(build.guest), self._means.clock.now()
+        match claim(self._records.host(), held, refusal, build, now, power, left=left, outdated=outdated):
             case Claimed(guest=guest, secret=secret, action=action):
-                self._records.keep_claim(guest, secret, action)
+                kept = self._records.secret(guest.id) if build.restore else secret
+                self._records.keep_claim(guest, kept, action)
                 self._actors.is_back(guest.id, guest.project)
                 self._actors.wake(guest.id)
                 if power is not Power.ABSENT or build.restore:
@@ -249,7 +251,8 @@ class HostWorker:
         """
         refusal, number = self._records.refusal(build.guest), 0 if build.deed is None else build.deed.number
         refused = refusal is not None and (refusal.deleted or number <= refusal.deed)
-        return self._records.guest(build.guest) is None and not refused
+        is_away = self._records.guest(build.guest) is None or self._actors.is_outdated(build.guest)
+        return is_away and not refused
 
     async def _answer(self, question: HostQuestion) -> Word:
         match question:

@@ -4,6 +4,7 @@ this worker's own store to before it leased them.
     the host shows the guest with ports, under a deed        what happens
     that it doesn't refuse
     no booking                                               booked as the host has them
+    a booking, and the guest is still being made             nothing: it has the ports that it is sent
     a booking under the same deed there, of other ports      those are given back, and booked as the host has them
     any other booking, or a copy on its way out              nothing
     one of the addresses, MACs or ports is somebody else's   nothing; the reconciler reports it again and again
@@ -26,6 +27,7 @@ from freehold.workers.network.holdings import Booking
 from freehold.workers.network.lifecycle import DEFAULT_ZONE, end
 from freehold.workers.network.ports import GUEST_OWNER, is_bound, visible_network
 
+MAKING: Final = frozenset({GuestState.FETCHING_IMAGE, GuestState.MAKING_DISK, GuestState.WIRING, GuestState.LAUNCHING})
 ON_ITS_WAY_OUT: Final = frozenset({GuestState.REFUSING, GuestState.DELETING, GuestState.QUARANTINED})
 
 _log = logger("network")
@@ -60,6 +62,8 @@ def is_missing(draft: Draft, host: str, guest: Guest, booking: Booking | None) -
         return False
     if booking is None:
         return True
+    if guest.launched is None and guest.state in MAKING:  # its disk may show an earlier attempt, which was refused
+        return False
     same = (booking.host, booking.deed) == (host, guest.deed)
     return same and set(booking.ports) != {wiring.port for wiring in guest.ports}
 

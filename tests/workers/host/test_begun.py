@@ -4,10 +4,15 @@ import pytest
 from msgspec.structs import replace
 
 from freehold.store.database import drop, put
+from freehold.vocabulary.codec import decode
 from freehold.vocabulary.guest import Guest, GuestState, Power
 from freehold.vocabulary.network import Carrier, Port
 from freehold.vocabulary.request import Intent
+from freehold.vocabulary.secret import Secret
+from freehold.workers.host.begun import NEVER_RAN
 from freehold.workers.host.filters import VIEW_WAIT_S
+from freehold.workers.host.messages import BuildSecret
+from freehold.workers.host.records import BUILD_SECRET
 from tests.workers.host.bench import GUEST, OTHER, Bench, a_port, a_wiring, delete, settled
 
 S = GuestState
@@ -91,12 +96,13 @@ async def test_what_the_network_worker_said_before_it_heard_of_this_start_counts
 async def test_a_guest_that_has_run_is_not_refused_for_its_ports(bench: Bench) -> None:
     await begun(bench, "make_disk", S.MAKING_DISK)
     await give_back(bench)
-    bench.intents[GUEST] = Intent(guest=GUEST, deed=bench.given[GUEST], has_run=True)
+    deed = bench.given[GUEST]
+    assert deed is not None
+    bench.deeds, bench.intents[GUEST] = [deed], Intent(guest=GUEST, deed=deed, has_run=True)
     await bench.open()
-    await bench.until(lambda: bench.guest().launched is not None)
     await bench.hear()
     await bench.clock.advance(VIEW_WAIT_S)  # which knows nothing of the port
-    await bench.until(lambda: bench.state() is S.RUNNING)
+    assert bench.state() is S.WIRING and set(bench.lost) == {GUEST}
 
 
 async def test_a_guest_that_waits_for_word_of_its_ports_can_be_deleted(bench: Bench) -> None:
@@ -160,3 +166,72 @@ async def test_a_guest_waits_until_it_is_known_what_room_there_is(bench: Bench) 
     assert bench.state() is S.WIRING and bench.state(OTHER) is None
     await bench.send(bench.build(OTHER, restore=True))
     await bench.until(lambda: bench.state() is S.RUNNING and bench.state(OTHER) is S.RUNNING)
+
+
+# --- what has run since, by the registrar's word --------------------------------------------------------------------
+
+EARLIER = "99999999-2222-4333-8444-555555555555"
+"""The port that it had in another attempt."""
+
+
+async def put_back(bench: Bench, state: GuestState, deed: int = 1) -> None:
+    """The guest, whose port is its own and which the registrar knows to have run under deed 3, runs on; by the disk it
+    is being made under `deed`, with a port that was given back.
+    """
+    await bench.send(bench.build(deed=3, user_data=Secret("of the guest")))
+    await bench.until(lambda: bench.state() is S.RUNNING)
+    newest, record = bench.given[GUEST], bench.guest()
+    assert newest is not None
+    bench.deeds, bench.intents[GUEST] = [newest], Intent(guest=GUEST, deed=newest, has_run=True)
+    await bench.kill()
+    older = replace(record, state=state, deed=deed, launched=None, power=Power.ABSENT, ports=(a_wiring(EARLIER),))
+    store = await bench._store("host")
+    await store.commit([put(GUEST, older)], "an old copy of the disk")
+    await store.close()
+
+
+@pytest.mark.parametrize("deed", [1, 3])
+@pytest.mark.parametrize("state", sorted(NEVER_RAN))
+async def test_nothing_is_done_by_that_record_and_the_guest_is_restored(
+    bench: Bench, state: GuestState, deed: int
+) -> None:
+    await put_back(bench, state, deed)
+    await bench.open()
+    await bench.until(lambda: bench.worker.cleared)
+    await bench.clock.advance(60)
+    assert set(bench.lost) == {GUEST}, "the registrar is told"
+    assert bench.state() in (state, S.MAKING_DISK, S.WIRING), "no further: a disk that is there is left as it is"
+    assert await bench.fabric.plugged() == {GUEST}, "it uses its port"
+    await bench.send(bench.build(deed=3, restore=True))
+    await bench.until(lambda: bench.state() is S.RUNNING)
+    assert [wiring.port for wiring in bench.guest().ports] == [GUEST] and bench.guest().deed == 3
+    assert bench.worker._records.guest_of_port(EARLIER) is None, "what comes from there isn't the guest's"
+    await bench.clock.advance(60)
+    assert await bench.fabric.plugged() == {GUEST}
+    held = bench.hypervisor.look(GUEST)
+    assert held is not None and (held.power, held.boots) == (Power.RUNNING, 1)
+    secret = bench.store.read_private(BUILD_SECRET, GUEST)
+    assert secret is not None
+    assert decode(secret, BuildSecret).user_data == Secret("of the guest"), "what this disk still has of it is kept"
+    bench.check()
+
+
+async def test_one_that_is_off_by_now_stays_off(bench: Bench) -> None:
+    await put_back(bench, S.MAKING_DISK)
+    bench.hypervisor.power_off(GUEST)
+    await bench.open()
+    await bench.until(lambda: bool(bench.lost))
+    await bench.send(bench.build(deed=3, restore=True))
+    await bench.until(lambda: bench.state() is S.STOPPED)
+    assert [wiring.port for wiring in bench.guest().ports] == [GUEST]
+
+
+async def test_it_can_be_deleted_meanwhile(bench: Bench) -> None:
+    await put_back(bench, S.MAKING_DISK)
+    await bench.open()
+    await bench.until(lambda: bool(bench.lost))
+    await bench.ask(delete(deed=3))
+    await bench.until(lambda: bench.state() is None)
+    assert bench.refusal().deleted and bench.hypervisor.look(GUEST) is None
+    await bench.clock.advance(60)
+    assert not await bench.fabric.plugged()

@@ -20,7 +20,6 @@ from freehold.workers.host.messages import (
     Effect,
     EffectDone,
     EffectFailed,
-    HasRun,
     HigherDeedKnown,
     MachineRestarted,
     Message,
@@ -72,7 +71,6 @@ power_absent     .. .. .. .. ST .. rh .. .. .. CR CR CR CR QU
 deadline         .. .. .. .. st .. rh .. .. .. .. .. .. .. ..
 restarted        .. .. .. .. .. .. .. .. .. .. wi .. wi .. ..
 deed_void        re re QU QU QU QU QU QU .. .. QU QU QU QU ..
-has_run          ST ST wi la .. .. .. .. .. ST .. .. .. .. ..
 start            !! !! !! !! !! !! !! !! !! !! !! wi !! rh !!
 stop             !! !! !! !! !! !! !! !! !! !! sd !! st st !!
 stop_now         !! !! !! !! st !! !! !! !! !! st !! st st !!
@@ -129,7 +127,6 @@ MESSAGES: list[Message] = [
     *(PowerSeen(power, since=NOW) for power in Power),
     DeadlinePassed(NOW),
     MachineRestarted(),
-    HasRun(),
     BuildEnded(Broken("no").fault()),
     DeedRefused(9),
     HigherDeedKnown(Deed(guest=GUEST, project=PROJECT, number=9, host="another", cluster="c", urn="u")),

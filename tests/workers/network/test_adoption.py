@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from freehold.vocabulary.guest import Guest, GuestState
 from freehold.vocabulary.network import FixedAddress, NetworkWanted, Port, PortWiring
-from freehold.workers.network.adoption import adopt
+from freehold.workers.network.adoption import MAKING, adopt
 from freehold.workers.network.holdings import Booking
 from tests.workers.network.rules_bench import RulesBench, a_build, granted, shown
 
@@ -57,6 +57,23 @@ def test_other_ports_that_were_leased_meanwhile_are_given_back() -> None:
     hears(bench, with_ports(ports))
     assert list(bench.holdings.ports) == [ports[0].port]
     assert bench.holdings.bookings["g1"].ports == (ports[0].port,)
+
+
+@pytest.mark.parametrize("state", sorted(MAKING))
+def test_a_guest_that_is_being_made_keeps_the_ports_that_it_was_sent_last(state: GuestState) -> None:
+    """Its host's disk may show another attempt: what it had then, it may not have any more."""
+    bench = RulesBench()
+    network = bench.network()
+    ports = forgotten(bench, network)
+    hears(bench, replace(with_ports(ports, state=state), launched=None))
+    assert wired(bench, network) == ports, "where nothing else was leased it has them"
+    bench.refuses("h1", "g1", 1)
+    bench.refuses("h1", "g1")
+    other = wired(bench, network)
+    hears(bench, replace(with_ports(ports, state=state), launched=None))
+    assert list(bench.holdings.ports) == [other[0].port]
+    hears(bench, replace(with_ports(ports, state=state), launched=1))
+    assert list(bench.holdings.ports) == [ports[0].port], "what has run before has what its host shows"
 
 
 def test_a_port_made_by_hand_is_bound_again() -> None:
