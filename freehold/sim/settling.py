@@ -140,9 +140,10 @@ def _strange(world: "World", host: "HostSite", admissions: list[Admission]) -> s
     if host.store is not None:
         left |= {one.guest for one in admissions if host.store.id in one.left}
         left |= {one.guest for one in admissions if one.deed is not None and one.deed.host != host.store.id}
+        left |= {one.guest for one in admissions if one.deed is not None and one.live_deed() is None}
     for strange in [guest for guest in host.guests if guest not in guests]:
         if strange in left and _power(host, strange) is not Power.RUNNING:
-            continue  # given to another host; what is here is kept aside, and its record was on a disk that was lost
+            continue  # given to another host, or refused by this one; what is here is kept aside until it is deleted
         return f"{host.name} has something of guest {strange}, which has no record there"
     return ""
 
