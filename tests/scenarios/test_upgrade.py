@@ -90,6 +90,7 @@ class Load:
             if reply.status < 300 or (lost and reply.status == (404 if method == "DELETE" else 409)):
                 return reply
             assert reply.status == 503, f"{method} {path}: {reply.status} {reply.body!r}"
+            lost |= b"may still be done" in reply.body  # a host was asked, and went away before it had answered
             await asyncio.sleep(0.1)
         raise AssertionError(f"nobody has answered {method} {path}")
 
