@@ -9,16 +9,16 @@ that version is asked for.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
-from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from freehold.drivers.imagestore.inspection import HEAD_BYTES, inspect
+from freehold.drivers.imagestore.inspection import HEAD_BYTES, inspect_head
 from freehold.drivers.imagestore.interface import Inspected, Written
+from freehold.drivers.imagestore.names import absent, checked
 from freehold.drivers.imagestore.receiving import BLOCK_BYTES, Sums, blocks, bounded
 from freehold.drivers.places.buckets import Said
 from freehold.drivers.places.refusals import refused
 from freehold.runtime.tasks import Offload
-from freehold.vocabulary.errors import BadRequest, Broken, NotFound, Unavailable
+from freehold.vocabulary.errors import Broken, Unavailable
 from freehold.vocabulary.ids import is_uuid
 from freehold.vocabulary.place import IMAGES
 from freehold.vocabulary.secret import Secret
@@ -113,7 +113,7 @@ class BucketImageStore:
         if size_bytes:
             options: Any = {"range": (0, min(HEAD_BYTES, size_bytes)), "if_match": version}
             head = bytes(await self._do(self._bytes(path, options)))
-        return await self._offload(lambda: inspect(_Headed(head, size_bytes), disk_format))
+        return await self._offload(lambda: inspect_head(head, size_bytes, disk_format))
 
     async def delete(self, image: str) -> None:
         """See ImageStore."""
@@ -143,13 +143,11 @@ class BucketImageStore:
         try:
             meta = await self._do(self._api.head_async(self._writer, path))
         except FileNotFoundError:
-            raise NotFound(f"the image store has no bytes of image {image}.") from None
+            raise absent(image) from None
         return meta["size"], meta["e_tag"]
 
     def _path(self, image: str) -> str:
-        if not is_uuid(image):
-            raise BadRequest(f"{image!r} isn't the id of an image: it must be a UUID in lower case.")
-        return f"{self._folder}/{image}"
+        return f"{self._folder}/{checked(image)}"
 
     @property
     def _errors(self) -> tuple[type[Exception], ...]:
@@ -195,15 +193,3 @@ class _Arriving:
             raise
         await self._offload(lambda: self.sums.take(block))
         return block
-
-
-class _Headed(BytesIO):
-    """The first bytes of an object, as a file that is as long as the object: its inspectors read no more of it."""
-
-    def __init__(self, head: bytes, size_bytes: int) -> None:
-        super().__init__(head)
-        self._size_bytes = size_bytes
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        """See io. From the end, it only says where the end is."""
-        return self._size_bytes + offset if whence == 2 else super().seek(offset, whence)

@@ -8,9 +8,10 @@ from typing import BinaryIO
 
 from freehold.drivers.imagestore.inspection import inspect
 from freehold.drivers.imagestore.interface import Inspected, Written
+from freehold.drivers.imagestore.names import absent, checked
 from freehold.drivers.imagestore.receiving import BLOCK_BYTES, on_disk, publish, receive
 from freehold.runtime.tasks import Offload
-from freehold.vocabulary.errors import BadRequest, Broken, NotFound
+from freehold.vocabulary.errors import Broken
 from freehold.vocabulary.ids import is_uuid
 
 PART = ".part"
@@ -102,9 +103,7 @@ class FolderImageStore:
         return path if path.is_file() else None
 
     def _path(self, image: str) -> Path:
-        if not is_uuid(image):
-            raise BadRequest(f"{image!r} isn't the id of an image: it must be a UUID in lower case.")
-        return self._folder / image
+        return self._folder / checked(image)
 
 
 def _open(image: str, path: Path, offset: int) -> tuple[BinaryIO, int]:
@@ -112,11 +111,7 @@ def _open(image: str, path: Path, offset: int) -> tuple[BinaryIO, int]:
     try:
         file = path.open("rb")
     except FileNotFoundError as error:
-        raise _absent(image) from error
+        raise absent(image) from error
     size_bytes = file.seek(0, 2)
     file.seek(offset)
     return file, size_bytes - offset
-
-
-def _absent(image: str) -> NotFound:
-    return NotFound(f"the image store has no bytes of image {image}.")

@@ -67,6 +67,23 @@ def inspect(file: BinaryIO, disk_format: str) -> Inspected:
     return Inspected(disk_format=disk_format, virtual_bytes=virtual_bytes)
 
 
+def inspect_head(head: bytes, size_bytes: int, disk_format: str) -> Inspected:
+    """The same, of bytes that lie elsewhere, of which these are the first `HEAD_BYTES`."""
+    return inspect(_Headed(head, size_bytes), disk_format)
+
+
+class _Headed(BytesIO):
+    """The first bytes of something, as a file that is as long as the whole: what looks into it reads no more."""
+
+    def __init__(self, head: bytes, size_bytes: int) -> None:
+        super().__init__(head)
+        self._size_bytes = size_bytes
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """See io. From the end, it only says where the end is."""
+        return self._size_bytes + offset if whence == SEEK_END else super().seek(offset, whence)
+
+
 def _raw(head: bytes, size_bytes: int) -> int:
     """The virtual size of a raw disk. Raises BadRequest for what some program could take for another format."""
     found = _magic(head) or _descriptor(head) or ", ".join(sorted(_others(head)))

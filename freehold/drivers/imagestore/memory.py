@@ -7,8 +7,8 @@ from pathlib import Path
 
 from freehold.drivers.imagestore.inspection import inspect
 from freehold.drivers.imagestore.interface import Inspected, Written
-from freehold.vocabulary.errors import BadRequest, NoRoom, NotFound, TooLarge
-from freehold.vocabulary.ids import is_uuid
+from freehold.drivers.imagestore.names import absent, checked
+from freehold.vocabulary.errors import NoRoom, TooLarge
 from freehold.vocabulary.units import MIB
 
 
@@ -21,7 +21,7 @@ class MemoryImageStore:
 
     async def write(self, image: str, chunks: AsyncIterator[bytes], size_bytes_max: int) -> Written:
         """See ImageStore."""
-        _checked(image)
+        checked(image)
         others_bytes = sum(len(kept) for other, kept in self._kept.items() if other != image)
         arrived = bytearray()
         async for chunk in chunks:
@@ -36,7 +36,7 @@ class MemoryImageStore:
 
     def read(self, image: str, offset: int = 0) -> AsyncGenerator[bytes, None]:
         """See ImageStore."""
-        _checked(image)
+        checked(image)
         return self._read(image, offset)
 
     async def _read(self, image: str, offset: int) -> AsyncGenerator[bytes, None]:
@@ -54,7 +54,7 @@ class MemoryImageStore:
 
     async def delete(self, image: str) -> None:
         """See ImageStore."""
-        _checked(image)
+        checked(image)
         self._kept.pop(image, None)
 
     async def images(self) -> frozenset[str]:
@@ -63,16 +63,11 @@ class MemoryImageStore:
 
     def local_path(self, image: str) -> Path | None:
         """See ImageStore."""
-        _checked(image)
+        checked(image)
         return None
 
     def _bytes(self, image: str) -> bytes:
-        _checked(image)
+        checked(image)
         if image not in self._kept:
-            raise NotFound(f"the image store has no bytes of image {image}.")
+            raise absent(image)
         return self._kept[image]
-
-
-def _checked(image: str) -> None:
-    if not is_uuid(image):
-        raise BadRequest(f"{image!r} isn't the id of an image: it must be a UUID in lower case.")
