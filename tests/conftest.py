@@ -2,10 +2,13 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 
 import pytest
 import structlog
 from hypothesis import settings
+
+from tests.swift_server import SwiftServer
 
 LIVE_TIMEOUT_S = 600
 
@@ -46,3 +49,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=f"live tests can't run here: {lacking}"))
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(LIVE_TIMEOUT_S))
+
+
+@pytest.fixture(scope="session")
+def swift() -> Iterator[SwiftServer]:
+    """Swift, started at its first use."""
+    server = SwiftServer()
+    yield server
+    server.close()

@@ -164,6 +164,7 @@ PLANTED = [
     (walls.locks, "requirements.lock", "msgspec==1.0\n", "msgspec==1.0 without a hash"),
     (walls.locks, "requirements.lock", "--index-url ftp://host/simple\n", "names a host"),
     (walls.locks, "requirements.lock", "lmdb==2 \\\n    --hash=sha256:00\n", "lacks msgspec"),
+    (walls.locks, "requirements-swift.lock", "swift==2.38.3\n", "swift==2.38.3 without a hash"),
     (walls.locks, "requirements-dev.lock", "msgspec==1.1 \\\n    --hash=sha256:00\n", "lacks msgspec 1.0"),
     (walls.declared_dependencies, "freehold/api/server.py", "import hypothesis\n", "does not ask for"),
     (walls.machine_paths, "docs/start.md", "cd /" + "work/main\n", "start.md:1"),

@@ -210,8 +210,11 @@ def room_docstrings(root: Path) -> list[str]:
 
 
 def locks(root: Path) -> list[str]:
-    """Both locks pin by hash, name no host, and hold what pyproject.toml asks for; both pin the same versions."""
-    complaints = []
+    """All locks pin by hash and name no host; the two of Freehold's own hold what pyproject.toml asks for, and pin the
+    same versions.
+    """
+    others = [path for path in sorted(root.glob("requirements*.lock")) if path.name not in LOCKS]
+    complaints = [f"{path.name}:1: {wrong}" for path in others for wrong in _lock_faults(path.read_text())]
     pinned = {}
     for name in LOCKS:
         if not (root / name).is_file():
