@@ -18,11 +18,14 @@ from freehold.cli.credentials import Admin
 from freehold.cli.first_start import furnish
 from freehold.config import Settings
 from freehold.config import read as read_settings
-from freehold.runtime.tasks import offload_inline
+from freehold.runtime.tasks import ThreadOffload, offload_inline
 from freehold.vocabulary.errors import Broken, FreeholdError, Unavailable
 from freehold.vocabulary.secret import Secret
 from freehold.workers.restore import Found, every, restore
+from tests.drivers.imagestore.published import Published
 from tests.servers import SERVERS, Server
+
+PUBLISHED = "11111111-2222-4333-8444-555555555555"
 
 
 def settings(state: Path, **given: Any) -> Settings:
@@ -127,9 +130,12 @@ async def test_one_role_runs_alone(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.glob("*.db")) == ["image.db"]
 
 
-@pytest.fixture
-def bucket() -> Iterator[Server]:
-    server = SERVERS["s3"]()
+@pytest.fixture(params=["s3", "swift"])
+def bucket(request: pytest.FixtureRequest) -> Iterator[Server]:
+    if request.param == "swift":
+        yield request.getfixturevalue("swift")
+        return
+    server = SERVERS[request.param]()
     yield server
     server.close()
 
@@ -148,6 +154,31 @@ async def test_the_bytes_of_images_lie_in_a_bucket(tmp_path: Path, bucket: Serve
         async with asked._session.get(f"/image/v2/images/{image['id']}/file", headers=asked._headers) as answer:
             assert answer.status == 200 and await answer.read() == content
     assert not list(state.glob("images*"))
+
+
+async def test_an_image_that_is_published_becomes_active_by_an_upload_of_the_same(tmp_path: Path) -> None:
+    content = b"a disk" + bytes(3 << 20) + b"its end"
+    (web := tmp_path / "web").mkdir()
+    offload = ThreadOffload()
+    published = Published(web, offload)
+    published.publish(PUBLISHED, content)
+    record = {"id": PUBLISHED, "name": "debian", "disk_format": "raw", "container_format": "bare"}
+    path = f"/image/v2/images/{PUBLISHED}"
+    async with (
+        running(tmp_path / "cloud", image_store=published.url) as cloud,
+        client(cloud, cloud.new_password) as asked,
+    ):
+        await asked.post("/image/v2/images", record)
+        with pytest.raises(Unavailable, match=r"answered 403: .* those that came are others"):
+            await asked.put(f"{path}/file", aiohttp.BytesPayload(b"another"))
+        await asked.put(f"{path}/file", aiohttp.BytesPayload(content))
+        assert (await asked.get(path))["status"] == "active"
+        async with asked._session.get(f"{path}/file", headers=asked._headers) as answer:
+            assert answer.status == 200 and await answer.read() == content
+        await asked.delete(path)
+    assert await published.images() == {PUBLISHED}
+    published.close()
+    offload.close()
 
 
 async def test_a_shard_comes_back_from_its_backup(tmp_path: Path) -> None:

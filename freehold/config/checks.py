@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from freehold.config.settings import EVERY_ROLE, Settings
 from freehold.vocabulary.errors import BadRequest
 from freehold.vocabulary.network import is_underlay_address
-from freehold.vocabulary.place import IMAGES, place_of
+from freehold.vocabulary.place import IMAGES, WEB, place_of
 from freehold.vocabulary.receiver import networks
 from freehold.vocabulary.shards import SHARDS_MAX
 from freehold.vocabulary.trait import CUSTOM, CUSTOM_MAX, is_trait
@@ -123,8 +123,8 @@ def _check_backup(settings: Settings) -> None:
 
 def _check_image_store(settings: Settings) -> None:
     place = place_of(settings.image_store, IMAGES)
-    if (place is None or place.kind == "folder") and settings.image_store_secret_file is not None:
-        raise BadRequest("image_store_secret_file is set, and image_store names no bucket")
+    if (place is None or place.kind in {"folder", *WEB}) and settings.image_store_secret_file is not None:
+        raise BadRequest("image_store_secret_file is set, and image_store names nothing that wants one")
 
 
 def _check_bus(settings: Settings) -> None:

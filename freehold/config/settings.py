@@ -77,9 +77,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     broker_routes: str = ""
     """Those others: HOST:PORT, by commas."""
     image_store: str = ""
-    """Where the bytes of images are kept: folder:/PATH, s3://BUCKET/PREFIX, gs:// or az://; not set: STATE/images."""
+    """Where the bytes of images are kept: folder:/PATH, s3://BUCKET/PREFIX, gs:// or az://, swift://CONTAINER/PREFIX?…;
+    or only read: https://HOST/FOLDER?list=/PATH; not set: STATE/images.
+    """
     image_store_secret_file: Path | None = None
-    """The file (TOML) with the keys that this place wants."""
+    """The file (TOML) with the keys or the password that this place wants."""
     image_listen: str = "127.0.0.1"
     """The address at which an image worker takes and gives image bytes. Hosts on other machines must reach it."""
     image_port: int = 0

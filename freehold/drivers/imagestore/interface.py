@@ -8,6 +8,8 @@ Promises of every member, checked by `tests/contract/test_imagestore.py`:
 - `delete` of what isn't there does nothing. A reader that has begun before a delete reads to the end or gets an error,
   never other bytes.
 - Ids are UUID texts (BadRequest otherwise).
+- A store that is only read takes a write of the very bytes that it has, and refuses any other (Forbidden). What is
+  deleted there stays.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator

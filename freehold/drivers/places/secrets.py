@@ -1,5 +1,5 @@
 """The file of secrets of a place. It is TOML, for its owner alone: `password = "…"` for a database or Redis; for
-buckets what `SECRETS` names.
+buckets and Swift what `SECRETS` names.
 """
 
 import tomllib
@@ -14,8 +14,9 @@ SECRETS: Final = {
     "s3": ("access_key_id", "secret_access_key", "session_token"),
     "gs": ("service_account_key",),
     "az": ("account_key", "sas_token"),
+    "swift": ("password", "application_credential_secret"),
 }
-"""What it may have for a bucket. Without one, S3 and its like take what the environment or the machine gives."""
+"""What it may have for a bucket or Swift. Without one, S3 and its like take what the environment or machine gives."""
 
 
 def read_secrets(place: Place, path: Path | None) -> dict[str, Secret]:

@@ -1,9 +1,8 @@
 """A bucket whose connection breaks, whose objects change while they are read, and whose server is away."""
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,6 +15,7 @@ from freehold.drivers.imagestore.pick import image_store
 from freehold.runtime.tasks import ThreadOffload
 from freehold.vocabulary.errors import BadRequest, Broken, Unavailable
 from freehold.vocabulary.units import MIB
+from tests.drivers.imagestore.lines import broken_line
 from tests.servers import PASSWORD, SERVERS, Server
 
 IMAGE = "11111111-2222-4333-8444-555555555555"
@@ -42,51 +42,6 @@ def opened(server: Server, folder: Path, offload: ThreadOffload, port: int = 0, 
     return image_store(settings, "images", owner or str(uuid4()), offload)
 
 
-class Line:
-    """A line to a server that breaks after so many bytes have come from it, so many times; then it holds.
-
-    It breaks when it `may`: until then no more bytes come.
-    """
-
-    def __init__(self, port: int, breaks: int, after_bytes: int) -> None:
-        self.port, self.breaks, self.after_bytes = port, breaks, after_bytes
-        self.may = asyncio.Event()
-        self.may.set()
-
-    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        from_server, to_server = await asyncio.open_connection("127.0.0.1", self.port)
-        sending = asyncio.create_task(_pump(reader, to_server))
-        if await _pump(from_server, writer, self.after_bytes if self.breaks else None):
-            self.breaks -= 1
-            await self.may.wait()
-        for end in (writer, to_server):
-            end.transport.abort()
-        sending.cancel()
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, upto: int | None = None) -> bool:
-    """Carries bytes to their end. True if it stops before: where there are so many."""
-    carried = 0
-    while chunk := await reader.read(64 * 1024):
-        if upto is not None and carried + len(chunk) > upto:
-            writer.write(chunk[: upto - carried])
-            await writer.drain()
-            return True
-        carried += len(chunk)
-        writer.write(chunk)
-        await writer.drain()
-    writer.write_eof()
-    return False
-
-
-@asynccontextmanager
-async def broken_line(server: Server, breaks: int, after_bytes: int) -> AsyncIterator[tuple[Line, int]]:
-    line = Line(server.port, breaks, after_bytes)
-    listening = await asyncio.start_server(line.carry, "127.0.0.1", 0)
-    async with listening:
-        yield line, listening.sockets[0].getsockname()[1]
-
-
 async def chunks(content: bytes) -> AsyncIterator[bytes]:
     for start in range(0, len(content), 100_000):
         yield content[start : start + 100_000]
@@ -97,7 +52,7 @@ async def test_where_the_connection_breaks_it_is_read_on(
 ) -> None:
     owner = str(uuid4())
     await opened(server, tmp_path, offload, owner=owner).write(IMAGE, chunks(LONG), len(LONG))
-    async with broken_line(server, breaks=0, after_bytes=MIB + 123_456) as (line, port):
+    async with broken_line(server.port, breaks=0, after_bytes=MIB + 123_456) as (line, port):
         images = opened(server, tmp_path, offload, port, owner)
         assert await images.size_bytes(IMAGE) == len(LONG)
         line.breaks, read_back = 5, b""  # the library tries again by itself, but not so often
@@ -114,7 +69,7 @@ async def test_what_is_replaced_while_it_is_read_is_not_mixed(
     owner = str(uuid4())
     direct = opened(server, tmp_path, offload, owner=owner)
     await direct.write(IMAGE, chunks(LONG), len(LONG))
-    async with broken_line(server, breaks=0, after_bytes=2 * MIB) as (line, port):
+    async with broken_line(server.port, breaks=0, after_bytes=2 * MIB) as (line, port):
         images = opened(server, tmp_path, offload, port, owner)
         await images.size_bytes(IMAGE)
         line.breaks, found = 1, b""
@@ -133,7 +88,7 @@ async def test_a_server_that_is_away_is_said_without_its_keys(
     server: Server, tmp_path: Path, offload: ThreadOffload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bucket, "SILENCE_S_MAX", 3.0)
-    async with broken_line(server, breaks=1000, after_bytes=0) as (_, port):
+    async with broken_line(server.port, breaks=1000, after_bytes=0) as (_, port):
         images = opened(server, tmp_path, offload, port)
         for call in (images.size_bytes(IMAGE), images.write(IMAGE, chunks(LONG), len(LONG)), images.images()):
             with pytest.raises(Unavailable, match="the place for images s3://") as caught:
@@ -157,8 +112,8 @@ async def test_two_workers_with_one_bucket_see_each_their_own(
         ("postgresql://me@h/images", False, "the place for images is of the kind 'postgresql'; it can be folder:"),
         ("s3://b/../x", False, "the place for images can be s3://BUCKET/PREFIX"),
         ("folder:here", False, "the place for images is 'folder:here'; it can be folder:/PATH"),
-        ("", True, "image_store names no bucket"),
-        ("folder:/srv/images", True, "image_store names no bucket"),
+        ("", True, "image_store names nothing that wants one"),
+        ("folder:/srv/images", True, "image_store names nothing that wants one"),
     ],
 )  # fmt: skip
 def test_a_setting_that_is_wrong_is_said(tmp_path: Path, place: str, secrets: bool, said: str) -> None:
