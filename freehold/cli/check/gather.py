@@ -27,13 +27,14 @@ from freehold.vocabulary.errors import FreeholdError
 from freehold.vocabulary.machine import Passport
 
 SECRETS: Final = ("identity", "openrc", "clouds.yaml")
+SECRET_SETTINGS: Final = ("backup_secret_file", "image_store_secret_file")
 UNITS: Final = ("freehold-host.service", "freehold-control.service", "freehold.service")
 PROBE_S: Final = 60.0
 
 
 async def findings(settings: Settings) -> list[Finding]:
     """All that this machine's roles need, in the order in which one would mend it."""
-    found = [*_machine(), *_state(settings), *_reached(settings), rules.bus_needed(settings)]
+    found = [*_machine(), *_state(settings), *_reached(settings), *await _images(settings), rules.bus_needed(settings)]
     if bus_servers(settings.bus):
         found += await _bus(settings)
     if "host" in settings.roles and settings.hypervisor == "qemu":
@@ -61,6 +62,9 @@ def _state(settings: Settings) -> Iterator[Finding]:
         finding = rules.secret_file(path, _mode(path))
         if finding is not None:
             yield finding
+    for name in SECRET_SETTINGS:
+        if (named := getattr(settings, name)) is not None:
+            yield rules.named_secret(name, named, _mode(named))
 
 
 def _running(settings: Settings) -> list[str]:
@@ -88,6 +92,19 @@ def _reached(settings: Settings) -> Iterator[Finding]:
 
 def _port(name: str, address: str, number: int, running: bool) -> Finding:
     return rules.port(name, address, number, survey.is_free(address, number), running)
+
+
+async def _images(settings: Settings) -> list[Finding]:
+    if "image" not in settings.roles or not settings.image_store:
+        return []
+    from freehold.assemble.image_place import image_place_trouble  # what it loads, only image workers have need of
+
+    try:
+        async with asyncio.timeout(PROBE_S):
+            trouble = await image_place_trouble(settings)
+    except TimeoutError:
+        trouble = f"The place for images hasn't answered within {PROBE_S:g} s."
+    return [rules.image_store(trouble)]
 
 
 async def _bus(settings: Settings) -> list[Finding]:

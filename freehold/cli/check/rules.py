@@ -165,6 +165,20 @@ def secret_file(path: Path, mode: int | None) -> Finding | None:
     return ok("secrets", f"{path} is for its owner alone.")
 
 
+def named_secret(setting: str, path: Path, mode: int | None) -> Finding:
+    """The same of a file that a setting names, which must be there."""
+    return secret_file(path, mode) or wrong(
+        "secrets", f"{setting} names {path}, which this user doesn't find.", "Make it, for the worker's user alone."
+    )
+
+
+def image_store(trouble: str) -> Finding:
+    """Whether the place for images can be used."""
+    if trouble:
+        return wrong("image store", trouble, "See docs/operate/images.md.")
+    return ok("image store", "The place for images answers.")
+
+
 # --- what others reach -------------------------------------------------------------------------------------------
 
 

@@ -22,6 +22,7 @@ from freehold.runtime.clock import HybridClock, SystemClock
 from freehold.runtime.tasks import offload_inline
 from freehold.store.database import Store
 from freehold.vocabulary.errors import Broken
+from tests.swift_server import SwiftServer
 
 
 def by_check(found: list[Finding]) -> dict[str, Finding]:
@@ -106,6 +107,26 @@ async def test_a_certificate_that_is_none(tmp_path: Path) -> None:
     found = await checked(state=tmp_path, roles=("api",), bus="tls://127.0.0.1:1", bus_ca=tmp_path / "ca.pem")
     assert found["certificates"].state is State.WRONG
     assert "can't be read" in found["bus reached"].what
+
+
+async def test_the_place_for_images_is_tried(tmp_path: Path, swift: SwiftServer) -> None:
+    place = {"state": tmp_path, "roles": ("image",), "image_store_secret_file": swift.secrets}
+    assert (await checked(**place, image_store=swift.url))["image store"].state is State.OK
+    found = await checked(**place, image_store=swift.url.replace("//images", "//none"))
+    assert found["image store"].state is State.WRONG and "no container none" in found["image store"].what
+    (tmp_path / "file").touch()
+    found = await checked(state=tmp_path, roles=("image",), image_store=f"folder:{tmp_path}/file/images")
+    assert found["image store"].state is State.WRONG and "can't be written" in found["image store"].what
+    assert "image store" not in await checked(state=tmp_path, roles=("image",))
+    assert "image store" not in await checked(**(place | {"roles": ("network",)}), image_store=swift.url)
+
+
+async def test_files_of_secrets_that_settings_name(tmp_path: Path) -> None:
+    (tmp_path / "keys").touch(mode=0o644)
+    for setting in ("backup_secret_file", "image_store_secret_file"):
+        for name, said in (("keys", "read by others"), ("none", "doesn't find")):
+            found = (await checked(state=tmp_path, roles=("network",), **{setting: tmp_path / name}))["secrets"]
+            assert found.state is State.WRONG and said in found.what
 
 
 # --- a host

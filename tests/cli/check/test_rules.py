@@ -122,6 +122,13 @@ def test_secrets(mode: int, state: State) -> None:
     assert finding is not None
     judge(finding, state, "identity")
     assert rules.secret_file(STATE / "identity", None) is None
+    judge(rules.named_secret("image_store_secret_file", STATE / "keys", mode), state, "keys")
+    judge(rules.named_secret("image_store_secret_file", STATE / "keys", None), WRONG, "image_store_secret_file names")
+
+
+def test_the_place_for_images() -> None:
+    judge(rules.image_store(""), OK, "answers")
+    judge(rules.image_store("it is full."), WRONG, "it is full.")
 
 
 @pytest.mark.parametrize(
