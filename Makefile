@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-backups test-read-your-writes red-team bench-outage bench-waiting bench-streams bench-decisions bench-writes bench-boots bench-pages bench-idle bench-visible bench-restart bench-restart-scheduler bench-overload bench-refusals plots sim sim-long sim-shrink sim-kills sim-bugs model demo demo-stop image lab lab-status \
+.PHONY: help setup check format test test-backups test-read-your-writes red-team bench-outage bench-waiting bench-streams bench-decisions bench-writes bench-boots bench-pages bench-idle bench-visible bench-restart bench-restart-scheduler bench-overload bench-refusals bench-image-stores plots sim sim-long sim-shrink sim-kills sim-bugs model demo demo-stop image lab lab-status \
 	lab-partition lab-kill-host lab-kill lab-kill-nats lab-heal lab-down lab-test lock clean
 
 help:       ## this list
@@ -90,6 +90,9 @@ bench-overload: ## ten times as much is asked as can be done: HOSTS=200 CLUSTERS
 
 bench-refusals: ## what it costs to refuse a guest: COUNT=100000
 	@scripts/setup && .venv/bin/python -m benchmarks.refusals --count $(or $(COUNT),100000)
+
+bench-image-stores: ## how fast image bytes go into each store and out of it: MIB=256 ROUNDS=5
+	@scripts/setup && .venv/bin/python -m benchmarks.image_stores --mib $(or $(MIB),256) --rounds $(or $(ROUNDS),5)
 
 bench-streams: ## readers of events while API processes are killed and started again: READERS=1000 KILLS=6
 	@scripts/setup && .venv/bin/python -m benchmarks.streams --readers $(or $(READERS),1000) --kills $(or $(KILLS),6)
