@@ -22,18 +22,17 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
 from freehold.drivers.hypervisor.interface import Plan
 from freehold.drivers.hypervisor.names import check_guest
+from freehold.drivers.qemu.records import complaint, read_record, tail, write_whole
+from freehold.drivers.qemu.sockets import listening
 from freehold.vocabulary.errors import Broken
 from freehold.vocabulary.word import Word
 
 CONSOLE_BYTES_MAX = 1024 * 1024
-
-W = TypeVar("W", bound=Word)
 
 
 class DiskOrigin(Word, frozen=True, kw_only=True):
@@ -97,7 +96,7 @@ class GuestFolder:
 
     def origin(self) -> DiskOrigin:
         """What the disk was made from. Raises Broken if that isn't known."""
-        origin = _read(self._origin, DiskOrigin)
+        origin = read_record(self._origin, DiskOrigin, f"guest {self.guest}")
         if origin is None:
             raise Broken(f"It isn't known what the disk of guest {self.guest} was made from.")
         return origin
@@ -112,7 +111,7 @@ class GuestFolder:
 
     def run(self) -> Run | None:
         """The mark, if it is there."""
-        return _read(self._run, Run)
+        return read_record(self._run, Run, f"guest {self.guest}")
 
     def mark(self, run: Run) -> None:
         """Sets the mark."""
@@ -129,42 +128,19 @@ class GuestFolder:
         else:
             self.mark(before)
 
-    # --- sockets ---------------------------------------------------------------------------------------------------
-    # The path of a unix socket has at most 107 bytes, and a state folder may lie deep. Through a descriptor of the
-    # folder any depth is reached by a short name.
+    # --- the monitor -----------------------------------------------------------------------------------------------
 
     def listen(self) -> socket.socket:
-        """A listening socket for the monitor, to be inherited by QEMU.
-
-        As it listens before QEMU starts, whoever connects waits for QEMU, and is refused as soon as nobody holds it.
-        """
-        (self.path / "qmp.sock").unlink(missing_ok=True)
+        """A listening socket for the monitor, to be inherited by QEMU."""
         (self.path / "console.sock").unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            with self.socket_path("qmp.sock") as path:
-                listener.bind(path)
-            listener.listen(1)
-        except OSError:
-            listener.close()
-            raise
-        return listener
-
-    @contextmanager
-    def socket_path(self, name: str) -> Iterator[str]:
-        """A short path to a socket of the guest, good while the context lasts."""
-        descriptor = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            yield f"/proc/self/fd/{descriptor}/{name}"
-        finally:
-            os.close(descriptor)
+        return listening(self.path, "qmp.sock")
 
     # --- logs ------------------------------------------------------------------------------------------------------
 
     def console_tail(self, bytes_max: int) -> bytes:
         """The last bytes of the console's output, over both files."""
-        tail = _tail(self.console, bytes_max)
-        return _tail(self.console_old, bytes_max - len(tail)) + tail
+        newest = tail(self.console, bytes_max)
+        return tail(self.console_old, bytes_max - len(newest)) + newest
 
     def trim_logs(self) -> None:
         """Keeps a console log bounded: past `CONSOLE_BYTES_MAX` its last half moves to ``console.old``.
@@ -176,43 +152,9 @@ class GuestFolder:
             if not log.exists() or log.stat().st_size <= CONSOLE_BYTES_MAX:
                 continue
             if old is not None:
-                write_whole(old, _tail(log, CONSOLE_BYTES_MAX // 2))
+                write_whole(old, tail(log, CONSOLE_BYTES_MAX // 2))
             os.truncate(log, 0)
 
     def complaint(self) -> str:
         """The last line that QEMU wrote of itself: empty if it had nothing to complain of."""
-        lines = _tail(self.log, 2048).decode(errors="replace").strip().splitlines()
-        return lines[-1].removeprefix("qemu-system-x86_64: ")[:300] if lines else ""
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file, readable by its owner alone, so that after a crash it is the old one or the new one."""
-    new = path.with_name(path.name + ".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        new.replace(path)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
-
-
-def _tail(path: Path, bytes_max: int) -> bytes:
-    if bytes_max <= 0 or not path.exists():
-        return b""
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - bytes_max))
-        return file.read(bytes_max)
-
-
-def _read(path: Path, shape: type[W]) -> W | None:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=shape)
-    except FileNotFoundError:
-        return None
-    except (OSError, msgspec.MsgspecError) as error:
-        raise Broken(f"{path.name} of guest {path.parent.name} can't be read: {error}.") from error
+        return complaint(self.log, "qemu-system-x86_64")

@@ -14,10 +14,11 @@ from freehold.drivers.hypervisor.guest_folder import GuestFolder, Run
 from freehold.drivers.hypervisor.interface import ConfigDrive, DiskPlan, Facts, News, Plan
 from freehold.drivers.hypervisor.names import check_drive, check_guest, check_plan
 from freehold.drivers.hypervisor.newsroom import Newsroom
-from freehold.drivers.hypervisor.qemu_disk import make_drive, make_overlay, trouble
+from freehold.drivers.hypervisor.qemu_disk import make_drive, make_overlay
 from freehold.drivers.hypervisor.qemu_guest import QemuGuest, resting_power
 from freehold.drivers.hypervisor.qemu_probe import Found, boot_id, find_platform
 from freehold.drivers.hypervisor.traits import traits_of
+from freehold.drivers.qemu.tool import trouble
 from freehold.runtime import survey
 from freehold.runtime.clock import Clock
 from freehold.runtime.tasks import Tasks, periodically

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from freehold.drivers.hypervisor.guest_folder import GuestFolder
 from freehold.drivers.hypervisor.interface import News
 from freehold.drivers.hypervisor.qemu_monitor import Monitor
-from freehold.drivers.hypervisor.qemu_process import Process
+from freehold.drivers.qemu.process import Process
 from freehold.vocabulary.errors import Broken, Unavailable
 from freehold.vocabulary.guest import Power
 

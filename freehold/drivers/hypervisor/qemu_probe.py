@@ -15,8 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from freehold.drivers.hypervisor.guest_folder import write_whole
 from freehold.drivers.hypervisor.qemu_command import SANDBOX, Platform, accelerator_arguments, newest_machine
+from freehold.drivers.qemu.records import write_whole
 from freehold.vocabulary.errors import Broken
 from freehold.vocabulary.word import Word
 

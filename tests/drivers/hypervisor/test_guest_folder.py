@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from freehold.drivers.hypervisor.guest_folder import CONSOLE_BYTES_MAX, DiskOrigin, GuestFolder, Run, write_whole
+from freehold.drivers.hypervisor.guest_folder import CONSOLE_BYTES_MAX, DiskOrigin, GuestFolder, Run
 from freehold.drivers.hypervisor.interface import Plan
 from freehold.drivers.hypervisor.qemu_guest import resting_power
 from freehold.vocabulary.errors import BadRequest, Broken
@@ -37,25 +37,16 @@ def test_the_mark_tells_how_a_guest_without_process_ended(folder: GuestFolder, t
     assert resting_power(folder) is Power.OFF
 
 
+def test_the_folder_is_for_the_owner_alone(folder: GuestFolder) -> None:
+    assert folder.path.stat().st_mode & 0o777 == 0o700
+
+
 def test_a_launch_that_failed_leaves_the_guest_what_it_was(folder: GuestFolder) -> None:
     folder.mark(RUN)
     folder.unmark_to(None)
     assert folder.run() is None
     folder.unmark_to(RUN)
     assert folder.run() == RUN
-
-
-def test_files_are_for_the_owner_alone(folder: GuestFolder) -> None:
-    write_whole(folder.config_drive, b"secret")
-    assert folder.config_drive.stat().st_mode & 0o777 == 0o600
-    assert folder.path.stat().st_mode & 0o777 == 0o700
-
-
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(folder: GuestFolder) -> None:
-    write_whole(folder.config_drive, b"old")
-    with pytest.raises(TypeError):
-        write_whole(folder.config_drive, "no bytes")  # type: ignore[arg-type]
-    assert [path.read_bytes() for path in folder.path.iterdir()] == [b"old"]
 
 
 def test_a_disk_of_unknown_origin_is_not_run(folder: GuestFolder) -> None:

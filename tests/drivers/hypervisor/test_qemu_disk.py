@@ -1,13 +1,11 @@
 """What becomes of a disk when making it fails."""
 
-import errno
 from pathlib import Path
 
 import pytest
 
 from freehold.drivers.hypervisor.interface import DiskPlan
 from freehold.drivers.hypervisor.qemu import QemuHypervisor
-from freehold.drivers.hypervisor.qemu_disk import trouble
 from freehold.runtime.clock import SystemClock
 from freehold.vocabulary.errors import Broken, NoRoom
 
@@ -38,8 +36,3 @@ async def test_a_tool_that_is_missing_is_named(tmp_path: Path) -> None:
     driver = QemuHypervisor(tmp_path / "guests", SystemClock(), image_tool="no-such-tool")
     with pytest.raises(Broken, match="no-such-tool"):
         await driver.make_disk(DiskPlan(guest=GUEST, base=base, base_format="raw", size_gib=1))
-
-
-def test_a_full_disk_is_no_room() -> None:
-    assert isinstance(trouble("The disk", OSError(errno.ENOSPC, "No space left on device")), NoRoom)
-    assert isinstance(trouble("The disk", OSError(errno.EIO, "Input/output error")), Broken)
