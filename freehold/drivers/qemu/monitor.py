@@ -49,7 +49,7 @@ class Monitor:
             self._client = client
             return client
 
-    async def command(self, name: str, **arguments: Any) -> Any:
+    async def command(self, name: str, /, **arguments: Any) -> Any:
         """What QEMU answers. Raises Unavailable if it doesn't, Broken if it refuses."""
         client = await self.connect()
         try:
