@@ -1,13 +1,18 @@
 """Small records in files, and what is durable of them."""
 
+import errno
 import os
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from freehold.vocabulary.errors import Broken
 from freehold.vocabulary.word import Word
+
+FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""How a disk says that it is full."""
+_STROKE_BYTES: Final = 64 * 1024
 
 W = TypeVar("W", bound=Word)
 
@@ -25,6 +30,30 @@ def write_whole(path: Path, content: bytes) -> None:
     except BaseException:
         new.unlink(missing_ok=True)
         raise
+
+
+def rewrite(path: Path, content: bytes) -> None:
+    """As `write_whole`; on a disk that is full, into the room that the record has already.
+
+    What gives room back has to be written down first, and that must not need room. The record is then as long as it
+    was, blanks behind it, and written at one stroke.
+    """
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        state = path.stat() if error.errno in FULL and path.exists() else None
+        if state is None or len(content) > min(state.st_blocks * 512, _STROKE_BYTES):
+            raise
+        _write_at_one_stroke(path, content.ljust(state.st_size))
+
+
+def _write_at_one_stroke(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.pwrite(descriptor, content, 0)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_record(path: Path, shape: type[W], whose: str) -> W | None:

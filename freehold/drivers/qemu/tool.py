@@ -5,21 +5,19 @@ file, and see none of our environment. Who calls them states every format.
 """
 
 import asyncio
-import errno
 import os
 import shutil
 import signal
 from pathlib import Path
 from typing import Final
 
+from freehold.drivers.qemu.records import FULL
 from freehold.vocabulary.errors import Broken, FreeholdError, NoRoom
 
 HEADER_S: Final = 60.0
 """How long a tool may take that only reads or writes headers."""
 MEMORY_BYTES: Final = 4 << 30
 """What a tool may have of addresses. It needs some hundred MiB, most of which it never touches."""
-
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def environment() -> dict[str, str]:
@@ -103,13 +101,13 @@ def end_left(folder: Path, program: str) -> None:
 
 def trouble(what: str, error: OSError) -> FreeholdError:
     """What an error of the file system means: NoRoom on a full disk, else Broken."""
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return _no_room(what)
     return Broken(f"{what} can't be made: {error.strerror or error}.")
 
 
 def _refusal(program: str, what: str, complaint: str) -> FreeholdError:
-    if any(os.strerror(number) in complaint for number in _FULL):
+    if any(os.strerror(number) in complaint for number in FULL):
         return _no_room(what)
     return Broken(f"{program} failed: {complaint or 'it said nothing'}.")
 

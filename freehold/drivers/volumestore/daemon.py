@@ -209,6 +209,6 @@ def _listening(host: str, port: int) -> socket.socket:
 
 def _refusal(words: str) -> FreeholdError:
     """Why it ended before it answered."""
-    if "lock" in words and "Failed to get" in words:
+    if "Is another process using the image" in words:
         return Conflict("The volume is in use by another process of this machine.")
     return Broken(f"A server of volumes didn't start: {words or 'it said nothing'}.")

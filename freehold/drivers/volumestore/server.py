@@ -21,7 +21,7 @@ from typing import Final
 
 import msgspec
 
-from freehold.drivers.qemu.records import read_record, write_whole
+from freehold.drivers.qemu.records import read_record, rewrite
 from freehold.drivers.qemu.tool import trouble
 from freehold.drivers.volumestore.chain import Chain, Layer
 from freehold.drivers.volumestore.daemon import Daemon, Exports, Place
@@ -209,7 +209,7 @@ class Server:
 
     def _write(self, record: ServerRecord) -> None:
         try:
-            write_whole(self._folder / _RECORD, msgspec.json.encode(record))
+            rewrite(self._folder / _RECORD, msgspec.json.encode(record))
         except OSError as error:
             raise trouble("The record of an export", error) from error
         self.record = record

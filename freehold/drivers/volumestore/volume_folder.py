@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from freehold.drivers.qemu.records import read_record, sync, write_whole
+from freehold.drivers.qemu.records import read_record, rewrite, sync
 from freehold.drivers.volumestore.chain import Chain, Layer
 from freehold.drivers.volumestore.checks import absent, check_volume
 from freehold.vocabulary.errors import Broken
@@ -71,7 +71,7 @@ class VolumeFolder:
     def keep(self, chain: Chain) -> None:
         """Writes down, durably, which layers there are: their files are there, and durable. Raises OSError."""
         sync(self.path)
-        write_whole(self._record, msgspec.json.encode(chain))
+        rewrite(self._record, msgspec.json.encode(chain))
         sync(self.path)
 
     def layer(self, layer: Layer) -> Path:

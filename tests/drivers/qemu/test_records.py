@@ -1,9 +1,11 @@
 """Small records in files."""
 
+import errno
 from pathlib import Path
 
 import pytest
 
+from freehold.drivers.qemu import records
 from freehold.drivers.qemu.records import complaint, read_record, tail, write_whole
 from freehold.vocabulary.errors import Broken
 from freehold.vocabulary.word import Word
@@ -41,3 +43,20 @@ def test_the_last_line_of_a_log_is_the_complaint(tmp_path: Path) -> None:
     log.write_text("fine so far\nqemu: not any more\n")
     assert complaint(log, "qemu") == "not any more"
     assert tail(log, 5) == b"more\n"
+
+
+def test_a_record_is_changed_on_a_full_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "pear.json"
+    write_whole(path, b'{"ripe":false}')
+    monkeypatch.setattr(records, "write_whole", full)
+    records.rewrite(path, b'{"ripe":true}')
+    assert read_record(path, Pear, "a tree") == Pear(ripe=True)
+    records.rewrite(path, b'{"ripe":   false}')
+    assert read_record(path, Pear, "a tree") == Pear(ripe=False)
+    for new, content in ((path, bytes(1 << 20)), (tmp_path / "new.json", b"{}")):
+        with pytest.raises(OSError, match="No space"):
+            records.rewrite(new, content)
+    assert read_record(path, Pear, "a tree") == Pear(ripe=False)
