@@ -241,6 +241,30 @@ async def test_what_a_crash_left_half_told_is_started_from_the_records(
     await last.close()
 
 
+async def test_a_damaged_volume_does_not_take_others_with_it(
+    bench: FilesBench, store: FileVolumeStore, attachments: Attachments
+) -> None:
+    damaged, other = await made(store), await made(store)
+    broken, kept = await attachments.attached(damaged), await attachments.attached(other)
+    await bench.write(kept, A, {0: 4})
+    await store.close()
+    (layer,) = layers(bench, damaged)
+    with layer.open("r+b") as file:
+        file.write(b"no qcow2")
+    (pid,) = bench.daemons().values()
+    os.kill(pid, signal.SIGKILL)
+    successor = bench.store()
+    assert await successor.exports() == (kept,)
+    assert await bench.read(kept, A, {0: 4})
+    with pytest.raises(Unavailable):
+        await successor.export(broken.export)
+    await successor.withdraw(damaged, broken.export.number)
+    await successor.delete(damaged)
+    assert await bench.read(kept, A, {0: 4})
+    assert await successor.exports() == (kept,)
+    await successor.close()
+
+
 async def test_a_volume_that_another_process_has_open_is_not_served(bench: FilesBench, store: FileVolumeStore) -> None:
     volume = await made(store)
     (layer,) = layers(bench, volume)
@@ -285,6 +309,22 @@ async def test_a_snapshot_under_a_writer_is_of_one_moment(
     await store.delete_snapshot(volume, snapshots[1])
     assert len(layers(bench, volume)) == 2  # merged while it is exported
     assert await content(bench, served, A, tmp_path) == b"\x07" * 1500 * BLOCK_BYTES
+
+
+async def test_a_writer_only_pauses_while_its_volume_grows(
+    bench: FilesBench, store: FileVolumeStore, attachments: Attachments, tmp_path: Path
+) -> None:
+    volume = await made(store)
+    served = await attachments.attached(volume)
+    async with bench.client(served, A, *writes(600, 7), options=",reconnect-delay=60") as client:
+        for size_gib in (2, 3):
+            await until_written(bench, volume, size_gib * 4 * MIB)
+            await store.extend(volume, size_gib * GIB)
+        said, _ = await client.communicate()
+        assert (client.returncode, said) == (0, b"")
+    (larger,) = await store.exports()
+    assert larger.size_bytes == 3 * GIB
+    assert await content(bench, larger, A, tmp_path) == b"\x07" * 600 * STEP
 
 
 async def test_a_header_that_a_guest_writes_is_bytes_like_others(

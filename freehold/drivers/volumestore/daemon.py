@@ -9,7 +9,6 @@ import resource
 import shutil
 import socket
 from collections.abc import Iterable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +27,8 @@ from freehold.vocabulary.word import Word
 
 WITHDRAW_S: Final = 5.0
 """How long a daemon may take to be done with the requests of an export that is withdrawn."""
+PORT_S: Final = 3.0
+"""How long a port may stay in use after its daemon has gone."""
 POLL_S: Final = 0.02
 _FILES_MAX: Final = 65536
 _LOG: Final = "server.log"
@@ -75,7 +76,8 @@ class Daemon:
                 f"The program {self._place.program} isn't installed (Debian's package qemu-system-common has it)."
             )
         try:
-            self.process = self._spawn(exports, volumes, port)
+            with await self._listening(port) as nbd:
+                self.process = self._spawn(exports, volumes, nbd)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise Unavailable(f"Port {port} of a server of volumes is in use by another program.") from error
@@ -86,10 +88,21 @@ class Daemon:
             await self.end()
             raise _refusal(complaint(self.folder / _LOG, self._place.program)) from error
 
-    def _spawn(self, exports: Exports, volumes: dict[str, tuple[VolumeFolder, Chain]], port: int) -> process.Process:
-        with ExitStack() as held:
-            nbd = held.enter_context(_listening(self._place.host, port))
-            qmp = held.enter_context(listening(self.folder, SOCKET))
+    async def _listening(self, port: int) -> socket.socket:
+        """A listening socket at the port. A daemon that was killed this moment may still have it. Raises OSError."""
+        for _ in range(int(PORT_S / POLL_S)):
+            try:
+                return _listening(self._place.host, port)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            await self._clock.sleep(POLL_S)
+        return _listening(self._place.host, port)
+
+    def _spawn(
+        self, exports: Exports, volumes: dict[str, tuple[VolumeFolder, Chain]], nbd: socket.socket
+    ) -> process.Process:
+        with listening(self.folder, SOCKET) as qmp:
             sockets = nbd.fileno(), qmp.fileno()
             words = command.arguments(self.name, exports, volumes, self._place.tls, *sockets)
             files = min(_FILES_MAX, resource.getrlimit(resource.RLIMIT_NOFILE)[1])

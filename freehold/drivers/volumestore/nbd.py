@@ -6,6 +6,7 @@ export.
 """
 
 import asyncio
+import socket
 import ssl
 import struct
 from pathlib import Path
@@ -90,19 +91,16 @@ async def describe(host: str, port: int, name: str, server_name: str, credential
     context = _context(credentials)
     where = f"{host}:{port}"
     writer: asyncio.StreamWriter | None = None
-    is_through = False
     try:
         async with asyncio.timeout(ANSWER_S):
-            reader, writer = await asyncio.open_connection(host, port)
-            await _begin(reader, writer)
-            await writer.start_tls(context, server_hostname=server_name)
-            is_through = True
+            plain = await _begun(host, port)  # from here on asyncio's, which closes it if TLS can't begin
+            reader, writer = await asyncio.open_connection(sock=plain, ssl=context, server_hostname=server_name)
             return await _ask(reader, writer, name)
     except ssl.SSLCertVerificationError as error:
         raise Forbidden(f"The server at {where} isn't {server_name}: {error.verify_message}.") from error
     except (OSError, EOFError, TimeoutError) as error:
         # With TLS 1.3 a server learns who the reader is when the reader is through, and refuses by hanging up.
-        if isinstance(error, ssl.SSLError) or (is_through and not isinstance(error, TimeoutError)):
+        if isinstance(error, ssl.SSLError) or (writer is not None and not isinstance(error, TimeoutError)):
             raise Forbidden(f"The server at {where} doesn't let this reader in.") from error
         raise Unavailable(f"Nobody serves volumes at {where} now: {error or 'no answer'}.") from error
     finally:
@@ -119,17 +117,40 @@ def _context(credentials: Credentials) -> ssl.SSLContext:
     return context
 
 
-async def _begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Up to the beginning of TLS."""
-    greeting = await reader.readexactly(18)
-    flags = int.from_bytes(greeting[16:])
-    if greeting[:16] != _MAGIC + _OPTION_MAGIC or not flags & _FIXED_NEWSTYLE:
-        raise _strange("its greeting isn't NBD's")
-    writer.write(struct.pack(">I", _FIXED_NEWSTYLE | flags & _NO_ZEROES))
-    _send(writer, _STARTTLS)
-    kind, _ = await _reply(reader, _STARTTLS)
-    if kind != _ACK:
-        raise Forbidden("The server of the export doesn't speak TLS, and without it nothing is believed.")
+async def _begun(host: str, port: int) -> socket.socket:
+    """A connection up to the beginning of TLS.
+
+    Not a byte more than that is read: what somebody on the way slips in behind it must not pass for what came by TLS.
+    """
+    loop = asyncio.get_running_loop()
+    family, kind, protocol, _, address = (await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))[0]
+    plain = socket.socket(family, kind, protocol)
+    try:
+        plain.setblocking(False)
+        await loop.sock_connect(plain, address)
+        greeting = await _exactly(plain, 18)
+        flags = int.from_bytes(greeting[16:])
+        if greeting[:16] != _MAGIC + _OPTION_MAGIC or not flags & _FIXED_NEWSTYLE:
+            raise _strange("its greeting isn't NBD's")
+        own = struct.pack(">I", _FIXED_NEWSTYLE | flags & _NO_ZEROES)
+        await loop.sock_sendall(plain, own + _OPTION.pack(_OPTION_MAGIC, _STARTTLS, 0))
+        kind_answered, length = _reply_to(_STARTTLS, await _exactly(plain, _REPLY.size))
+        if kind_answered != _ACK or length:
+            raise Forbidden("The server of the export doesn't speak TLS, and without it nothing is believed.")
+    except BaseException:
+        plain.close()
+        raise
+    return plain
+
+
+async def _exactly(plain: socket.socket, count: int) -> bytes:
+    got = b""
+    while len(got) < count:
+        more = await asyncio.get_running_loop().sock_recv(plain, count - len(got))
+        if not more:
+            raise EOFError("the connection was closed")
+        got += more
+    return got
 
 
 async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: str) -> Described:
@@ -169,10 +190,16 @@ def _send(writer: asyncio.StreamWriter, option: int, content: bytes = b"") -> No
 
 
 async def _reply(reader: asyncio.StreamReader, option: int) -> tuple[int, bytes]:
-    magic, answered, kind, length = _REPLY.unpack(await reader.readexactly(_REPLY.size))
+    kind, length = _reply_to(option, await reader.readexactly(_REPLY.size))
+    return kind, await reader.readexactly(length)
+
+
+def _reply_to(option: int, head: bytes) -> tuple[int, int]:
+    """The kind and length of an answer, by its head."""
+    magic, answered, kind, length = _REPLY.unpack(head)
     if magic != _REPLY_MAGIC or answered != option or length > REPLY_BYTES_MAX:
         raise _strange("its answer isn't NBD's")
-    return kind, await reader.readexactly(length)
+    return kind, length
 
 
 def _said(described: Described) -> str:

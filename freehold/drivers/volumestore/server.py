@@ -21,7 +21,7 @@ from typing import Final
 
 import msgspec
 
-from freehold.drivers.qemu.records import read_record, rewrite
+from freehold.drivers.qemu.records import read_record, rewrite, sync
 from freehold.drivers.qemu.tool import trouble
 from freehold.drivers.volumestore.chain import Chain, Layer
 from freehold.drivers.volumestore.daemon import Daemon, Exports, Place
@@ -31,7 +31,7 @@ from freehold.drivers.volumestore.volume_folder import VolumeFolder
 from freehold.runtime.clock import Clock
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks
-from freehold.vocabulary.errors import Conflict, FreeholdError
+from freehold.vocabulary.errors import Broken, Conflict, FreeholdError, NotFound
 from freehold.vocabulary.word import Word
 
 EXPORTS_MAX: Final = 256
@@ -58,6 +58,8 @@ class Server:
     def __init__(self, name: str, place: Place, clock: Clock, tasks: Tasks, free_port: Callable[[], int]) -> None:
         self.name = name
         self.record = ServerRecord()
+        self.unserved: frozenset[Export] = frozenset()
+        """What it shall serve and can't."""
         self._folder: Path = place.servers / name
         self._daemon = Daemon(name, place, clock)
         self._clock, self._tasks, self._free_port = clock, tasks, free_port
@@ -89,7 +91,7 @@ class Server:
             before = self.record.exports
             if len(before) >= EXPORTS_MAX:
                 raise Conflict(f"There are {EXPORTS_MAX} exports for one reader already, which is all there may be.")
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._make_folder()
             self._keep(exports=(*before, export))
             try:
                 if self.runs:
@@ -208,19 +210,48 @@ class Server:
             self._write(msgspec.structs.replace(self.record, settled=True))
 
     def _write(self, record: ServerRecord) -> None:
+        """Durably: a withdrawal that a power cut undid would give a volume a second writer."""
         try:
             rewrite(self._folder / _RECORD, msgspec.json.encode(record))
+            sync(self._folder)
         except OSError as error:
             raise trouble("The record of an export", error) from error
         self.record = record
 
+    def _make_folder(self) -> None:
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            sync(self._folder.parent)
+        except OSError as error:
+            raise trouble("The record of an export", error) from error
+
     # --- the daemon ------------------------------------------------------------------------------------------------
 
     async def _start(self) -> None:
+        """Starts the daemon with all exports or, where one of them is damaged, with the others."""
+        self.unserved = frozenset()
         if not self.record.port:
             self._write(msgspec.structs.replace(self.record, port=self._free_port()))
-        await self._daemon.start(self.record.exports, self.record.port)
+        try:
+            await self._daemon.start(self.record.exports, self.record.port)
+        except (Broken, Conflict, NotFound):
+            if len(self.record.exports) == 1:
+                raise
+            await self._start_singly()
         self._watch()
+
+    async def _start_singly(self) -> None:
+        """One volume that can't be opened must not take those of others with it."""
+        await self._daemon.start((), self.record.port)
+        await self._daemon.let_in(self.record.exports)
+        for index, export in enumerate(self.record.exports):
+            served = [other for other in self.record.exports[:index] if other not in self.unserved]
+            try:
+                writable, with_layers = self._is_written(export.volume), not _of(tuple(served), export.volume)
+                await self._daemon.open(export, writable=writable, with_layers=with_layers)
+            except (Broken, Conflict, NotFound) as error:
+                self.unserved |= {export}
+                _log.error("a volume can't be served", volume=export.volume, why=error.message)
 
     async def _start_again(self) -> None:
         """Ends the daemon and starts it from the records, now or as soon as it can be; without exports there is none.

@@ -58,8 +58,8 @@ class Servers:
     def served(self, export: Export) -> Served:
         """Where and as what it is served. Raises Unavailable if it isn't just now."""
         server = self._server(server_of(export))
-        if not server.runs:
-            raise Unavailable(f"The server of volume {export.volume} isn't running; it is being started again.")
+        if not server.runs or export in server.unserved:
+            raise Unavailable(f"Volume {export.volume} can't be served just now. Its pool's log says why.")
         folder = VolumeFolder(self._place.volumes, export.volume)
         return Served(
             export=export,
@@ -73,7 +73,7 @@ class Servers:
 
     def all_served(self) -> tuple[Served, ...]:
         """All that is served now, by volume and number."""
-        exports = [export for server, export in self._all() if server.runs]
+        exports = [export for server, export in self._all() if server.runs and export not in server.unserved]
         return tuple(map(self.served, sorted(exports, key=lambda export: (export.volume, export.number))))
 
     async def close(self) -> None:

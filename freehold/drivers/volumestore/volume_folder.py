@@ -37,6 +37,7 @@ class VolumeFolder:
     def begin(self) -> None:
         """Makes the folder, or empties what was left of an earlier try. Raises OSError."""
         self.path.mkdir(mode=0o700, exist_ok=True)
+        sync(self.path.parent)
         for path in self.path.iterdir():
             path.unlink()
 
