@@ -415,6 +415,60 @@ async def test_what_is_half_made_is_seen_and_made_again_or_deleted(
     assert await left.wait() == -signal.SIGKILL
 
 
+def slow_tool(folder: Path, verb: str) -> tuple[Path, Path]:
+    """A ``qemu-img`` that doesn't end what `verb` begins until a file is there: the tool, and that file."""
+    tool, go_on = folder / f"{verb}-slowly", folder / "go-on"
+    wait = f"touch {folder}/begun; while [ ! -e {go_on} ]; do sleep 0.05; done"
+    tool.write_text(f'#!/bin/sh\nif [ "$1" = {verb} ]; then {wait}; fi\nexec qemu-img "$@"\n')
+    tool.chmod(0o755)
+    return tool, go_on
+
+
+async def until_begun(folder: Path) -> None:
+    async with asyncio.timeout(60):
+        while not (folder / "begun").exists():
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("is_whole", [False, True])
+async def test_what_is_being_copied_stays_as_it_is(
+    bench: FilesBench, store: FileVolumeStore, attachments: Attachments, tmp_path: Path, is_whole: bool
+) -> None:
+    volume, copy, gone, snapshot = await made(store), new_id(), new_id(), new_id()
+    await attachments.write(volume, {0: 1})
+    await store.take_snapshot(volume, gone)
+    await attachments.write(volume, {1: 2})
+    await store.take_snapshot(volume, snapshot)
+    served = await attachments.attached(volume)
+    await store.delete_snapshot(volume, gone)
+    await store.withdraw(volume, served.export.number)
+    tool, go_on = slow_tool(tmp_path, "convert")
+    slow = FileVolumeStore(bench.pool, SystemClock(), offload_inline, image_tool=str(tool))
+    copying = asyncio.create_task(slow.make_copy(plan(copy), volume, "" if is_whole else snapshot))
+    await until_begun(tmp_path)
+    before = layers(bench, volume)
+    for verb in (slow.delete(volume), slow.delete_snapshot(volume, snapshot), slow.revert(volume, snapshot)):
+        with pytest.raises(Conflict, match="being copied"):
+            await verb
+    await slow.tidy()
+    assert layers(bench, volume) == before
+    export = Export(volume=volume, number=90, reader=A)
+    if is_whole:
+        with pytest.raises(Conflict, match="being copied"):
+            await slow.export(export)
+    else:
+        again = await slow.export(export)
+        await bench.write(again, A, {0: 9})
+        await slow.withdraw(volume, 90)
+    go_on.touch()
+    await copying
+    await slow.delete_snapshot(volume, snapshot)
+    assert len(layers(bench, volume)) == 1
+    assert await bench.read(await slow.export(export), A, {0: 1 if is_whole else 9, 1: 2})
+    assert await bench.read(await slow.export(Export(volume=copy, number=1, reader=B)), B, {0: 1, 1: 2})
+    await slow.close()
+
+
 async def test_a_merge_makes_way_and_goes_on_later(
     bench: FilesBench, store: FileVolumeStore, attachments: Attachments, tmp_path: Path
 ) -> None:
@@ -422,14 +476,10 @@ async def test_a_merge_makes_way_and_goes_on_later(
     await attachments.write(volume, {0: 1, 1: 1})
     await store.take_snapshot(volume, snapshot)
     await attachments.write(volume, {0: 2})
-    begun = tmp_path / "begun"
-    slow = tmp_path / "qemu-img-slow"
-    slow.write_text(f'#!/bin/sh\nif [ "$1" = commit ]; then touch {begun}; exec sleep 600; fi\nexec qemu-img "$@"\n')
-    slow.chmod(0o755)
-    hanging = FileVolumeStore(bench.pool, SystemClock(), offload_inline, image_tool=str(slow))
+    tool, _ = slow_tool(tmp_path, "commit")
+    hanging = FileVolumeStore(bench.pool, SystemClock(), offload_inline, image_tool=str(tool))
     deleting = asyncio.create_task(hanging.delete_snapshot(volume, snapshot))
-    while not begun.exists():
-        await asyncio.sleep(0.01)
+    await until_begun(tmp_path)
     served = await hanging.export(Export(volume=volume, number=90, reader=A))
     await deleting
     assert (await hanging.look(volume)).snapshots == ()

@@ -243,6 +243,8 @@ class FileVolumeStore:
     async def tidy(self) -> None:
         """See VolumeStore."""
         for volume in sorted(await self.volumes()):
+            if self._turns.is_taken(volume):
+                continue  # by somebody who may copy for an hour; it is tidied another time
             async with self._turns.take(volume) as hurry:
                 folder = self._folder.of(volume)
                 if folder.chain_or_none() is not None:

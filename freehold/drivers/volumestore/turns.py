@@ -20,6 +20,10 @@ class Turns:
     def __init__(self) -> None:
         self._turns: dict[str, Turn] = {}
 
+    def is_taken(self, volume: str) -> bool:
+        """Whether somebody has it to himself, or waits for it."""
+        return volume in self._turns
+
     @asynccontextmanager
     async def take(self, volume: str) -> AsyncIterator[asyncio.Event]:
         """Has the volume to itself; gives the event that is set when somebody else wants it."""

@@ -18,7 +18,8 @@ async def test_one_at_a_time_and_others_beside() -> None:
 
     await asyncio.gather(*(work("one") for _ in range(5)))
     async with turns.take("one"), turns.take("two"):
-        pass
+        assert turns.is_taken("one")
+    assert not turns.is_taken("one")
 
 
 async def test_who_has_it_is_told_that_others_wait_until_none_do() -> None:
