@@ -17,7 +17,6 @@ from freehold.drivers.volumestore import nbd
 from freehold.drivers.volumestore.files import FileVolumeStore
 from freehold.drivers.volumestore.interface import Export, Limits, Served
 from freehold.drivers.volumestore.server import ServerRecord
-from freehold.drivers.volumestore.simulated import BLOCK_BYTES
 from freehold.runtime.clock import SystemClock
 from freehold.runtime.tasks import offload_inline
 from freehold.vocabulary.errors import Conflict, Forbidden, NoRoom, Unavailable
@@ -26,7 +25,7 @@ from tests.contract.test_volumestore import FAR, A, Attachments, B, chunks, made
 from tests.contract.volume_bench import FilesBench, Refused
 from tests.drivers.imagestore.crafted import qcow2_with_backing_file
 
-STEP = 64 * KIB
+STEP, SMALL = 64 * KIB, 4 * KIB
 
 
 @pytest.fixture
@@ -161,7 +160,7 @@ async def test_nothing_that_a_reader_sends_after_the_withdrawal_has_an_effect(
 ) -> None:
     volume, other = await made(store), await made(store)
     kept, served = await attachments.attached(other), await attachments.attached(volume)
-    async with bench.client(served, A, *writes(2000, 7, BLOCK_BYTES)) as client:
+    async with bench.client(served, A, *writes(2000, 7, SMALL)) as client:
         await until_written(bench, volume, MIB)
         os.kill(client.pid, signal.SIGSTOP)  # it hangs, with a request on its way
         await store.withdraw(volume, served.export.number)
@@ -170,7 +169,7 @@ async def test_nothing_that_a_reader_sends_after_the_withdrawal_has_an_effect(
         os.kill(client.pid, signal.SIGCONT)
         said, _ = await client.communicate()
         assert client.returncode and b"failed" in said
-    assert 0 < len(found) < 2000 * BLOCK_BYTES and set(found) == {7}
+    assert 0 < len(found) < 2000 * SMALL and set(found) == {7}
     assert await content(bench, again, B, tmp_path) == found
     assert await bench.read(kept, A, {0: 0})
 
@@ -291,7 +290,7 @@ async def test_a_snapshot_under_a_writer_is_of_one_moment(
     """The writer writes one block after the other, so that what it had written at any moment has no gap."""
     volume, snapshots = await made(store), [new_id() for _ in range(3)]
     served = await attachments.attached(volume)
-    async with bench.client(served, A, *writes(1500, 7, BLOCK_BYTES)) as client:
+    async with bench.client(served, A, *writes(1500, 7, SMALL)) as client:
         for snapshot in snapshots:
             await until_written(bench, volume, sum(path.stat().st_blocks * 512 for path in layers(bench, volume)) + MIB)
             await store.take_snapshot(volume, snapshot)
@@ -302,13 +301,13 @@ async def test_a_snapshot_under_a_writer_is_of_one_moment(
         copy = new_id()
         await store.make_copy(plan(copy), volume, snapshot)
         found = await content(bench, await attachments.attached(copy, B), B, tmp_path)
-        assert set(found) == {7} and len(found) % BLOCK_BYTES == 0
+        assert set(found) == {7} and len(found) % SMALL == 0
         lengths.append(len(found))
-    assert 0 < lengths[0] < lengths[1] < lengths[2] < 1500 * BLOCK_BYTES
+    assert 0 < lengths[0] < lengths[1] < lengths[2] < 1500 * SMALL
     await store.delete_snapshot(volume, snapshots[0])
     await store.delete_snapshot(volume, snapshots[1])
     assert len(layers(bench, volume)) == 2  # merged while it is exported
-    assert await content(bench, served, A, tmp_path) == b"\x07" * 1500 * BLOCK_BYTES
+    assert await content(bench, served, A, tmp_path) == b"\x07" * 1500 * SMALL
 
 
 async def test_a_writer_only_pauses_while_its_volume_grows(
@@ -331,10 +330,10 @@ async def test_a_header_that_a_guest_writes_is_bytes_like_others(
     bench: FilesBench, store: FileVolumeStore, attachments: Attachments, tmp_path: Path
 ) -> None:
     header = tmp_path / "header"
-    header.write_bytes(qcow2_with_backing_file(b"/etc/passwd")[:BLOCK_BYTES])
+    header.write_bytes(qcow2_with_backing_file(b"/etc/passwd")[:SMALL])
     volume, copy, snapshot = await made(store), new_id(), new_id()
     served = await attachments.attached(volume)
-    assert await bench.run(served, A, f"write -q -s {header} 0 {BLOCK_BYTES}") == (0, "")
+    assert await bench.run(served, A, f"write -q -s {header} 0 {SMALL}") == (0, "")
     await store.take_snapshot(volume, snapshot)
     await store.make_copy(plan(copy), volume, snapshot)
     await store.withdraw(volume, served.export.number)
@@ -436,10 +435,11 @@ async def test_what_is_being_copied_stays_as_it_is(
 ) -> None:
     volume, copy, gone, snapshot = await made(store), new_id(), new_id(), new_id()
     await attachments.write(volume, {0: 1})
-    await store.take_snapshot(volume, gone)
-    await attachments.write(volume, {1: 2})
     await store.take_snapshot(volume, snapshot)
     served = await attachments.attached(volume)
+    await bench.write(served, A, {1: 2})
+    await store.take_snapshot(volume, gone)
+    await bench.write(served, A, {2: 3})
     await store.delete_snapshot(volume, gone)
     await store.withdraw(volume, served.export.number)
     tool, go_on = slow_tool(tmp_path, "convert")
@@ -464,8 +464,9 @@ async def test_what_is_being_copied_stays_as_it_is(
     await copying
     await slow.delete_snapshot(volume, snapshot)
     assert len(layers(bench, volume)) == 1
-    assert await bench.read(await slow.export(export), A, {0: 1 if is_whole else 9, 1: 2})
-    assert await bench.read(await slow.export(Export(volume=copy, number=1, reader=B)), B, {0: 1, 1: 2})
+    assert await bench.read(await slow.export(export), A, {0: 1 if is_whole else 9, 1: 2, 2: 3})
+    then = {0: 1, 1: 2, 2: 3} if is_whole else {0: 1, 1: 0, 2: 0}
+    assert await bench.read(await slow.export(Export(volume=copy, number=1, reader=B)), B, then)
     await slow.close()
 
 
