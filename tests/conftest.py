@@ -33,7 +33,8 @@ def why_not_live() -> str | None:
     """What this machine lacks for booting guests and wiring their network, or None if nothing."""
     if os.geteuid() != 0:
         return "not root"
-    missing = [program for program in ("qemu-system-x86_64", "qemu-img", "nft", "dnsmasq") if not shutil.which(program)]
+    needed = ("qemu-system-x86_64", "qemu-img", "qemu-storage-daemon", "nft", "dnsmasq")
+    missing = [program for program in needed if not shutil.which(program)]
     return f"not installed: {', '.join(missing)}" if missing else None
 
 
