@@ -24,10 +24,10 @@ GREETING_S: Final = 20.0
 
 class Monitor:
     """See the module. `folder`: has the socket. `who`: for people, such as ``Guest 7``. `heard`: the events that are
-    listened to."""
+    listened to. `answer_s`: how long a command may take."""
 
-    def __init__(self, folder: Path, who: str, heard: tuple[str, ...] = ()) -> None:
-        self._folder, self._who, self._heard = folder, who, heard
+    def __init__(self, folder: Path, who: str, heard: tuple[str, ...] = (), answer_s: float = ANSWER_S) -> None:
+        self._folder, self._who, self._heard, self._answer_s = folder, who, heard, answer_s
         self._client: QMPClient | None = None
         self._connecting = asyncio.Lock()
 
@@ -53,7 +53,7 @@ class Monitor:
         """What QEMU answers. Raises Unavailable if it doesn't, Broken if it refuses."""
         client = await self.connect()
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(self._answer_s):
                 return await client.execute(name, arguments or None)
         except ExecuteError as error:
             raise Broken(f"QEMU refused {name}: {error}.") from error

@@ -30,6 +30,8 @@ WITHDRAW_S: Final = 5.0
 PORT_S: Final = 3.0
 """How long a port may stay in use after its daemon has gone."""
 POLL_S: Final = 0.02
+ANSWER_S: Final = 20.0
+"""How long anything else may take: a layer is opened when the disk has done what was on its way to it."""
 _FILES_MAX: Final = 65536
 _LOG: Final = "server.log"
 
@@ -53,7 +55,7 @@ class Daemon:
     def __init__(self, name: str, place: Place, clock: Clock) -> None:
         self.name, self.folder = name, place.servers / name
         self.process: process.Process | None = None
-        self.monitor = Monitor(self.folder, f"The server of volumes {name}")
+        self.monitor = Monitor(self.folder, f"The server of volumes {name}", answer_s=ANSWER_S)
         self._place, self._clock = place, clock
 
     @property
@@ -146,9 +148,9 @@ class Daemon:
     async def close(self, export: Export, *, with_layers: bool) -> None:
         """Has it cut an export's reader off, and be done with what that had sent."""
         name = command.export_id(export)
-        await self.monitor.command("block-export-del", id=name, mode="hard")
         try:
             async with asyncio.timeout(WITHDRAW_S):
+                await self.monitor.command("block-export-del", id=name, mode="hard")
                 while name in {one["id"] for one in await self.monitor.command("query-block-exports")}:
                     await self._clock.sleep(POLL_S)
         except TimeoutError as error:

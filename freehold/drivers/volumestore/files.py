@@ -263,7 +263,7 @@ class FileVolumeStore:
                 checks.check_uncopied(export.volume, self._copies.whole(export.volume), "exported")
                 with on_disk("The record of an export"):
                     await self._servers.export(export)
-            return self._servers.served(export)
+            return await self._servers.served(export)
 
     async def withdraw(self, volume: str, number: int) -> None:
         """See VolumeStore."""
@@ -276,7 +276,7 @@ class FileVolumeStore:
     async def exports(self) -> tuple[Served, ...]:
         """See VolumeStore."""
         await self._open()
-        return self._servers.all_served()
+        return await self._servers.all_served()
 
     async def certify(self, reader: str, public_key: bytes) -> Certificate:
         """See VolumeStore."""

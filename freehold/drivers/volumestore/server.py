@@ -15,7 +15,8 @@ take with it what was written there.
 import asyncio
 import itertools
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -58,7 +59,7 @@ class Server:
     def __init__(self, name: str, place: Place, clock: Clock, tasks: Tasks, free_port: Callable[[], int]) -> None:
         self.name = name
         self.record = ServerRecord()
-        self.unserved: frozenset[Export] = frozenset()
+        self._unserved: frozenset[Export] = frozenset()
         """What it shall serve and can't."""
         self._folder: Path = place.servers / name
         self._daemon = Daemon(name, place, clock)
@@ -71,9 +72,16 @@ class Server:
         """Whether it serves."""
         return self._daemon.runs
 
+    def serves(self, export: Export) -> bool:
+        """Whether it serves this just now."""
+        return self.runs and export in self.record.exports and export not in self._unserved
+
     async def adopt(self, pid: int | None) -> None:
         """Takes up what an earlier process left: a record, and a daemon if there is one. Afterwards they agree."""
-        self.record = read_record(self._folder / _RECORD, ServerRecord, f"server {self.name}") or ServerRecord()
+        try:
+            self.record = read_record(self._folder / _RECORD, ServerRecord, f"server {self.name}") or ServerRecord()
+        except Broken as error:
+            _log.error("what a server of volumes served isn't known, and is served no more", why=error.message)
         async with self._lock:
             if pid is not None:
                 self._daemon.take(pid)
@@ -87,7 +95,7 @@ class Server:
     async def add(self, export: Export) -> None:
         """Serves one more. Raises Conflict if there are too many or the volume is open elsewhere, NoRoom, Broken,
         Unavailable; then it serves what it did."""
-        async with self._lock:
+        async with self._changing():
             before = self.record.exports
             if len(before) >= EXPORTS_MAX:
                 raise Conflict(f"There are {EXPORTS_MAX} exports for one reader already, which is all there may be.")
@@ -106,7 +114,7 @@ class Server:
 
     async def withdraw(self, export: Export) -> None:
         """Serves it no more: when this returns its reader is cut off, and what it had sent is done or dropped."""
-        async with self._lock:
+        async with self._changing():
             left = tuple(other for other in self.record.exports if other != export)
             self._keep(exports=left)
             if left and self.runs:
@@ -116,7 +124,7 @@ class Server:
 
     async def without(self, volume: str, work: Callable[[], Awaitable[None]]) -> None:
         """Cuts the volume's readers off, does `work` on its files, and serves it again. Raises what `work` does."""
-        async with self._lock:
+        async with self._changing():
             exports = _of(self.record.exports, volume)
             self._keep()
             try:
@@ -132,7 +140,7 @@ class Server:
 
     async def open_layer(self, folder: VolumeFolder, chain: Chain) -> None:
         """Has a volume written on the new topmost layer of `chain`, from one moment on, and writes the chain down."""
-        async with self._lock:
+        async with self._changing():
             self._keep()
             folder.keep(chain)
             writable = self._is_written(chain.volume)
@@ -141,21 +149,31 @@ class Server:
     async def merge(self, folder: VolumeFolder, chain: Chain, pair: tuple[Layer, Layer], hurry: asyncio.Event) -> bool:
         """Writes an upper layer, on which nobody writes, down into the lower one, and writes it down. Whether it was
         done: it ends early when `hurry` is set or its daemon dies, and can be begun again."""
-        lower, upper = pair
-        job = node_of(folder.volume, upper)
-        async with self._lock:
-            self._merging.add(job)
+        job = node_of(folder.volume, pair[1])
+        self._merging.add(job)
+        try:
+            return await self._merge(job, folder, chain, pair, hurry)
+        except asyncio.CancelledError:
+            self._tasks.start(f"settle.{self.name}", self.settle())
+            raise
+        finally:
+            self._merging.discard(job)
+
+    async def _merge(
+        self, job: str, folder: VolumeFolder, chain: Chain, pair: tuple[Layer, Layer], hurry: asyncio.Event
+    ) -> bool:
+        async with self._changing():
             self._keep()
-            held = self._daemon.process
-            is_done = await self._done(self._daemon.begin_merge(job, self._first(folder.volume), chain, lower, upper))
+            held, export = self._daemon.process, _of(self.record.exports, folder.volume)[0]
+            is_done = await self._done(self._daemon.begin_merge(job, export, chain, *pair))
         if is_done:
             is_done = await self._done(self._daemon.is_merged(job, hurry, MERGE_POLL_S))
-        async with self._lock:
+        async with self._changing():
             self._merging.discard(job)
             if is_done:
-                folder.keep(chain.merged(lower, upper))
+                folder.keep(chain.merged(*pair))
                 await self._told(lambda: self._daemon.delete_node(job))
-            elif hurry.is_set() and self.runs:
+            elif self.runs and (hurry.is_set() or self._daemon.process is not held):
                 self._settle()
             elif self._daemon.process is held:
                 await self._start_again()
@@ -169,11 +187,31 @@ class Server:
             _log.warning("a merge of layers was cut off; it is done again later", why=error.message)
             return False
 
+    async def settle(self) -> None:
+        """Starts the daemon from the records if somebody was cut off while he changed what it serves."""
+        async with self._changing():
+            pass
+
     async def release(self) -> None:
         """Lets go of the daemon, which serves on."""
         await self._daemon.release()
 
     # --- inside ----------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator[None]:
+        """Has the server to itself, as the records say it is.
+
+        Who is cancelled on the way leaves readers without their server: that isn't left to the next who comes.
+        """
+        async with self._lock:
+            try:
+                if not self.record.settled and not self._merging:
+                    await self._start_again()
+                yield
+            except asyncio.CancelledError:
+                self._tasks.start(f"settle.{self.name}", self.settle())
+                raise
 
     async def _told(self, steps: Callable[[], Awaitable[None]]) -> None:
         """Takes the steps; if that can't be, starts the daemon again from the records, which say the same."""
@@ -196,9 +234,6 @@ class Server:
 
     def _is_written(self, volume: str) -> bool:
         return is_written(_of(self.record.exports, volume))
-
-    def _first(self, volume: str) -> Export:
-        return _of(self.record.exports, volume)[0]
 
     def _keep(self, exports: Exports | None = None) -> None:
         """Writes down what shall be, and that it isn't yet."""
@@ -229,7 +264,7 @@ class Server:
 
     async def _start(self) -> None:
         """Starts the daemon with all exports or, where one of them is damaged, with the others."""
-        self.unserved = frozenset()
+        self._unserved = frozenset()
         if not self.record.port:
             self._write(msgspec.structs.replace(self.record, port=self._free_port()))
         try:
@@ -245,12 +280,12 @@ class Server:
         await self._daemon.start((), self.record.port)
         await self._daemon.let_in(self.record.exports)
         for index, export in enumerate(self.record.exports):
-            served = [other for other in self.record.exports[:index] if other not in self.unserved]
+            served = [other for other in self.record.exports[:index] if other not in self._unserved]
             try:
                 writable, with_layers = self._is_written(export.volume), not _of(tuple(served), export.volume)
                 await self._daemon.open(export, writable=writable, with_layers=with_layers)
             except (Broken, Conflict, NotFound) as error:
-                self.unserved |= {export}
+                self._unserved |= {export}
                 _log.error("a volume can't be served", volume=export.volume, why=error.message)
 
     async def _start_again(self) -> None:

@@ -55,10 +55,14 @@ class Servers:
                     await server.withdraw(export)
                 return
 
-    def served(self, export: Export) -> Served:
+    async def served(self, export: Export) -> Served:
         """Where and as what it is served. Raises Unavailable if it isn't just now."""
-        server = self._server(server_of(export))
-        if not server.runs or export in server.unserved:
+        async with self._using(server_of(export)) as server:
+            await server.settle()
+            return self._served(server, export)
+
+    def _served(self, server: Server, export: Export) -> Served:
+        if not server.serves(export):
             raise Unavailable(f"Volume {export.volume} can't be served just now. Its pool's log says why.")
         folder = VolumeFolder(self._place.volumes, export.volume)
         return Served(
@@ -71,10 +75,13 @@ class Servers:
             server_name=self._name,
         )
 
-    def all_served(self) -> tuple[Served, ...]:
+    async def all_served(self) -> tuple[Served, ...]:
         """All that is served now, by volume and number."""
-        exports = [export for server, export in self._all() if server.runs and export not in server.unserved]
-        return tuple(map(self.served, sorted(exports, key=lambda export: (export.volume, export.number))))
+        for server in list(self._servers.values()):
+            await server.settle()
+        found = [(server, export) for server, export in self._all() if server.serves(export)]
+        found.sort(key=lambda one: (one[1].volume, one[1].number))
+        return tuple(self._served(server, export) for server, export in found)
 
     async def close(self) -> None:
         """Lets go of the daemons, which serve on."""

@@ -103,4 +103,4 @@ class VolumeFolder:
 
 def layer_options(path: Path) -> dict[str, Any]:
     """What QEMU is told of one layer's file. Without what lies below."""
-    return {"driver": "qcow2", "file": {"driver": "file", "filename": str(path)}}
+    return {"driver": "qcow2", "file": {"driver": "file", "filename": str(path), "discard": "unmap"}}
