@@ -30,7 +30,7 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     try:
         yield files
     finally:
-        files.clean()
+        await files.clean()
 
 
 @pytest.fixture

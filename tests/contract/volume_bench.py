@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -82,9 +82,14 @@ class FilesBench:
         self.pool = folder / ("deep-" * 20) / "pool"
         self._hosts = folder / "hosts"
         self._keys: dict[str, Ed25519PrivateKey] = {}
+        self._stores: list[FileVolumeStore] = []
 
-    def store(self, capacity_bytes: int = 0) -> FileVolumeStore:
-        return FileVolumeStore(self.pool, SystemClock(), offload_inline, capacity_bytes=capacity_bytes)
+    def store(self, capacity_bytes: int = 0, image_tool: str = "qemu-img") -> FileVolumeStore:
+        store = FileVolumeStore(
+            self.pool, SystemClock(), offload_inline, capacity_bytes=capacity_bytes, image_tool=image_tool
+        )
+        self._stores.append(store)
+        return store
 
     async def host(self, store: VolumeStore, host: str) -> None:
         key = self._keys.setdefault(host, Ed25519PrivateKey.generate())
@@ -145,6 +150,12 @@ class FilesBench:
         """The daemons that serve: process id by name."""
         return process.find(self.pool.resolve() / "servers", server_name)
 
-    def clean(self) -> None:
-        for pid in self.daemons().values():
-            os.kill(pid, signal.SIGKILL)
+    async def clean(self) -> None:
+        for store in self._stores:
+            await store.close()  # or it would start again what is ended here
+        async with asyncio.timeout(PATIENCE_S):
+            while running := self.daemons():
+                for pid in running.values():
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                await asyncio.sleep(0.01)

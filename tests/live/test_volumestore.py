@@ -30,7 +30,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[FilesBench]:
     try:
         yield bench
     finally:
-        bench.clean()
+        await bench.clean()
 
 
 @pytest.fixture
@@ -284,9 +284,7 @@ async def test_a_disk_that_is_full_is_no_room(bench: FilesBench, tmp_path: Path)
         await store.make_from_image(plan(volume), "raw", chunks(b"\x07" * 6 * MIB))
         await store.close()
     finally:
-        small.clean()
-        while small.daemons():
-            await asyncio.sleep(0.01)
+        await small.clean()
         subprocess.run(["umount", small.pool], check=True)
 
 

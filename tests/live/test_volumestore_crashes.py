@@ -19,8 +19,6 @@ from freehold.drivers.volumestore.files import FileVolumeStore
 from freehold.drivers.volumestore.interface import Export, Limits, Served
 from freehold.drivers.volumestore.server import ServerRecord
 from freehold.drivers.volumestore.server_command import node_of, served_node
-from freehold.runtime.clock import SystemClock
-from freehold.runtime.tasks import offload_inline
 from freehold.vocabulary.errors import Conflict, Unavailable
 from freehold.vocabulary.units import GIB, MIB
 from tests.contract.test_volumestore import FAR, A, Attachments, B, made, new_id, plan
@@ -34,7 +32,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[FilesBench]:
     try:
         yield bench
     finally:
-        bench.clean()
+        await bench.clean()
 
 
 @pytest.fixture
@@ -113,6 +111,9 @@ async def test_a_damaged_volume_does_not_take_others_with_it(
         file.write(b"no qcow2")
     (pid,) = bench.daemons().values()
     os.kill(pid, signal.SIGKILL)
+    async with asyncio.timeout(60):
+        while bench.daemons():  # until it is seen to be gone, whoever looks may take it for one that serves
+            await asyncio.sleep(0.01)
     successor = bench.store()
     assert await successor.exports() == (kept,)
     assert await bench.read(kept, A, {0: 4})
@@ -200,7 +201,7 @@ async def test_what_is_being_copied_stays_as_it_is(
     await store.delete_snapshot(volume, gone)
     await store.withdraw(volume, served.export.number)
     tool, go_on = slow_tool(tmp_path, "convert")
-    slow = FileVolumeStore(bench.pool, SystemClock(), offload_inline, image_tool=str(tool))
+    slow = bench.store(image_tool=str(tool))
     copying = asyncio.create_task(slow.make_copy(plan(copy), volume, "" if is_whole else snapshot))
     await until_begun(tmp_path)
     before = layers(bench, volume)
@@ -235,7 +236,7 @@ async def test_a_merge_makes_way_and_goes_on_later(
     await store.take_snapshot(volume, snapshot)
     await attachments.write(volume, {0: 2})
     tool, _ = slow_tool(tmp_path, "commit")
-    hanging = FileVolumeStore(bench.pool, SystemClock(), offload_inline, image_tool=str(tool))
+    hanging = bench.store(image_tool=str(tool))
     deleting = asyncio.create_task(hanging.delete_snapshot(volume, snapshot))
     await until_begun(tmp_path)
     served = await hanging.export(Export(volume=volume, number=90, reader=A))
@@ -384,7 +385,7 @@ async def test_readers_get_their_volume_back_when_its_growing_was_cut_off(
     served = await attachments.attached(volume)
     await store.close()
     tool, _ = slow_tool(tmp_path, "resize")
-    slow = FileVolumeStore(bench.pool, SystemClock(), offload_inline, image_tool=str(tool))
+    slow = bench.store(image_tool=str(tool))
     async with bench.client(served, A, *writes(200, 7), options=",reconnect-delay=60") as client:
         await until_written(bench, volume, MIB)
         extending = asyncio.create_task(slow.extend(volume, 2 * GIB))

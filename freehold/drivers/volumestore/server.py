@@ -66,6 +66,7 @@ class Server:
         self._clock, self._tasks, self._free_port = clock, tasks, free_port
         self._lock = asyncio.Lock()
         self._merging: set[str] = set()
+        self._is_left = False
 
     @property
     def runs(self) -> bool:
@@ -154,7 +155,7 @@ class Server:
         try:
             return await self._merge(job, folder, chain, pair, hurry)
         except asyncio.CancelledError:
-            self._tasks.start(f"settle.{self.name}", self.settle())
+            self._settle_later()
             raise
         finally:
             self._merging.discard(job)
@@ -192,6 +193,10 @@ class Server:
         async with self._changing():
             pass
 
+    def leave(self) -> None:
+        """From now on nothing is begun here: what was cut off is for the next process."""
+        self._is_left = True
+
     async def release(self) -> None:
         """Lets go of the daemon, which serves on."""
         await self._daemon.release()
@@ -210,8 +215,12 @@ class Server:
                     await self._start_again()
                 yield
             except asyncio.CancelledError:
-                self._tasks.start(f"settle.{self.name}", self.settle())
+                self._settle_later()
                 raise
+
+    def _settle_later(self) -> None:
+        if not self._is_left:
+            self._tasks.start(f"settle.{self.name}", self.settle())
 
     async def _told(self, steps: Callable[[], Awaitable[None]]) -> None:
         """Takes the steps; if that can't be, starts the daemon again from the records, which say the same."""

@@ -85,6 +85,8 @@ class Servers:
 
     async def close(self) -> None:
         """Lets go of the daemons, which serve on."""
+        for server in self._servers.values():
+            server.leave()
         await self._tasks.close()
         for server in self._servers.values():
             await server.release()
