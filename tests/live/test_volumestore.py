@@ -170,6 +170,27 @@ async def test_nothing_that_a_reader_sends_after_the_withdrawal_has_an_effect(
     assert await bench.read(kept, A, {0: 0})
 
 
+async def test_a_reader_among_several_is_cut_off_wherever_it_came_in(
+    bench: FilesBench, store: FileVolumeStore, attachments: Attachments
+) -> None:
+    volume = await made(store)
+    kept = await attachments.attached(volume, A, multi_attach=True)
+    served = await attachments.attached(volume, B, multi_attach=True)
+    async with (
+        bench.client(kept, B, *writes(2000, 7, SMALL)) as intruder,
+        bench.client(kept, A, *writes(300, 8, SMALL), options=",reconnect-delay=60") as reader,
+    ):
+        await until_written(bench, volume, MIB)
+        await store.withdraw(volume, served.export.number)
+        said, _ = await intruder.communicate()
+        assert intruder.returncode and b"failed" in said
+        said, _ = await reader.communicate()
+        assert (reader.returncode, said) == (0, b"")
+    for export in (kept, served):
+        with pytest.raises(Refused):
+            await bench.read(export, B, {0: 8})
+
+
 @pytest.mark.parametrize("has_others", [False, True])
 async def test_a_server_that_hangs_is_ended_rather_than_believed(
     bench: FilesBench, store: FileVolumeStore, attachments: Attachments, has_others: bool

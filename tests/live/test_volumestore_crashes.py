@@ -13,6 +13,7 @@ import pytest
 
 from freehold.drivers.qemu.monitor import Monitor
 from freehold.drivers.qemu.records import write_whole
+from freehold.drivers.qemu.tool import left
 from freehold.drivers.volumestore.chain import Chain, Layer
 from freehold.drivers.volumestore.daemon import Daemon
 from freehold.drivers.volumestore.files import FileVolumeStore
@@ -157,7 +158,11 @@ async def test_what_is_half_made_is_seen_and_made_again_or_deleted(
         (bench.pool / "volumes" / half / "1.qcow2").write_bytes(b"half a layer")
     (bench.pool / "volumes" / whole / "9.qcow2").write_bytes(b"a layer of no snapshot")
     (bench.pool / "arriving" / volume).write_bytes(b"half an image")
-    left = await asyncio.create_subprocess_exec("bash", "-c", "exec -a qemu-img sleep 600", cwd=bench.pool / "arriving")
+    arriving = (bench.pool / "arriving").resolve()
+    tool = await asyncio.create_subprocess_exec("bash", "-c", "exec -a qemu-img sleep 600", cwd=arriving)
+    async with asyncio.timeout(60):
+        while left(arriving, "qemu-img") != [tool.pid]:  # until it has become the program
+            await asyncio.sleep(0.01)
     successor = bench.store()
     assert await successor.volumes() == {volume, other, whole}
     assert list((bench.pool / "arriving").iterdir()) == []
@@ -169,7 +174,7 @@ async def test_what_is_half_made_is_seen_and_made_again_or_deleted(
     export = Export(volume=whole, number=90, reader=A)
     assert await bench.read(await successor.export(export), A, {0: 3, FAR: 0})
     await successor.close()
-    assert await left.wait() == -signal.SIGKILL
+    assert await tool.wait() == -signal.SIGKILL
 
 
 def slow_tool(folder: Path, verb: str) -> tuple[Path, Path]:

@@ -10,11 +10,13 @@ Promises of every member, checked by `tests/contract/test_volumestore.py`:
   into the pool's own form. What a guest writes on a volume is bytes for ever, whatever it looks like.
 - A snapshot is the volume at one moment, also while it is exported and written to, and costs its readers no more than a
   pause, whatever the volume's size.
-- An export is for one reader. Nobody else can open it, nor can anybody without the reader's key. Its name and its
-  description say which volume and which attachment it is.
+- An export is for one reader. Nobody else can open it, nor can anybody without the reader's key; but those to whom the
+  same volume is exported with `multi_attach` may open each other's. Its name and its description say which volume and
+  which attachment it is.
 - What a reader was told is written outlives the server of the exports: a reader that connects again finds it.
 - A volume has one export at a time, unless all of them say `multi_attach`. When `withdraw` returns, the reader can't
-  read or write through that export any more, connected or not; nothing that it sends later has an effect.
+  read or write the volume any more, connected or not, unless it has another export of it; nothing that it sends later
+  has an effect.
 - Exports outlive the process that made them; a new one over the same pool finds them. A server that dies is started
   again at the same address with the same exports, so that a reader that is told to connect again only pauses.
 - Ids of volumes, snapshots and readers are UUID texts (BadRequest otherwise).

@@ -114,11 +114,15 @@ class Server:
                 raise
 
     async def withdraw(self, export: Export) -> None:
-        """Serves it no more: when this returns its reader is cut off, and what it had sent is done or dropped."""
+        """Serves it no more: when this returns its reader is cut off, and what it had sent is done or dropped.
+
+        A reader of a volume that several attach may have opened another's export of it, so they are all cut off, and
+        those that are still let in connect again.
+        """
         async with self._changing():
             left = tuple(other for other in self.record.exports if other != export)
             self._keep(exports=left)
-            if left and self.runs:
+            if left and self.runs and not export.multi_attach:
                 await self._told(lambda: self._close(export, with_layers=not _of(left, export.volume)))
             else:
                 await self._start_again()
