@@ -150,7 +150,7 @@ BUGS: Final = (
     Bug(
         "nothing is sent again",
         f"{_REGISTRAR}.reconciler",
-        "        self._schedule(guest, self._pause(guest))\n",
+        "        self._due.plan(guest)\n",
         "",
     ),
     Bug(

@@ -6,7 +6,6 @@ are one path.
 """
 
 import asyncio
-import heapq
 from typing import Final
 
 from msgspec.structs import replace
@@ -19,14 +18,11 @@ from freehold.vocabulary.request import Admission, Build
 from freehold.vocabulary.units import unix_ms
 from freehold.workers.base import Means
 from freehold.workers.registrar import effects, lifecycle
+from freehold.workers.registrar.due import Due
 from freehold.workers.registrar.fences import Fences
 from freehold.workers.registrar.records import Records
 
-FIRST_RETRY_S: Final = 5.0
-RETRY_S_MAX: Final = 60.0
 BUSY_PAUSE_S: Final = 0.25
-DOUBLED_MAX: Final = 10
-"""Past the longest pause, and far from what a float holds: a host that is away for a day is tried a thousand times."""
 CARRIED_AT_ONCE_MAX: Final = 64
 PURSUED_AT_ONCE_MAX: Final = 256
 
@@ -34,23 +30,19 @@ _log = logger("registrar")
 
 
 class Reconciler:
-    """Keeps for each guest that is pursued when it is next due, and how often it was tried."""
+    """Does the next thing for each guest that is due."""
 
     def __init__(self, means: Means, records: Records, tasks: Tasks, watchdog: Watchdog, fences: Fences) -> None:
         self._means, self._records, self._tasks, self._fences = means, records, tasks, fences
         self._watchdog = watchdog
-        self._due: list[tuple[float, str, int]] = []
-        self._tries: dict[str, int] = {}
-        self._turn: dict[str, int] = {}
+        self._due = Due(means.clock.clock, means.chance)
         self._ends_s: dict[str, tuple[str, float]] = {}
         """By guest: its request, and when that is over."""
         self._carrying: set[str] = set()
-        self._woken = asyncio.Event()
 
     def wake(self, guest: str) -> None:
         """Something about this guest was written: look at it now, and start the retries anew."""
-        self._tries[guest] = 0
-        self._schedule(guest, 0.0)
+        self._due.wake(guest)
 
     def wake_all(self) -> None:
         """After a start: look at everything that hasn't ended."""
@@ -61,41 +53,22 @@ class Reconciler:
     async def run(self) -> None:
         """Pursues what is due, until cancelled."""
         while True:
-            while guests := self._take_due():
+            while guests := self._due.take(PURSUED_AT_ONCE_MAX):
                 await self._watchdog.turn("resend", self._pursue_all(guests))
-            await self._pause_until_woken()
-
-    def _take_due(self) -> list[str]:
-        """Guests that are due by now; some of them if they are many."""
-        now_s, guests = self._means.clock.clock.monotonic_s(), list[str]()
-        while self._due and self._due[0][0] <= now_s and len(guests) < PURSUED_AT_ONCE_MAX:
-            _, guest, turn = heapq.heappop(self._due)
-            if turn == self._turn.get(guest):
-                guests.append(guest)
-        return guests
+            await self._due.wait()
 
     async def _pursue_all(self, guests: list[str]) -> None:
         """They wait for the disk together."""
         await asyncio.gather(*(self.pursue(guest) for guest in guests))
 
-    async def _pause_until_woken(self) -> None:
-        until_due_s = self._due[0][0] - self._means.clock.clock.monotonic_s() if self._due else None
-        try:
-            async with asyncio.timeout(until_due_s):
-                await self._woken.wait()
-        except TimeoutError:
-            return
-        self._woken.clear()
-
     async def pursue(self, guest: str) -> None:
         """Does the next thing for one guest, and plans the try after it."""
         admission = self._records.admission(guest)
         if admission is None or not self._unfinished(admission):
-            self._tries.pop(guest, None)
-            self._turn.pop(guest, None)
+            self._due.forget(guest)
             self._ends_s.pop(guest, None)
             return
-        self._schedule(guest, self._pause(guest))
+        self._due.plan(guest)
         admission = await self._on_disk(admission)
         if admission is None or not self._unfinished(admission):  # it has moved meanwhile
             return
@@ -184,8 +157,7 @@ class Reconciler:
         if admission.guest in self._carrying:
             return
         if len(self._carrying) >= CARRIED_AT_ONCE_MAX:  # not a try: its turn comes when others are done
-            self._tries[admission.guest] -= 1
-            self._schedule(admission.guest, BUSY_PAUSE_S)
+            self._due.put_off(admission.guest, BUSY_PAUSE_S)
             return
         self._carrying.add(admission.guest)
         self._tasks.start("carry delete", self._carry_now(admission))
@@ -197,16 +169,3 @@ class Reconciler:
             _log.info("a delete waits for its host", guest=admission.guest, error=error.message)
         finally:
             self._carrying.discard(admission.guest)
-
-    def _pause(self, guest: str) -> float:
-        tries = self._tries.get(guest, 0)
-        self._tries[guest] = tries + 1
-        return float(
-            min(FIRST_RETRY_S * 2 ** min(tries, DOUBLED_MAX), RETRY_S_MAX) * self._means.chance.uniform(0.8, 1.2)
-        )
-
-    def _schedule(self, guest: str, after_s: float) -> None:
-        turn = self._turn.get(guest, 0) + 1
-        self._turn[guest] = turn
-        heapq.heappush(self._due, (self._means.clock.clock.monotonic_s() + after_s, guest, turn))
-        self._woken.set()

@@ -162,7 +162,7 @@ class Bench:
         async with asyncio.timeout(20):
             while not holds():
                 self.clock.move(1)
-                self.worker._reconciler._woken.set()  # it waits on the loop's time, which isn't moved by hand
+                self.worker._reconciler._due._woken.set()  # it waits on the loop's time, which isn't moved by hand
                 await asyncio.sleep(0.002)
 
     async def later(self) -> None:

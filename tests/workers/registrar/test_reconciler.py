@@ -17,8 +17,9 @@ from freehold.vocabulary.errors import Fault, Unavailable
 from freehold.vocabulary.guest import Delete
 from freehold.vocabulary.request import Admission, Build, Idempotency, Request, Stage
 from freehold.vocabulary.units import clock_time
+from freehold.workers.registrar.due import FIRST_RETRY_S, RETRY_S_MAX, Due
 from freehold.workers.registrar.fences import Fences
-from freehold.workers.registrar.reconciler import CARRIED_AT_ONCE_MAX, FIRST_RETRY_S, RETRY_S_MAX, Reconciler
+from freehold.workers.registrar.reconciler import CARRIED_AT_ONCE_MAX, Reconciler
 from freehold.workers.registrar.records import Records
 from tests.owners import HandClock, a_build, a_deed, means_of, store_at, turns, until
 
@@ -26,10 +27,10 @@ STEP_S = 0.25
 FAULT = Fault(code="NoRoom", message="full")
 
 
-class Attentive(Reconciler):
+class Attentive(Due):
     """It looks at the clock whenever the loop turns, not a few times in a real second."""
 
-    async def _pause_until_woken(self) -> None:
+    async def wait(self) -> None:
         await asyncio.sleep(0)
 
 
@@ -51,7 +52,8 @@ class Pursuit:
         self.store = await store_at(self.folder / "s.db", self.means)
         self.records, self.tasks = Records(self.store), Tasks("t")
         fences = Fences(self.records, self.clock)
-        self.reconciler = Attentive(self.means, self.records, self.tasks, Watchdog("registrar", self.clock), fences)
+        self.reconciler = Reconciler(self.means, self.records, self.tasks, Watchdog("registrar", self.clock), fences)
+        self.reconciler._due = Attentive(self.clock, self.means.chance)
 
         async def image_worker(build: Build) -> None:
             self.builds.append((self.now(), build))
