@@ -41,7 +41,7 @@ class Watch:
 
     def __init__(self) -> None:
         found = gc.get_objects()
-        self._followers = [one for one in found if isinstance(one, Follower)]
+        self._followers = [one for one in found if isinstance(one, Follower) and "host" in one._roles]
         (self._registrar,), (self._network, *_) = stores_here("registrar"), stores_here("network")
         self._buses = [one for one in found if isinstance(one, NatsBus)]
         self._peaks = dict.fromkeys(("backlog", "outbound bytes", "asked at once", "due", "held"), 0)

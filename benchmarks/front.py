@@ -47,9 +47,9 @@ class Watch:
         self._followers: list[Follower] = []
 
     def find(self) -> None:
-        """Looks for those that read owners, when all is open; and at the loop from now on."""
+        """Looks for those that read hosts, when all is open; and at the loop from now on."""
         self._watching = asyncio.create_task(self._turns.watch())
-        self._followers = [one for one in gc.get_objects() if isinstance(one, Follower)]
+        self._followers = [one for one in gc.get_objects() if isinstance(one, Follower) and "host" in one._roles]
 
     def begin(self) -> None:
         """Counts from now on."""

@@ -52,7 +52,8 @@ async def test_a_new_cloud_answers_to_the_password_it_gives(tmp_path: Path) -> N
         hosts = (await asked.get("/freehold/v1/hosts"))["hosts"]
         owners = (await asked.get("/freehold/v1/owners"))["owners"]
     assert sorted(host["name"] for host in hosts) == ["sim-0", "sim-1"]
-    assert sorted(owner["role"] for owner in owners) == ["host", "host", "image", "network", "notifier", "registrar"]
+    roles = ["host", "host", "image", "network", "notifier", "registrar", "volume"]
+    assert sorted(owner["role"] for owner in owners) == roles
 
 
 async def test_the_state_is_the_operators_alone(tmp_path: Path) -> None:

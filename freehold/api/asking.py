@@ -26,6 +26,8 @@ from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.shards import IDENTITY_SHARD
 from freehold.vocabulary.tenant import Quota, ServerGroup
 from freehold.vocabulary.token import Revoke
+from freehold.vocabulary.volume import VolumeQuestion
+from freehold.vocabulary.volume_request import AdmitVolume, DeleteVolume, ExtendVolume, VolumeAdmitted
 
 A = TypeVar("A")
 
@@ -113,6 +115,24 @@ async def every_network(call: Call, question: NetworkQuestion) -> None:
         raise absent[0]
 
 
+async def new_volume(call: Call, question: AdmitVolume) -> VolumeAdmitted:
+    """Has the registrar admit a volume or a snapshot. Raises what it refuses with, or Unavailable."""
+    subject = subjects.ask_registrar(question.project, call.cloud.shards)
+    admitted = await talk.ask(call.cloud.bus, subject, question, VolumeAdmitted, DEADLINE_S)
+    await call.cloud.view.seen(Done(store=admitted.store, position=admitted.position, key=admitted.id))
+    return admitted
+
+
+async def volume(call: Call, question: DeleteVolume | ExtendVolume, project: str) -> Done:
+    """Asks the registrar's shard of a volume's project for its end, or for more room in it."""
+    return await _ask(call, subjects.ask_registrar(project, call.cloud.shards), question)
+
+
+async def volume_owner(call: Call, question: VolumeQuestion, store: str, cluster: str) -> Done:
+    """Asks the volume worker that has a volume or a snapshot for a change of what is noted of it."""
+    return await _ask(call, subjects.ask_volume(store, call.cloud.beyond(cluster)), question)
+
+
 async def notifier(call: Call, question: NotifierQuestion, answer: type[A], deadline_s: float = DEADLINE_S) -> A:
     """Asks the notifier, and waits until the view shows what was written."""
     said = await talk.ask(call.cloud.bus, subjects.ASK_NOTIFIER, question, answer, deadline_s)
@@ -125,7 +145,15 @@ async def notifier(call: Call, question: NotifierQuestion, answer: type[A], dead
 async def _ask(
     call: Call,
     subject: str,
-    question: SaveTenant | DropTenant | ChangePassword | Revoke | ImageQuestion | NetworkQuestion,
+    question: SaveTenant
+    | DropTenant
+    | ChangePassword
+    | Revoke
+    | ImageQuestion
+    | NetworkQuestion
+    | DeleteVolume
+    | ExtendVolume
+    | VolumeQuestion,
 ) -> Done:
     done = await talk.ask(call.cloud.bus, subject, question, Done, DEADLINE_S)
     await call.cloud.view.seen(done)

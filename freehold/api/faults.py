@@ -60,10 +60,10 @@ _STATUS: Final[tuple[tuple[type[FreeholdError], int], ...]] = (
 
 def status_of(error: FreeholdError, body: FaultBody) -> int:
     """The HTTP status of an error, where it is told by `body`; what isn't in the table is our own failure. A quota that
-    is used up is a conflict for Neutron, and forbidden for Nova.
+    is used up is a conflict for Neutron, forbidden for Nova, and too large a request for Cinder.
     """
-    if body is neutron and isinstance(error, QuotaExceeded):
-        return 409
+    if isinstance(error, QuotaExceeded) and body in _QUOTA_EXCEEDED:
+        return _QUOTA_EXCEEDED[body]
     if isinstance(error, HttpRefusal):
         return error.status
     return next((status for cls, status in _STATUS if isinstance(error, cls)), 500)
@@ -109,6 +109,11 @@ def glance(failure: Failure) -> Any:
     return {"code": failure.status, "title": title(failure.status), "message": failure.message}
 
 
+def cinder(failure: Failure) -> Any:
+    """Cinder's: as Nova's, from which it came."""
+    return nova(failure)
+
+
 _NEUTRON_NOUNS: Final = {
     "networks": "Network",
     "subnets": "Subnet",
@@ -133,6 +138,9 @@ def neutron(failure: Failure) -> Any:
     else:
         kind = "HTTP" + title(failure.status).replace(" ", "")
     return {"NeutronError": {"type": kind, "message": failure.message, "detail": ""}}
+
+
+_QUOTA_EXCEEDED: Final[Mapping[FaultBody, int]] = {neutron: 409, cinder: 413}
 
 
 def title(status: int) -> str:

@@ -49,6 +49,10 @@ RULES: Final[dict[str, Rule]] = {
     "network:read": Rule.READER,
     "network:write": Rule.MEMBER,
     "network:admin": Rule.ADMIN,
+    # volume
+    "volume:read": Rule.READER,
+    "volume:write": Rule.MEMBER,
+    "volume:admin": Rule.ADMIN,
     # compute
     "compute:read": Rule.READER,
     "compute:write": Rule.MEMBER,

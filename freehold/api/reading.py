@@ -19,7 +19,7 @@ R = TypeVar("R", bound=Word)
 KEY_BYTES_MAX: Final = 400
 """No key is longer; whatever is asked for beyond isn't there."""
 
-_OF_PROJECTS: Final = frozenset({"admission", "request", "quota", "server_group", "fence"})
+_OF_PROJECTS: Final = frozenset({"admission", "request", "quota", "server_group", "fence", "volume_admission"})
 """What each project's own registrar shard keeps; the identity shard has the registrar's other kinds."""
 
 

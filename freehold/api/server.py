@@ -24,6 +24,7 @@ from freehold.api.image.routes import DOOR as IMAGE
 from freehold.api.native.routes import DOOR as NATIVE
 from freehold.api.network.routes import DOOR as NETWORK
 from freehold.api.policy import Rule, check, rule_of
+from freehold.api.volume.routes import DOOR as VOLUME
 from freehold.runtime.chance import new_id
 from freehold.runtime.log import logger
 from freehold.vocabulary.errors import BadRequest, FreeholdError, NoAnswer, NotFound, TooLarge
@@ -39,7 +40,7 @@ _log = logger("api")
 
 def application(cloud: Cloud) -> "Server":
     """The API of `cloud`, to be run by an ASGI server. The view must be open before and stay so."""
-    return Server(cloud, (IDENTITY, COMPUTE, IMAGE, NETWORK, NATIVE))
+    return Server(cloud, (IDENTITY, COMPUTE, IMAGE, NETWORK, VOLUME, NATIVE))
 
 
 @dataclass(slots=True)

@@ -45,8 +45,11 @@ SPEAKS: Final[dict[str, tuple[str, ...]]] = {
     "directory": (*_owner("directory"), "freehold.barred", "freehold.roll"),
     "registrar": (
         *_owner("registrar"),
-        *_reader("host"),
+        *_reader("host", "volume"),
         "freehold.ask.registrar.*",
+        "freehold.ask.image_offer.*",
+        "freehold.ask.pools",
+        "freehold.ask.pool.>",
         "freehold.ask.host.>",
         "freehold.build.image",
         "freehold.build.image.*",
@@ -54,7 +57,7 @@ SPEAKS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "image": (*_owner("image"), "freehold.ask.ledger.*.image", "freehold.build.scheduler"),
     "scheduler": (
-        *_reader("host", "registrar"),
+        *_reader("host", "registrar", "volume"),
         "freehold.ask.ledger.*.scheduler",
         "freehold.ask.host.>",
         "freehold.build.network.>",
@@ -73,8 +76,10 @@ SPEAKS: Final[dict[str, tuple[str, ...]]] = {
         "freehold.ask.ledger.*.host.{store}",
         "freehold.ask.ledger.*.host.{cluster}.{store}",
     ),
+    "volume": _owner("volume"),
     "api": (
-        *_reader("directory", "registrar", "image", "network", "host", "notifier"),
+        *_reader("directory", "registrar", "image", "network", "volume", "host", "notifier"),
+        "freehold.ask.volume.>",
         "freehold.ask.directory",
         "freehold.ask.registrar.*",
         "freehold.ask.image",
@@ -83,7 +88,7 @@ SPEAKS: Final[dict[str, tuple[str, ...]]] = {
         "freehold.ask.scheduler",
         "freehold.ask.notifier",
     ),
-    "notifier": (*_owner("notifier"), *_reader("registrar", "image", "network", "host")),
+    "notifier": (*_owner("notifier"), *_reader("registrar", "image", "network", "volume", "host")),
     "broker": (),
 }
 """What a machine with a role says: publications and questions."""
@@ -99,21 +104,22 @@ HEARS: Final[dict[str, tuple[str, ...]]] = {
         *_of(_READ_BY, "registrar"),
         "freehold.ask.registrar.*",
         "freehold.ask.ledger.>",
-        "freehold.event.*.host.>",
-        "freehold.heartbeat.*.host.>",
+        *(f"freehold.{what}.*.{role}.>" for what in ("event", "heartbeat") for role in ("host", "volume")),
         "freehold.beats.*.network.>",
     ),
     "image": (
         *_of(_READ_BY, "image"),
         "freehold.ask.image",
         "freehold.ask.image.{store}",
+        "freehold.ask.image_offer.{store}",
         "freehold.build.image",
         "freehold.build.image.{store}",
     ),
     "scheduler": (
         "freehold.ask.scheduler",
+        "freehold.ask.pools",
         "freehold.build.scheduler",
-        *(f"freehold.{what}.*.{role}.>" for what in ("event", "heartbeat") for role in ("host", "registrar")),
+        *(f"freehold.{what}.*.{role}.>" for what in ("event", "heartbeat") for role in ("host", "registrar", "volume")),
         "freehold.beats.*.network.>",
     ),
     "network": (
@@ -135,6 +141,13 @@ HEARS: Final[dict[str, tuple[str, ...]]] = {
         "freehold.event.{cluster}.network.>",
         "freehold.heartbeat.{cluster}.network.>",
     ),
+    "volume": (
+        *_of(_READ_BY, "volume"),
+        "freehold.ask.pool.{store}",
+        "freehold.ask.pool.{cluster}.{store}",
+        "freehold.ask.volume.{store}",
+        "freehold.ask.volume.{cluster}.{store}",
+    ),
     "api": ("freehold.event.>", "freehold.heartbeat.>", "freehold.beats.*.network.>"),
     "notifier": (
         *_of(_READ_BY, "notifier"),
@@ -142,7 +155,7 @@ HEARS: Final[dict[str, tuple[str, ...]]] = {
         *(
             f"freehold.{what}.*.{role}.>"
             for what in ("event", "heartbeat")
-            for role in ("registrar", "image", "network", "host")
+            for role in ("registrar", "image", "network", "volume", "host")
         ),
         "freehold.beats.*.network.>",
     ),
@@ -152,7 +165,7 @@ HEARS: Final[dict[str, tuple[str, ...]]] = {
 
 _WITHIN: Final = ("freehold.build.host.", "freehold.ask.beats.")
 """What passes no link: it is said within a cluster alone."""
-_LINKED: Final = ("network", "host", "broker")
+_LINKED: Final = ("network", "host", "volume", "broker")
 """The roles that a cluster with a server of its own has there."""
 
 

@@ -16,6 +16,10 @@ freehold.ask.image.STORE                ImageQuestion                           
 freehold.ask.network.CLUSTER            NetworkQuestion                            API -> network worker
 freehold.ask.beats.CLUSTER.STORE        PassOn, of STORE's heartbeat               host -> one of its network workers
 freehold.ask.scheduler                  HostQuestion, to be carried to its host    API -> one of the schedulers
+freehold.ask.image_offer.STORE          OfferImage                                 registrar -> the image's owner
+freehold.ask.pools                      ChoosePool                                 registrar -> one of the schedulers
+freehold.ask.pool.STORE                 PoolQuestion                               registrar -> volume worker
+freehold.ask.volume.STORE               VolumeQuestion                             API -> volume worker
 freehold.ask.notifier                   NotifierQuestion                           API -> notifier
 freehold.ask.host.STORE                 HostQuestion                               scheduler, registrar -> host
 freehold.ask.directory                  DirectoryQuestion                          API -> directory
@@ -48,6 +52,7 @@ ASK_DIRECTORY: Final = "freehold.ask.directory"
 ASK_PASSPORT: Final = "freehold.ask.passport"
 ASK_IMAGE: Final = "freehold.ask.image"
 ASK_SCHEDULER: Final = "freehold.ask.scheduler"
+ASK_POOLS: Final = "freehold.ask.pools"
 ASK_NOTIFIER: Final = "freehold.ask.notifier"
 BUILD_IMAGE: Final = "freehold.build.image"
 BUILD_SCHEDULER: Final = "freehold.build.scheduler"
@@ -141,6 +146,21 @@ def ask_image(store: str) -> str:
 def build_image(store: str) -> str:
     """Where builds wait for the owner of their image; for any image worker if `store` is empty."""
     return f"freehold.build.image.{store}" if store else BUILD_IMAGE
+
+
+def ask_image_offer(store: str) -> str:
+    """Where the owner of an image offers it to be copied."""
+    return f"freehold.ask.image_offer.{store}"
+
+
+def ask_pool(store: str, beyond: str = "") -> str:
+    """Where a volume worker is asked for volumes. `beyond`: its cluster, if that isn't the centre."""
+    return f"freehold.ask.pool.{_named(beyond)}{store}"
+
+
+def ask_volume(store: str, beyond: str = "") -> str:
+    """Where a volume worker is asked about volumes that it has. `beyond`: its cluster, if that isn't the centre."""
+    return f"freehold.ask.volume.{_named(beyond)}{store}"
 
 
 def ask_network(cluster: str, beyond: str = "") -> str:

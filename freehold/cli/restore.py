@@ -24,7 +24,7 @@ from freehold.workers.restore import NOW, Damaged, Found, Moment, as_of, every, 
 from freehold.workers.restore import restore as restore_store
 
 _PLACES: Final = re.compile(
-    r"(registrar|image)(-[0-9]{1,3})?\.db|(network|notifier|directory)\.db|hosts/[0-9]{1,6}\.db"
+    r"(registrar|image|volume)(-[0-9]{1,3})?\.db|(network|notifier|directory)\.db|hosts/[0-9]{1,6}\.db"
 )
 """Where stores lie in the folder of the state."""
 _POSITION: Final = re.compile(r"(?:([0-9a-f]{8}-[0-9a-f-]{27}):)?([0-9]{1,18})")

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from freehold.config.settings import EVERY_ROLE, Settings
 from freehold.vocabulary.errors import BadRequest
 from freehold.vocabulary.network import is_underlay_address
-from freehold.vocabulary.place import IMAGES, WEB, place_of
+from freehold.vocabulary.place import IMAGES, VOLUMES, WEB, place_of
 from freehold.vocabulary.receiver import networks
 from freehold.vocabulary.shards import SHARDS_MAX
 from freehold.vocabulary.trait import CUSTOM, CUSTOM_MAX, is_trait
@@ -58,6 +58,7 @@ def checked(settings: Settings) -> Settings:
         raise BadRequest(f"log_level is {settings.log_level!r}; it can be debug, info, warning or error")
     _check_backup(settings)
     _check_image_store(settings)
+    _check_volumes(settings)
     _check_networks(settings)
     return settings
 
@@ -125,6 +126,12 @@ def _check_image_store(settings: Settings) -> None:
     place = place_of(settings.image_store, IMAGES)
     if (place is None or place.kind in {"folder", *WEB}) and settings.image_store_secret_file is not None:
         raise BadRequest("image_store_secret_file is set, and image_store names nothing that wants one")
+
+
+def _check_volumes(settings: Settings) -> None:
+    place_of(settings.volume_store, VOLUMES)
+    if settings.volume_pool_gib < 0:
+        raise BadRequest(f"volume_pool_gib is {settings.volume_pool_gib}; it can be 0, for all of the disk, or more")
 
 
 def _check_bus(settings: Settings) -> None:
@@ -200,6 +207,7 @@ def _check_counts(settings: Settings) -> None:
         ("registrar_shards", settings.registrar_shards, SHARDS_MAX),
         ("image_workers", settings.image_workers, WORKERS_MAX),
         ("schedulers", settings.schedulers, WORKERS_MAX),
+        ("volume_workers", settings.volume_workers, WORKERS_MAX),
         ("apis", settings.apis, WORKERS_MAX),
     )
     for name, count, most in counts:

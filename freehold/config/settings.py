@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-ROLES: Final = ("registrar", "image", "scheduler", "network", "host", "notifier", "api")
+ROLES: Final = ("registrar", "image", "scheduler", "network", "volume", "host", "notifier", "api")
 EVERY_ROLE: Final = (*ROLES, "directory", "broker")
 """The last two are for clouds of many machines: in one process nobody needs a passport, nor a server to talk over."""
 
@@ -88,6 +88,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Its port; 0: one that is free. Further image workers in the process have the ports that follow."""
     image_url: str = ""
     """Where others reach it, if not at http://IMAGE_LISTEN:IMAGE_PORT."""
+    volume_store: str = ""
+    """Where the bytes of volumes are kept: folder:/PATH; not set: STATE/volumes."""
+    volume_pool_gib: int = 0
+    """How much of it may be promised in all; 0: as much as its disk has."""
+    volume_types: tuple[str, ...] = ()
+    """The names of the volume types that this process's pools take; none: any."""
+    volume_workers: int = 1
+    """How many pools, each with a volume worker, there are in each cluster of this process."""
+    volume_listen: str = "127.0.0.1"
+    """The address at which volumes are served. Hosts on other machines must reach it."""
     roles: tuple[str, ...] = ROLES
     demo_image: Path | None = None
     """An image file that a new cloud starts with, as a public image."""
@@ -153,6 +163,7 @@ def store_files(settings: Settings) -> list[str]:
         "registrar": settings.registrar_shards,
         "image": settings.image_workers,
         "network": settings.clusters,
+        "volume": settings.volume_workers * settings.clusters,
         "notifier": 1,
         "directory": 1,
     }

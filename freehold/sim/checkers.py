@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from freehold.drivers.hypervisor.simulated import SimulatedGuest
 from freehold.sim.leases import Leases
+from freehold.sim.volumes import Volumes
 from freehold.sim.witness import Witness
 from freehold.views.cloud import CloudView
 from freehold.vocabulary.codec import decode
@@ -52,7 +53,7 @@ class Checkers:
         self._admissions: dict[str, Admission] = {}
         self._quotas: dict[str, int] = {}
         self._counts_again_s: dict[str, float] = {}
-        self._put_back: Counter[str] = Counter()
+        self.put_back: Counter[str] = Counter()
         """How often a site's store was put back to an old copy, or deleted."""
         self._given: dict[str, tuple[float, float]] = {}
         """When a request was on the registrar's disk first, and how many seconds it was given."""
@@ -71,6 +72,7 @@ class Checkers:
         self._wired: dict[tuple[str, str], frozenset[str]] = {}
         """The ports of each guest of a host."""
         self.leases = Leases(world, self.violated)
+        self.volumes = Volumes(world)
 
     def violated(self, what: str) -> None:
         """Something that must always hold doesn't."""
@@ -132,7 +134,7 @@ class Checkers:
     def store_changed(self, site: "Site") -> None:
         """A store was put back to an old copy, or deleted: what is written next follows on that."""
         assert site.store is not None
-        self._put_back[site.name] += 1
+        self.put_back[site.name] += 1
         self.leases.put_back(site)
         self._read[site.name] = site.store.position().seq if site.store.rows() else 0
         self._counts_again_s[site.name] = self._world.loop.time() + RECOUNT_S
@@ -171,6 +173,8 @@ class Checkers:
         elif entry.kind == "quota" and entry.value is not None:
             quota = decode(entry.value, Quota)
             self._quotas[quota.project] = quota.instances
+        elif entry.kind.startswith(("volume", "snapshot")):
+            self.volumes.written(site, entry)
         elif entry.kind == "port":
             self.leases.written(entry)
         elif entry.kind == "guest":
@@ -185,7 +189,7 @@ class Checkers:
         given = sum(wanted.ram_mib for wanted in self._rooms.get(site.name, {}).values())
         if self._world.loop.time() < self._counts_again_s.get(site.name, 0.0):
             return  # what was deleted since the copy was taken is still being removed
-        fits = host.total.fits(host.used) or self._put_back[site.name] > 0
+        fits = host.total.fits(host.used) or self.put_back[site.name] > 0
         if not fits or given > host.total.ram_mib:
             self.violated(f"{site.name} has given {host.used}, and {given} MiB by its guests, of {host.total}")
 
@@ -200,7 +204,7 @@ class Checkers:
         aside = going or guest.state is GuestState.QUARANTINED or (guest.state in MAKING and guest.launched is None)
         there = site.guests.get(guest.id)
         aside |= guest.state is GuestState.STOPPED and there is not None and not there.boots
-        came_back = aside and self._put_back[site.name] > 0
+        came_back = aside and self.put_back[site.name] > 0
         return NOTHING if came_back else needed_by(guest.spec.flavor)
 
     def _admission(self, site: "Site", entry: Entry) -> None:
@@ -341,15 +345,15 @@ class Checkers:
 
         async def has_caught_up(store: str) -> None:
             [site] = [one for one in self._world.sites.values() if one.store is not None and one.store.id == store]
-            if site.role == "host":
+            if site.role in ("host", "volume"):
                 await caught_up(store)
                 return
             assert site.store is not None
-            written, put_back = site.store.position(), self._put_back[site.name]
+            written, put_back = site.store.position(), self.put_back[site.name]
             await caught_up(store)
             read = view.positions()[store]
             self.checks += 1
-            if put_back != self._put_back[site.name]:
+            if put_back != self.put_back[site.name]:
                 return
             if read.epoch == written.epoch and read.seq < written.seq:
                 self.violated(f"{name} read {site.name} up to {read.seq}, when {written.seq} had been written before")

@@ -1,8 +1,8 @@
 """Plays every kill point, and pairs of two: `python -m freehold.sim.kills`. Exits 1 if anything is violated.
 
 One kill: at every step of create, stop, start, reboot and delete, before it, in its middle and after it, of every
-process in turn, and so of a build that is withdrawn since its request has failed; where others are told of it, of the
-notifier at each of its own. Two kills: at every pair of moments of
+process in turn, and so of a build that is withdrawn since its request has failed; and of a volume's life. Where others
+are told of a guest, of the notifier at each of its own. Two kills: at every pair of moments of
 create and delete, each of the process whose step it is; and those where the second is another's, once it has happened
 that the step is done.
 """
@@ -24,9 +24,17 @@ from freehold.sim.plan import Scale
 from freehold.sim.reached import left_out
 from freehold.sim.run import play_in
 from freehold.sim.seeds import end_with_parent
+from freehold.sim.volume_life import POOL, VOLUME_LIFE, VOLUME_OF_IMAGE, volume_script
 
 T = TypeVar("T")
 
+LIVES: Final = (
+    (WHOLE_LIFE, SCALE),
+    (BUILD_IN_VAIN, SCALE),
+    (VOLUME_LIFE, POOL),
+    (VOLUME_OF_IMAGE, POOL),
+)
+"""What is played without a kill, to see which steps there are."""
 SHORT: Final = 0.04
 """The share of the long part that is played when it is to be short."""
 TELL_EVERY: Final = 250
@@ -47,7 +55,8 @@ class Played:
 def play_kills(kills: tuple[Kill, ...], actions: tuple[str, ...], scale: Scale = SCALE) -> Played:
     """Plays the life of a guest with these kills. One that didn't come is a violation: nothing was shown."""
     steps = Steps(kills)
-    outcome = play_in(1, scale, lambda world: script(world, steps, actions))
+    play = volume_script if scale.pools else script
+    outcome = play_in(1, scale, lambda world: play(world, steps, actions))
     violation = outcome.violation
     if not violation and steps.killed < len(kills):
         violation = f"only {steps.killed} of the kills came"
@@ -68,6 +77,23 @@ def every_telling(pool: ProcessPoolExecutor) -> Iterator[Played]:
     yield plain
     kills = own(tuple(point for point in plain.points if point.site == "notifier"))
     yield from _all(pool, ((kill,) for kill in kills), WHOLE_LIFE, TOLD)
+
+
+def every_volume(pool: ProcessPoolExecutor, share: float) -> Iterator[Played]:
+    """Every point of a volume's life, with every process that lives there. Of others' processes, a share."""
+    for actions in (VOLUME_LIFE, VOLUME_OF_IMAGE):
+        plain = play_kills((), actions, POOL)
+        yield plain
+        kills = [*own(plain.points), *_share(others(plain.points), share, "volumes")]
+        yield from _all(pool, ((kill,) for kill in kills), actions, POOL)
+
+
+def every_volume_pair(pool: ProcessPoolExecutor, share: float) -> Iterator[Played]:
+    """Every pair of moments of a volume's life, each of the process whose step it is."""
+    plain = play_kills((), VOLUME_LIFE, POOL)
+    firsts = _all(pool, ((kill,) for kill in own(plain.points)), VOLUME_LIFE, POOL)
+    pairs = [(*first.kills, kill) for first in firsts for kill in own(first.points)]
+    yield from _all(pool, _share(pairs, share, "volume pairs"), VOLUME_LIFE, POOL)
 
 
 def every_first(pool: ProcessPoolExecutor) -> Iterator[Played]:
@@ -112,7 +138,8 @@ def main() -> int:
     with ProcessPoolExecutor(given.processes, initializer=end_with_parent) as pool:
         firsts = list(every_first(pool))
         telling = list(every_telling(pool))
-        bad = _tell_left_out([play_kills((), WHOLE_LIFE), play_kills((), BUILD_IN_VAIN), *firsts, *telling])
+        lives = [play_kills((), actions, scale) for actions, scale in LIVES]
+        bad = _tell_left_out([*lives, *firsts, *telling])
         if not given.reached:
             bad += _tell_all(pool, firsts, telling, given.share)
     return 1 if bad else 0
@@ -136,6 +163,8 @@ def _tell_all(pool: ProcessPoolExecutor, firsts: list[Played], telling: list[Pla
         tell("one kill in create and delete", firsts),
         tell("two kills in create and delete", every_pair(pool, firsts, share)),
         tell("two kills, the second of another process", every_mixed_pair(pool, firsts, share)),
+        tell("one kill in a volume's life", every_volume(pool, share)),
+        tell("two kills in a volume's life", every_volume_pair(pool, share)),
     ]
     count, bad = sum(played for played, _ in totals), sum(wrong for _, wrong in totals)
     print(f"kill points: {count:,} played, {bad} violations", flush=True)

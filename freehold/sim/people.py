@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from freehold.sim.calls import Caller, Reply, Unanswered
 from freehold.sim.checkers import SECRET
-from freehold.sim.plan import Ask
+from freehold.sim.plan import VOLUME_ASKS, Ask
+from freehold.sim.volume_people import Volumes
 
 if TYPE_CHECKING:
     from freehold.sim.site import ApiSite
@@ -65,6 +66,10 @@ class Client:
     """Creates that weren't answered: (idempotency key, body). They are asked again, with the same key."""
     asked: int = 0
     failed: int = 0
+    volumes: Volumes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.volumes = Volumes(self)
 
     @property
     def name(self) -> str:
@@ -98,6 +103,8 @@ class Client:
                 await self._act_on_what_runs(api, ask.pick, "stop")
             case "reboot and delete":
                 await self._reboot_and_delete(api, ask.pick)
+            case what if what in VOLUME_ASKS:
+                await self.volumes.ask(api, what, ask.pick)
             case _ if (known := self._known(ask.pick)) is not None:
                 await self._ask_about(known, api, ask)
 
@@ -278,7 +285,7 @@ class Client:
                 await self.create(self._api(number), key, body)
             except Unanswered:
                 self.unsure.append((key, body))
-        return not self.unsure
+        return await self.volumes.make_sure() and not self.unsure
 
     async def can_create(self) -> bool:
         """Whether one more guest is admitted, when nothing goes wrong."""

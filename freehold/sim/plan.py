@@ -12,6 +12,9 @@ from freehold.sim.network import Weather
 
 QUOTA: Final = 7
 """Guests a project may have."""
+VOLUMES_QUOTA: Final = 8
+GIGABYTES_QUOTA: Final = 30
+"""Of volumes and snapshots: less than there is in all pools, and more than in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,8 @@ class Scale:
     host_ram_mib: int = 1024
     notifies: bool = True
     """Whether there is a notifier, and receivers."""
+    pools: int = 0
+    """Of volumes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +88,25 @@ ASKS: Final = {
 }
 """What clients ask for, and how often."""
 
+VOLUME_ASKS: Final = {
+    "volume": 10,
+    "volume of an image": 3,
+    "volume snapshot": 5,
+    "volume copy": 4,
+    "volume extend": 5,
+    "volume delete": 9,
+    "snapshot delete": 5,
+    "volume list": 4,
+    "volume get": 5,
+    "volume rename": 2,
+}
+"""The same of volumes."""
+
 SHARDED_EVERY: Final = 3
 """One seed in so many has a registrar of two shards."""
+
+POOLS: Final = 2
+"""Of volumes, in each seed's cloud."""
 
 BUSY: Final = (0.1, 0.3, 1.0)
 """How much is asked and goes wrong in a run, for its length: what happens late needs quiet before it."""
@@ -162,6 +184,21 @@ NOTIFIER_TROUBLES: Final = {
 """The same with the notifier."""
 
 
+POOL_TROUBLES: Final = {
+    "kill": 4,
+    "kill at a commit": 10,
+    "pause": 2,
+    "isolate": 3,
+    "mute": 2,
+    "disk": 2,
+    "clock": 2,
+    "put back": 4,
+    "store deleted": 1,
+    "pool fails": 6,
+}
+"""What goes wrong with pools of volumes."""
+
+
 def sites(scale: Scale) -> list[str]:
     """The names of all sites of a cloud."""
     names = ["registrar", "image", "network", *(f"registrar-{shard}" for shard in range(1, scale.shards))]
@@ -179,6 +216,7 @@ def planned(seed: int) -> Plan:
         apis=random.choice((2, 2, 3)),
         host_ram_mib=random.choice((384, 640, 1024)),
         shards=1 if seed % SHARDED_EVERY else 2,
+        pools=POOLS,
     )
     storm_s = random.choice((40.0, 60.0, 90.0) if small else (60.0, 300.0, 900.0, 1800.0, 1800.0))
     weather = Weather(
@@ -202,8 +240,8 @@ def planned(seed: int) -> Plan:
         scale,
         storm_s,
         weather,
-        tuple(sorted(asks, key=lambda ask: ask.at_s)),
-        tuple(sorted((*troubles, *_notifiers(seed, storm_s)), key=lambda trouble: trouble.at_s)),
+        tuple(sorted((*asks, *_of_volumes(seed, scale, storm_s)), key=lambda ask: ask.at_s)),
+        tuple(sorted((*troubles, *_notifiers(seed, storm_s), *_pools(seed, storm_s)), key=lambda one: one.at_s)),
     )
 
 
@@ -212,6 +250,32 @@ def _notifiers(seed: int, storm_s: float) -> list[Trouble]:
     random, names = Random(f"notifier {seed}"), list(NOTIFIER_TROUBLES)
     kinds = random.choices(names, list(NOTIFIER_TROUBLES.values()), k=random.randrange(0, 4 + int(storm_s / 60)))
     return [_trouble(random, kind, ["notifier"], storm_s) for kind in kinds]
+
+
+def _of_volumes(seed: int, scale: Scale, storm_s: float) -> list[Ask]:
+    """What is asked about volumes: drawn apart as well."""
+    random, names = Random(f"volumes {seed}"), list(VOLUME_ASKS)
+    kinds = random.choices(names, list(VOLUME_ASKS.values()), k=random.randrange(0, 16 + int(storm_s / 8)))
+    return [
+        Ask(random.uniform(0.0, storm_s), random.randrange(scale.projects), what, random.randrange(1 << 30))
+        for what in kinds
+    ]
+
+
+def _pools(seed: int, storm_s: float) -> list[Trouble]:
+    """What goes wrong with pools."""
+    random, names = Random(f"pools {seed}"), list(POOL_TROUBLES)
+    kinds = random.choices(names, list(POOL_TROUBLES.values()), k=random.randrange(0, 6 + int(storm_s / 25)))
+    pools = [f"volume-{number}" for number in range(POOLS)]
+    return [_trouble_of(random, kind, pools, storm_s) for kind in kinds]
+
+
+def _trouble_of(random: Random, kind: str, names: list[str], storm_s: float) -> Trouble:
+    """Something of the kinds that are no host's alone, with one of these sites."""
+    at_s, for_s, amount = random.uniform(0.0, storm_s), random.choice((0.5, 3.0, 20.0, 90.0)), random.random()
+    if kind == "clock":
+        amount = random.choice((-3600.0, -60.0, -1.0, 1.0, 50.0, 3600.0)) * random.uniform(0.2, 1.0)
+    return Trouble(at_s, kind, random.choice(names), random.choice(names), for_s, amount)
 
 
 def _kinds(random: Random, *, few: bool) -> dict[str, float]:

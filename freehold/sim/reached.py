@@ -17,11 +17,12 @@ LOOKS: Final = frozenset(
     {
         *("probe", "guests", "power", "console_log", "news", "plugged"),
         *("read", "size_bytes", "inspect", "images", "local_path"),
+        *("pool", "volumes", "look", "exports"),
         "close",
     }
 )
 """What drivers are asked without anything being changed by it. Whatever else they are told is a durable step."""
-_DRIVERS: Final = ("hypervisor", "fabric", "images")
+_DRIVERS: Final = ("hypervisor", "fabric", "images", "_pool")
 """What workers call their drivers."""
 _WRITES: Final = ("stage", "commit")
 
@@ -62,6 +63,15 @@ ELSEWHERE: Final = {
     "freehold.workers.host.effects:stop_stranger": "what runs there without a record: in the seeds' storms",
     "freehold.workers.host.removals:discard": "copies that an operator lets go of; who isn't answered asks again",
     "freehold.workers.host.reconciler:_tidy": "images that nobody uses leave the cache; they come again",
+    "freehold.workers.refused:keep": "requests that are refused: in the seeds' storms",
+    "freehold.workers.refused:forget": "a horizon of a day",
+    "freehold.workers.registrar.volumes.records:adopt": "a ledger put back, or a pool's store: in the seeds' storms",
+    "freehold.workers.registrar.volumes.records:forget_ended": "a horizon of thirty days",
+    "freehold.workers.registrar.volumes.records:keep_stray": "a pool's store put back: in the seeds' storms",
+    "freehold.workers.volume.effects:tidy": "images that nobody needs leave the cache; they come again",
+    "freehold.workers.volume.records:forget_refusals": "a horizon of thirty days",
+    "freehold.workers.volume.records:keep_pool": "the first start, and a pool that has become larger or can't be used",
+    "freehold.workers.volume.records:refuse": "volumes that are refused, or deleted twice: in the seeds' storms",
     # Images: the script uses one that is there.
     "freehold.workers.image.records:stage": "images",
     "freehold.workers.image.records:stage_gone": "images",

@@ -168,7 +168,7 @@ async def _play(world: World, plan: Plan) -> None:
         world.loop.call_at(began + ask.at_s, begin, ask)
     for trouble in plan.troubles:
         world.loop.call_at(began + trouble.at_s, happen, world, trouble)
-    world.people.start(world.copy_stores())
+    world.people.start(world.old_disks.copies())
     end = began + plan.storm_s
     while world.loop.time() < end and not world.checkers.found:
         await asyncio.sleep(min(0.5, end - world.loop.time()))

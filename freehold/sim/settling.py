@@ -4,7 +4,7 @@ import asyncio
 from functools import reduce
 from typing import TYPE_CHECKING, Final
 
-from freehold.sim import readers
+from freehold.sim import readers, volumes
 from freehold.sim.disk import StoreFile
 from freehold.sim.losses import evacuated
 from freehold.sim.plan import QUOTA
@@ -63,9 +63,10 @@ async def settle(world: "World", clients: list["Client"]) -> None:
         return
     world.tell("world", "all has settled")
     evacuated(world, _stranded(world))
-    for check in (_views, _orphans, _counts, _ledger, _secrets, _logs, _told, _trace):
+    for check in (_views, _orphans, _counts, _ledger, _secrets, _logs, _told, _trace, volumes.check):
         check(world)
     await _promises(world, clients)
+    await volumes.promises(world, clients)
     await _quiet(world)
 
 
@@ -99,6 +100,8 @@ def unsettled(world: "World") -> str:
     leased = (f"a port is leased to guest {guest}, which is nowhere" for guest in _leased_to_nobody(world, stranded))
     strange = (_strange(world, host, admissions) for host in _living(world))
     pursued = (f"a build of guest {key} is pursued" for store in _ledgers(world) for key in store.private("build"))
+    if of_volumes := volumes.unsettled(world):
+        return of_volumes
     first = next(filter(None, (*unfinished, *pursued, *restless, *strange, *leased)), "")
     return first or _leased_wrongly(world) or _behind(world) or _astray(world) or _to_be_told(world)
 

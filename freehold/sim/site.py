@@ -42,6 +42,7 @@ from freehold.workers.registrar.worker import RegistrarWorker
 from freehold.workers.scheduler.worker import SchedulerWorker
 
 if TYPE_CHECKING:
+    from freehold.sim.pool_site import PoolSite
     from freehold.sim.world import World
 
 CLUSTER: Final = "default"
@@ -234,7 +235,7 @@ LOOKS: Final = ("power", "guests")
 class Watched:
     """A driver around whose calls the world may kill the process that makes them."""
 
-    def __init__(self, site: "HostSite", process: Process, driver: object) -> None:
+    def __init__(self, site: "HostSite | PoolSite", process: Process, driver: object) -> None:
         self._site, self._process, self._driver = site, process, driver
         self._calls = 0
 

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from typing import Final
 
 from freehold.sim.machine import Everybody
+from freehold.sim.old_disks import RESTORE_S
 from freehold.sim.plan import Trouble
+from freehold.sim.pool_site import PoolSite
 from freehold.sim.site import ApiSite, HostSite, SchedulerSite, Site
-from freehold.sim.world import CALLERS_PLACE, RESTORE_S, World
+from freehold.sim.world import CALLERS_PLACE, ERRORS, World
 from freehold.vocabulary.codec import decode
 from freehold.vocabulary.errors import Broken
 from freehold.vocabulary.guest import Guest, GuestState, Power
@@ -51,6 +53,8 @@ def happen(world: World, trouble: Trouble) -> None:
         return
     if trouble.kind in _SITE:
         _SITE[trouble.kind](world, site, trouble)
+    elif isinstance(site, PoolSite):
+        _POOL[trouble.kind](world, site, trouble)
     elif isinstance(site, HostSite) and trouble.kind in _POWERS:
         world.change_guest(site, trouble.amount, _POWERS[trouble.kind])
     elif isinstance(site, HostSite):
@@ -185,7 +189,7 @@ def _put_back_alone(world: World, host: HostSite, for_s: float) -> None:
     """A host's disk goes back a little, and the machine is up again before its network is: it writes another history
     than was read of it, and nobody tells it so.
     """
-    world.put_back(host, NEWEST)
+    world.old_disks.put_back(host, NEWEST)
     _part(world, "isolated", world.network.cut, host, _others(world, host), RESTORE_S + for_s)
 
 
@@ -215,7 +219,7 @@ def _put_back_when(
 
 def _put_back(world: World, host: HostSite, copy: bytes, told: str) -> None:
     if not world.calm and not host.dead and not host.away:
-        world.put_back_to(host, copy, told)
+        world.old_disks.put_back_to(host, copy, told)
         for _ in range(SAID_AGAIN):
             first_s, last_s = AGAIN_S
             again_s = first_s * (last_s / first_s) ** world.random.random()
@@ -268,9 +272,31 @@ _SITE: Final[dict[str, Callable[[World, Site, Trouble], None]]] = {
     "start twice": lambda _world, site, _trouble: site.start(),
 }
 
+
+def _pool_fails(world: World, pool: PoolSite, trouble: Trouble) -> None:
+    """The next call of a verb of a pool fails; sometimes the next few do."""
+    if pool.volumes is None or not pool.up:
+        return
+    verb = _POOL_VERBS[int(trouble.amount * 1000) % len(_POOL_VERBS)]
+    error = ERRORS[int(trouble.amount * 7000) % len(ERRORS)]
+    times = 1 + int(trouble.amount * 13000) % 4
+    world.faults["pool fails"] += times
+    world.tell(pool.name, f"the next {times} calls of {verb} fail: {type(error).__name__}")
+    for _ in range(times):
+        pool.volumes.fail(verb, error)
+
+
+_POOL_VERBS: Final = ("make", "make_copy", "extend", "delete", "take_snapshot", "delete_snapshot", "look", "volumes")
+
+_POOL: Final[dict[str, Callable[[World, PoolSite, Trouble], None]]] = {
+    "put back": lambda world, pool, trouble: world.old_disks.put_back(pool, trouble.amount),
+    "store deleted": lambda world, pool, _trouble: world.old_disks.delete_store(pool),
+    "pool fails": _pool_fails,
+}
+
 _HOST: Final[dict[str, Callable[[World, HostSite, Trouble], None]]] = {
     "power cut": lambda world, host, trouble: world.cut_power(host, trouble.for_s),
-    "put back": lambda world, host, trouble: world.put_back(host, trouble.amount),
+    "put back": lambda world, host, trouble: world.old_disks.put_back(host, trouble.amount),
     "put back alone": lambda world, host, trouble: _put_back_alone(world, host, trouble.for_s),
     "put back at a delete": lambda world, host, trouble: _put_back_at_delete(
         world, host, _after_s(trouble), unheard=trouble.amount < UNHEARD
@@ -284,7 +310,7 @@ _HOST: Final[dict[str, Callable[[World, HostSite, Trouble], None]]] = {
         world, host, GIVEN_BACK_S, before=True
     ),
     "old builds come again": lambda world, host, _trouble: _builds_again(world, host),
-    "store deleted": lambda world, host, _trouble: world.delete_store(host),
+    "store deleted": lambda world, host, _trouble: world.old_disks.delete_store(host),
     "host dies": lambda world, host, _trouble: world.die(host),
     "host is lost": lambda world, host, trouble: world.operator.lose(host, trouble.for_s, trouble.amount),
     "guest appears": lambda world, host, _trouble: world.put_stranger(host),

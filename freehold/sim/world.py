@@ -19,7 +19,9 @@ from freehold.sim.loop import SimLoop
 from freehold.sim.losses import Operator
 from freehold.sim.network import Network, Weather
 from freehold.sim.notifier_site import NotifierSite
-from freehold.sim.plan import QUOTA, Scale
+from freehold.sim.old_disks import OldDisks
+from freehold.sim.plan import GIGABYTES_QUOTA, QUOTA, VOLUMES_QUOTA, Scale
+from freehold.sim.pool_site import PoolSite
 from freehold.sim.process import Process
 from freehold.sim.receivers import Receivers
 from freehold.sim.sayings import Sayings
@@ -38,9 +40,6 @@ from freehold.vocabulary.errors import Broken, NoRoom, Unavailable
 from freehold.vocabulary.guest import Power
 
 CALLERS_PLACE = "people"
-COPY_PERIOD_S: Final = 20.0
-RESTORE_S: Final = 5.0
-"""How long a disk takes to be restored."""
 VERBS: Final = ("launch", "launch", "make_disk", "remove", "stop", "shut_down", "guests", "power")
 ERRORS: Final = (
     Broken("The hypervisor broke."),
@@ -66,10 +65,12 @@ class World:
         self.schedulers = [SchedulerSite(self, f"scheduler-{n}") for n in range(scale.schedulers)]
         self.apis = [ApiSite(self, f"api-{n}") for n in range(scale.apis)]
         self.hosts = [HostSite(self, f"host-{n}") for n in range(scale.hosts)]
+        self.old_disks = OldDisks(self)
+        self.pools = [PoolSite(self, f"volume-{n}") for n in range(scale.pools)]
         self.receivers = Receivers(self)
         self.notifier = NotifierSite(self, "notifier") if scale.notifies else None
         all_sites: list[Site] = [*self.registrars, self.image, self.networks, *self.schedulers, *self.apis, *self.hosts]
-        all_sites += [self.notifier] if self.notifier is not None else []
+        all_sites += [*self.pools, *([self.notifier] if self.notifier is not None else [])]
         self.sites: dict[str, Site] = {site.name: site for site in all_sites}
         self.people = Process("people")
         self._context = copy_context()
@@ -167,6 +168,9 @@ class World:
         await self.sure(admin, "PUT", grant)
         quota = {"quota_set": {"instances": QUOTA}}
         await self.sure(admin, "PUT", f"/compute/v2.1/os-quota-sets/{project['id']}", quota)
+        if self.pools:
+            limits = {"quota_set": {"volumes": VOLUMES_QUOTA, "gigabytes": GIGABYTES_QUOTA, "snapshots": -1}}
+            await self.sure(admin, "PUT", f"/volume/v3/os-quota-sets/{project['id']}", limits)
         caller = await self.signed_in(user["name"], PASSWORD, name)
         made = await self.sure(caller, "POST", "/network/v2.0/networks", {"network": {"name": "net"}})
         network = made.json["network"]
@@ -311,40 +315,6 @@ class World:
         images.faults[self.image_id] = Unavailable("the image worker can't be reached")
         self.later(for_s, images.faults.pop, self.image_id, None)
 
-    def put_back(self, host: HostSite, pick: float) -> None:
-        """A host's disk shows an old copy of its store, as after a snapshot was restored; its guests run on."""
-        assert host.store is not None
-        copies = host.store.copies
-        if copies:
-            copy = int(pick * len(copies)) % len(copies)
-            self.put_back_to(host, copies[copy], f"copy {copy} of {len(copies)}")
-
-    def put_back_to(self, host: HostSite, copy: bytes, told: str) -> None:
-        """The same, of a copy that is at hand; `told` says of when."""
-        assert host.store is not None
-        host.kill()
-        self.tell(host.name, f"its store is put back to {told}")
-        host.store.put_back(copy)
-        self.checkers.store_changed(host)
-        self.later(RESTORE_S, host.start)
-
-    def delete_store(self, host: HostSite) -> None:
-        """A host's store is deleted; what names the machine is kept beside it, and its guests run on."""
-        assert host.store is not None
-        host.kill()
-        self.tell(host.name, "its store is deleted")
-        host.store.delete()
-        self.checkers.store_changed(host)
-        self.later(RESTORE_S, host.start)
-
-    async def copy_stores(self) -> None:
-        """Takes a copy of every host's store now and then, to be put back."""
-        while True:
-            await asyncio.sleep(COPY_PERIOD_S)
-            for host in self.hosts:
-                if host.store is not None and host.store.keys("host"):
-                    host.store.copy()
-
     def move_clock(self, site: Site, by_s: float) -> None:
         """A wall clock jumps."""
         self.faults["clock moved"] += 1
@@ -389,7 +359,7 @@ class World:
             if site.store is not None:
                 site.store.failing = 0.0
                 site.store.at_commit = site.store.to_put_back = None
-            if isinstance(site, HostSite):
+            if isinstance(site, HostSite | PoolSite):
                 site.mend_drivers()
             if site.process is not None and site.process.paused:
                 site.process.go_on(self.loop.take_up)

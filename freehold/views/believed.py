@@ -3,6 +3,7 @@
     a kind that another role owns                        refused: a host has no admissions, users or signing keys
     a host's record of another host, or another cluster  refused
     a guest that another host has                        refused
+    a volume or a snapshot of another pool               refused
     a record under a key that isn't its own              refused: it would stand in the place of another
     a host with room that no machine has                 refused: the record before stands
 
@@ -18,6 +19,7 @@ from freehold.vocabulary.envelope import Owner
 from freehold.vocabulary.guest import Action, Guest, Refusal
 from freehold.vocabulary.host import Capacity, Host
 from freehold.vocabulary.image import ImageMember, member_key
+from freehold.vocabulary.volume import Pool, Snapshot, Volume, VolumeRefusal
 from freehold.vocabulary.word import Word
 
 VCPUS_MAX: Final = 1_000_000
@@ -28,9 +30,10 @@ DISK_GIB_MAX: Final = 1 << 30
 
 OTHER_ROLE: Final = "another role's"
 OTHER_HOST: Final = "another host's"
+OTHER_POOL: Final = "another pool's"
 OTHER_KEY: Final = "another's key"
 NO_MACHINE: Final = "no machine's figures"
-REASONS: Final = (OTHER_ROLE, OTHER_HOST, OTHER_KEY, NO_MACHINE)
+REASONS: Final = (OTHER_ROLE, OTHER_HOST, OTHER_POOL, OTHER_KEY, NO_MACHINE)
 
 
 def refused_kind(owner: Owner, kind: str) -> str:
@@ -57,7 +60,17 @@ def refused(owner: Owner, key: str, record: Word) -> str:
             return "" if key == member_key(record.image, record.project) else OTHER_KEY
         case Refusal():
             return "" if key == record.guest else OTHER_KEY
+        case Pool() | Volume() | Snapshot() | VolumeRefusal():
+            return _refused_of_pool(owner, key, record)
     return ""
+
+
+def _refused_of_pool(owner: Owner, key: str, record: Pool | Volume | Snapshot | VolumeRefusal) -> str:
+    if isinstance(record, Pool) and (record.id, record.cluster) != (owner.store, owner.cluster):
+        return OTHER_POOL
+    if isinstance(record, Volume | Snapshot) and (record.store, record.cluster) != (owner.store, owner.cluster):
+        return OTHER_POOL
+    return "" if key == record.id else OTHER_KEY
 
 
 def is_under(deed: Deed, guest: Guest) -> bool:

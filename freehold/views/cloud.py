@@ -35,7 +35,7 @@ from freehold.vocabulary.word import Word
 
 R = TypeVar("R", bound=Word)
 
-ROLES: Final = ("directory", "registrar", "image", "network", "host", "notifier")
+ROLES: Final = ("directory", "registrar", "image", "network", "volume", "host", "notifier")
 SEEN_DEADLINE_S: Final = 5.0
 NUDGE_S: Final = 0.5
 """How long a write is waited for before its owner is asked: its frame may have been lost."""
@@ -43,6 +43,11 @@ KEEP_PERIOD_S: Final = 1.0
 """What it learned in that time it asks for again after it was killed; or less (`rows.KEPT_CHANGES`)."""
 SILENT_AFTER_PERIODS: Final = 3
 """An owner that missed this many heartbeats isn't asked by `fresh`: its part is shown as old as it is."""
+
+_MANY: Final = ("host", "volume")
+"""Roles of whose owners there are many, each with a part that is shown as old as it is when it can't be reached: what
+there is of guests and of volumes the registrar knows.
+"""
 
 _JOINED: Final = frozenset({"port", "security_group"})
 """Kinds of which it takes what stood before to know what was made of them."""
@@ -196,23 +201,24 @@ class CloudView:
     async def fresh(
         self, roles: Sequence[str], shards: Iterable[int] = (IDENTITY_SHARD,), hosts: Iterable[str] | None = None
     ) -> None:
-        """Makes sure that the view has what the owners of `roles`, of the registrar those of `shards` and of hosts
-        `hosts` (all, if it is None), had written when this was called.
+        """Makes sure that the view has what the owners of `roles`, of the registrar those of `shards` and of hosts and
+        volume workers those of `hosts` (all, if it is None), had written when this was called.
 
-        A host that can't be reached is left as old as it is, and so is another owner that has fallen silent. Raises
-        Unavailable if it can't be made sure: nobody may take for gone what this view just hasn't seen yet.
+        A host or a volume worker that can't be reached is left as old as it is, and so is another owner that has fallen
+        silent. Raises Unavailable if it can't be made sure: nobody may take for gone what this view just hasn't seen
+        yet.
         """
         stores = [store for role in roles if role != "registrar" for store in self._to_ask(role)]
         if hosts is not None:
             among = frozenset(hosts)
-            stores = [store for store in stores if store in among or self._owners[store].role != "host"]
+            stores = [store for store in stores if store in among or self._owners[store].role not in _MANY]
         if "registrar" in roles:
             stores += [store for shard in shards for store in self._of_shard(shard)]
         await asyncio.gather(*(self._caught_up(store) for store in stores))
 
     def _to_ask(self, role: str) -> Sequence[str]:
         known = [store for store, owner in self._owners.items() if owner.role == role]
-        if role == "host":
+        if role in _MANY:
             heard = [store for store in known if store in self._beats and not self._is_silent(store)]
             return [store for store in heard if self.heeds(store)]
         if not known:
@@ -245,7 +251,7 @@ class CloudView:
             self._in_step[store] = max(self._in_step.get(store, 0), asked)
         except (FreeholdError, TimeoutError) as error:
             _log.warning("an owner didn't say where it stands in time", store=store)
-            if owner.role != "host":
+            if owner.role not in _MANY:
                 raise Unavailable(f"The {owner.role} worker can't be reached now. Try again.") from error
 
     async def _reached(self, store: str, position: Position) -> None:

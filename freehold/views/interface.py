@@ -104,8 +104,8 @@ class View(Protocol):
     async def fresh(
         self, roles: Sequence[str], shards: Iterable[int] = (IDENTITY_SHARD,), hosts: Iterable[str] | None = None
     ) -> None:
-        """Makes sure that it has what the owners of `roles`, of the registrar those of `shards` and of hosts `hosts`
-        (all, if it is None), had written when this was called.
+        """Makes sure that it has what the owners of `roles`, of the registrar those of `shards` and of hosts and volume
+        workers those of `hosts` (all, if it is None), had written when this was called.
 
         Raises Unavailable if it can't be made sure.
         """

@@ -28,7 +28,10 @@ from freehold.vocabulary.tenant import (
     ServerGroup,
     SigningKey,
     User,
+    VolumeType,
 )
+from freehold.vocabulary.volume import Pool, Snapshot, Volume, VolumeRefusal
+from freehold.vocabulary.volume_request import VolumeAdmission
 from freehold.vocabulary.word import Word
 
 W = TypeVar("W")
@@ -68,6 +71,12 @@ KINDS: Final[dict[str, type[Word]]] = {
     "security_group": SecurityGroup,
     "network_quota": NetworkQuota,
     "carrier": Carrier,
+    "volume_pool": Pool,
+    "volume": Volume,
+    "snapshot": Snapshot,
+    "volume_refusal": VolumeRefusal,
+    "volume_admission": VolumeAdmission,
+    "volume_type": VolumeType,
     "webhook": Webhook,
     "feed": Feed,
 }
@@ -85,6 +94,8 @@ OWNED_BY: Final[dict[str, str]] = {
     **dict.fromkeys(("server_group", "quota", "aggregate", "aggregate_host"), "registrar"),
     **dict.fromkeys(("image", "image_member"), "image"),
     **dict.fromkeys(("network", "subnet", "port", "security_group", "network_quota", "carrier"), "network"),
+    **dict.fromkeys(("volume_pool", "volume", "snapshot", "volume_refusal"), "volume"),
+    **dict.fromkeys(("volume_admission", "volume_type"), "registrar"),
     **dict.fromkeys(("webhook", "feed"), "notifier"),
 }
 """The role that owns records of each kind: nobody else may tell of them."""

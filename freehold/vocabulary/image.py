@@ -128,6 +128,15 @@ class BeginDownload(Message, frozen=True, kw_only=True):
     id: str
 
 
+class OfferImage(Message, frozen=True, kw_only=True):
+    """The registrar asks for an ACTIVE image that a volume of `project` is to be a copy of. Errors: NotFound (there is
+    none, or none that the project may see), Conflict. Answer: ImageOffer.
+    """
+
+    id: str
+    project: str
+
+
 class BytesDoor(Word, frozen=True, kw_only=True):
     """Where bytes go in or out: an HTTP URL (PUT or GET) and the bearer key for it."""
 

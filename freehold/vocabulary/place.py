@@ -91,11 +91,12 @@ class Purpose:
     def forms(self) -> str:
         """What it can be."""
         *others, last = [_FORMS[kind] for kind in self.kinds]
-        return f"{', '.join(others)} or {last}"
+        return f"{', '.join(others)} or {last}" if others else last
 
 
 BACKUPS: Final = Purpose("backups", "backup", tuple(kind for kind in _FORMS if kind not in {"swift", *WEB}))
 IMAGES: Final = Purpose("images", "image_store", ("folder", *sorted(CONTAINERS), *sorted(WEB)))
+VOLUMES: Final = Purpose("volumes", "volume_store", ("folder",))
 
 
 def place_of(text: str, purpose: Purpose = BACKUPS) -> Place | None:

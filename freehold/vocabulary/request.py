@@ -22,9 +22,11 @@ from freehold.vocabulary.tenant import (
     Role,
     ServerGroup,
     User,
+    VolumeType,
 )
 from freehold.vocabulary.token import Revoke, SignIn, SignInAgain, SignInByCredential
 from freehold.vocabulary.units import unix_ms
+from freehold.vocabulary.volume_request import AdmitVolume, DeleteVolume, ExtendVolume
 from freehold.vocabulary.word import Message, Word
 
 BUILD_DEADLINE_S = 600.0
@@ -316,6 +318,7 @@ TenantRecord = (
     | ApplicationCredential
     | Aggregate
     | AggregateHost
+    | VolumeType
 )
 
 
@@ -375,5 +378,8 @@ RegistrarQuestion = (
     | SaveTenant
     | ChangePassword
     | DropTenant
+    | AdmitVolume
+    | DeleteVolume
+    | ExtendVolume
 )
 """What the API asks it; and CloseProject, one shard another."""

@@ -97,6 +97,19 @@ class Flavor(Word, frozen=True, kw_only=True):
     created: int = 0
 
 
+class VolumeType(Word, frozen=True, kw_only=True):
+    """A kind of volume that may be asked for. `project_access` lists the projects of a private one."""
+
+    id: str
+    name: str
+    description: str = ""
+    public: bool = True
+    extra_specs: dict[str, str] = msgspec.field(default_factory=dict)
+    project_access: tuple[str, ...] = ()
+    is_default: bool = False
+    created: int = 0
+
+
 class KeyPair(Word, frozen=True, kw_only=True):
     """A user's public key. Key: user/name."""
 
@@ -134,6 +147,9 @@ class Resource(StrEnum):
     INSTANCES = "instances"
     CORES = "cores"
     RAM_MIB = "ram_mib"
+    VOLUMES = "volumes"
+    SNAPSHOTS = "snapshots"
+    GIGABYTES = "gigabytes"
 
 
 UNLIMITED = -1
@@ -155,6 +171,10 @@ class Quota(Word, frozen=True, kw_only=True):
     injected_files: int = 5
     injected_file_bytes: int = 10 * 1024
     injected_file_path_bytes: int = 255
+    volumes: int = 10
+    snapshots: int = 10
+    gigabytes: int = 1000
+    per_volume_gigabytes: int = UNLIMITED
 
 
 class Credentials(Word, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from freehold.bus.allowed import HEARS, SPEAKS, may_answer, may_speak
+from freehold.bus.allowed import HEARS, SPEAKS, linked, may_answer, may_speak
 from freehold.vocabulary.machine import Passport
 
 
@@ -37,3 +37,70 @@ def test_only_the_api_asks_the_notifier_and_only_the_notifier_answers() -> None:
     asks = [role for role in SPEAKS if may_speak(passport(role), "freehold.ask.notifier")]
     answers = [role for role in HEARS if may_answer(passport(role), "freehold.ask.notifier")]
     assert (asks, answers) == (["api"], ["notifier"])
+
+
+@pytest.mark.parametrize(
+    ("subject", "may"),
+    [
+        ("freehold.event.c.volume.s", True),
+        ("freehold.heartbeat.c.volume.s", True),
+        ("freehold.event.c.volume.other", False),
+        ("freehold.event.other.volume.s", False),
+        ("freehold.event.c.registrar.s", False),
+        ("freehold.owner.c.host.h", False),
+        ("freehold.hello.host", False),
+        ("freehold.ask.registrar.0", False),
+        ("freehold.ask.ledger.0.scheduler", False),
+        ("freehold.ask.pool.other", False),
+        ("freehold.ask.pools", False),
+        ("freehold.ask.host.h", False),
+        ("freehold.ask.image_offer.i", False),
+    ],
+)
+def test_a_volume_worker_tells_of_itself_and_asks_nobody(subject: str, may: bool) -> None:
+    assert may_speak(passport("volume"), subject) is may
+
+
+@pytest.mark.parametrize(
+    ("subject", "may"),
+    [
+        ("freehold.ask.pool.s", True),
+        ("freehold.ask.pool.c.s", True),
+        ("freehold.ask.volume.s", True),
+        ("freehold.ask.volume.c.s", True),
+        ("freehold.owner.c.volume.s", True),
+        ("freehold.hello.volume", True),
+        ("freehold.hello.volume.c", True),
+        ("freehold.ask.pool.other", False),
+        ("freehold.ask.pool.c.other", False),
+        ("freehold.ask.pool.other.s", False),
+        ("freehold.ask.volume.other", False),
+        ("freehold.ask.host.s", False),
+        ("freehold.ask.pools", False),
+        ("freehold.ask.image_offer.s", False),
+        ("freehold.event.c.volume.other", False),
+    ],
+)
+def test_a_volume_worker_hears_what_is_asked_of_its_own_pool(subject: str, may: bool) -> None:
+    assert may_answer(passport("volume"), subject) is may
+
+
+@pytest.mark.parametrize(
+    ("subject", "askers", "answerers"),
+    [
+        ("freehold.ask.pool.s", ["registrar"], ["volume"]),
+        ("freehold.ask.pool.c.s", ["registrar"], ["volume"]),
+        ("freehold.ask.volume.s", ["api"], ["volume"]),
+        ("freehold.ask.pools", ["registrar"], ["scheduler"]),
+        ("freehold.ask.image_offer.s", ["registrar"], ["image"]),
+    ],
+)
+def test_who_asks_about_volumes_and_who_answers(subject: str, askers: list[str], answerers: list[str]) -> None:
+    assert [role for role in SPEAKS if may_speak(passport(role), subject)] == askers
+    assert [role for role in HEARS if may_answer(passport(role), subject)] == answerers
+
+
+def test_a_volume_worker_of_another_cluster_is_asked_and_told_of_over_its_link() -> None:
+    assert {"freehold.event.c.volume.*", "freehold.heartbeat.c.volume.*"} <= set(linked(SPEAKS, "c"))
+    assert {"freehold.ask.pool.c.*", "freehold.ask.volume.c.*", "freehold.owner.c.volume.*"} <= set(linked(HEARS, "c"))
+    assert "freehold.ask.pool.*" not in linked(HEARS, "c")

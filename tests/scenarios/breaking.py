@@ -25,13 +25,13 @@ async def copy_store(stage: Stage, host: HostSite) -> Lines:
 
 async def put_back(stage: Stage, host: HostSite) -> Lines:
     """The host's disk shows its newest copy; the guests run on."""
-    stage.world.put_back(host, NEWEST)
+    stage.world.old_disks.put_back(host, NEWEST)
     return []
 
 
 async def delete_store(stage: Stage, host: HostSite) -> Lines:
     """The file of a host's store is gone; the guests run on."""
-    stage.world.delete_store(host)
+    stage.world.old_disks.delete_store(host)
     return []
 
 

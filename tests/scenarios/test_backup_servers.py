@@ -23,7 +23,7 @@ from tests.servers import SERVERS, Server
 
 GUESTS = 100
 KINDS = sorted(SERVERS) if "FREEHOLD_BACKUP_GUESTS" in os.environ else ["postgresql"]
-STORES = ["hosts/0.db", "hosts/1.db", "image.db", "network.db", "notifier.db", "registrar.db"]
+STORES = ["hosts/0.db", "hosts/1.db", "image.db", "network.db", "notifier.db", "registrar.db", "volume.db"]
 """Of a cloud with two hosts, in one process."""
 CALL_S_MAX = 15.0
 """For a create: nothing waits for the place for backups, which takes longer than this to be given up."""

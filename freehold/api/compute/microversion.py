@@ -1,24 +1,10 @@
-"""Microversions: which one a call is in, and what changes with which (Nova's "REST API Version History")."""
+"""Microversions of the compute API, and what changes with which (Nova's "REST API Version History")."""
 
-import re
-from collections.abc import Mapping
-from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
-from freehold.api.call import Answer, Call, Serve
-from freehold.api.faults import HttpRefusal
-from freehold.vocabulary.errors import BadRequest, NotFound
-
-
-class Version(NamedTuple):
-    """A microversion; ordered as they came."""
-
-    major: int
-    minor: int
-
-    def __str__(self) -> str:
-        return f"{self.major}.{self.minor}"
-
+from freehold.api.microversions import HEADER, Microversions
+from freehold.api.microversions import Version as Version  # it is known by this name all over the door
+from freehold.vocabulary.errors import BadRequest
 
 LOWEST: Final = Version(2, 1)
 HIGHEST: Final = Version(2, 96)
@@ -69,80 +55,14 @@ HOSTNAME: Final = Version(2, 90)
 KEYPAIR_IMPORT_ONLY: Final = Version(2, 92)
 PINNED_ZONE: Final = Version(2, 96)
 
-NAMES: Final = ("openstack-api-version", "x-openstack-nova-api-version")
-_FORM: Final = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})")
+NAMES: Final = (HEADER, "x-openstack-nova-api-version")
 
+_SERVED: Final = Microversions("compute", LOWEST, HIGHEST, "X-OpenStack-Nova-API-Version")
 
-def of(call: Call) -> Version:
-    """The version a call is in; the lowest if it names none.
-
-    Raises BadRequest for one that isn't a version, HttpRefusal 406 for one that isn't served.
-    """
-    return _read(call.headers.get(NAMES[0], ""), call.headers.get(NAMES[1]))
-
-
-@lru_cache(maxsize=256)
-def _read(named: str, nova: str | None) -> Version:
-    asked = _asked(named, nova)
-    if asked is None:
-        return LOWEST
-    if asked == "latest":
-        return HIGHEST
-    form = _FORM.fullmatch(asked)
-    if form is None:
-        raise BadRequest(f"API Version String {asked[:32]} is of invalid format. Must be of format MajorNum.MinorNum.")
-    version = Version(int(form[1]), int(form[2]))
-    if not LOWEST <= version <= HIGHEST:
-        message = f"Version {version} is not supported by the API. Minimum is {LOWEST} and maximum is {HIGHEST}."
-        raise HttpRefusal(406, message)
-    return version
-
-
-def _asked(named: str, nova: str | None) -> str | None:
-    for part in named.split(","):
-        service, _, version = part.strip().partition(" ")
-        if service.lower() == "compute" and version:
-            return version.strip()
-    return nova
-
-
-def headers(call: Call) -> Mapping[str, str]:
-    """What every answer says of its version."""
-    try:
-        version = of(call)
-    except (BadRequest, HttpRefusal):
-        version = LOWEST
-    return _told(version)
-
-
-@lru_cache(maxsize=256)
-def _told(version: Version) -> Mapping[str, str]:
-    return {
-        "openstack-api-version": f"compute {version}",
-        "x-openstack-nova-api-version": str(version),
-        "vary": "OpenStack-API-Version, X-OpenStack-Nova-API-Version",
-    }
-
-
-def negotiated(serve: Serve) -> Serve:
-    """`serve`, after the version was found to be one of ours."""
-
-    async def checked(call: Call) -> Answer:
-        of(call)
-        return await serve(call)
-
-    return checked
-
-
-def between(serve: Serve, first: Version = LOWEST, last: Version = HIGHEST) -> Serve:
-    """`serve`, for calls in versions from `first` to `last`; in others there is no such resource."""
-
-    async def gated(call: Call) -> Answer:
-        if not first <= of(call) <= last:
-            raise NotFound("The resource could not be found.")
-        return await serve(call)
-
-    return gated
+of = _SERVED.of
+headers = _SERVED.headers
+negotiated = _SERVED.negotiated
+between = _SERVED.between
 
 
 def refuse_unknown(name: str) -> BadRequest:

@@ -33,7 +33,6 @@ from freehold.vocabulary.units import GIB
 
 ADMIT_DEADLINE_S: Final = 10.0
 USER_DATA_BYTES_MAX: Final = 64 * 1024
-IDEMPOTENCY_KEY_LENGTH_MAX: Final = 255
 PASSWORD_BYTES: Final = 9
 URNS_TOLD_MAX: Final = 20
 """Of servers that are asked for at once; all are in the project's list of requests."""
@@ -301,10 +300,8 @@ def _several(build: Build, low: int, high: int) -> tuple[Build, ...]:
 
 
 async def _admit(call: Call, builds: tuple[Build, ...]) -> Admitted:
-    key = call.headers.get("idempotency-key", "")
-    if len(key) > IDEMPOTENCY_KEY_LENGTH_MAX or not key.isprintable():
-        raise BadRequest(f"Idempotency-Key must be at most {IDEMPOTENCY_KEY_LENGTH_MAX} printable characters")
-    question = Admit(builds=builds, idempotency_key=key, body_digest=hashlib.sha256(call.body).hexdigest())
+    key, digest = requests.idempotency_key(call), hashlib.sha256(call.body).hexdigest()
+    question = Admit(builds=builds, idempotency_key=key, body_digest=digest)
     shard = call.cloud.shards.of(call.caller.project)
     with call.cloud.backlog.asking(shard):
         admitted = await talk.ask(call.cloud.bus, subjects.ask_shard(shard), question, Admitted, ADMIT_DEADLINE_S)

@@ -1,4 +1,6 @@
-"""Where the services are: the same for everybody, worked out from the public URL."""
+"""Where the services are, worked out from the public URL: the same for everybody, but that paths of volumes name the
+project.
+"""
 
 import hashlib
 from typing import Any, Final
@@ -8,11 +10,16 @@ from freehold.api.identity.links import collection, self_link
 from freehold.api.reading import not_found
 from freehold.vocabulary.errors import NotFound
 
+PROJECT: Final = "$(project_id)s"
+"""What stands for a project in the path of a service, by Keystone's convention."""
+
 SERVICES: Final = (
     ("identity", "keystone", "/identity"),
     ("compute", "nova", "/compute/v2.1"),
     ("image", "glance", "/image"),
     ("network", "neutron", "/network"),
+    ("volumev3", "cinderv3", f"/volume/v3/{PROJECT}"),
+    ("block-storage", "cinder", f"/volume/v3/{PROJECT}"),
 )
 """(type, name, path) of each service, with the names that other clouds give them."""
 
@@ -24,10 +31,15 @@ def _id(*of: str) -> str:
     return hashlib.blake2b("/".join(of).encode(), digest_size=16).hexdigest()
 
 
-def catalog(call: Call) -> list[dict[str, Any]]:
-    """The catalog as it stands in a token."""
+def catalog(call: Call, project: str) -> list[dict[str, Any]]:
+    """The catalog as it stands in a token for a project."""
     return [
-        {"type": kind, "name": name, "id": _id(kind), "endpoints": [_endpoint(call, kind, path, i) for i in INTERFACES]}
+        {
+            "type": kind,
+            "name": name,
+            "id": _id(kind),
+            "endpoints": [_endpoint(call, kind, path.replace(PROJECT, project), i) for i in INTERFACES],
+        }
         for kind, name, path in SERVICES
     ]
 
@@ -46,7 +58,8 @@ def _endpoint(call: Call, kind: str, path: str, interface: str) -> dict[str, Any
 
 async def show(call: Call) -> Answer:
     """GET /auth/catalog."""
-    return Answer(body={"catalog": catalog(call), "links": {"self": f"{call.base_url}/v3/auth/catalog"}})
+    found = catalog(call, call.caller.project)
+    return Answer(body={"catalog": found, "links": {"self": f"{call.base_url}/v3/auth/catalog"}})
 
 
 def _services(call: Call) -> list[dict[str, Any]]:

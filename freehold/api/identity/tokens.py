@@ -202,7 +202,7 @@ async def _body(call: Call, caller: Caller) -> dict[str, Any]:
         token["roles"] = [{"id": id, "name": name} for id, name in names.items() if name in caller.roles]
         token |= await _scope_shown(call, caller.project)
         if call.query.one("nocatalog") is None:
-            token["catalog"] = catalog(call)
+            token["catalog"] = catalog(call, caller.project)
     if caller.credential:
         token["application_credential"] = await _credential_shown(call, caller.credential)
     return {"token": token}

@@ -21,7 +21,9 @@ OPEN_FILES_MIN: Final = 1024
 OPEN_FILES_WANTED: Final = 16_384
 """A connection of a client, a guest's monitor, console and process each take one."""
 CERTIFICATE_WANTED_MS: Final = 14 * 24 * 3600 * 1000
-OWNERS: Final = frozenset({"directory", "registrar", "image", "network", "host", "notifier"})
+OPTIONAL: Final = frozenset({"volume", "notifier"})
+"""A cloud does without them."""
+OWNERS: Final = frozenset({"directory", "registrar", "image", "network", "volume", "host", "notifier"})
 
 FORGETS: Final = frozenset({"tmpfs", "ramfs", "overlay"})
 """What is in memory alone, or goes with a container."""
@@ -235,7 +237,7 @@ def backup(settings: Settings) -> Finding:
 
 def bus_needed(settings: Settings) -> Finding:
     """Whether the roles that aren't here can be heard."""
-    missing = [role for role in ROLES if role not in settings.roles and role != "notifier"]  # who does without
+    missing = [role for role in ROLES if role not in settings.roles and role not in OPTIONAL]
     if bus_servers(settings.bus):
         return ok("bus", f"The bus is {settings.bus}.")
     if missing:

@@ -2,6 +2,14 @@
 
 from typing import Final
 
-from freehold.sim.bugs import fences, hosts, ledger, owners, telling, views
+from freehold.sim.bugs import fences, hosts, ledger, owners, telling, views, volumes
 
-BUGS: Final = (*ledger.BUGS, *hosts.BUGS, *owners.BUGS, *views.BUGS, *telling.BUGS, *fences.BUGS)
+BUGS: Final = (
+    *ledger.BUGS,
+    *hosts.BUGS,
+    *owners.BUGS,
+    *views.BUGS,
+    *telling.BUGS,
+    *fences.BUGS,
+    *volumes.BUGS,
+)

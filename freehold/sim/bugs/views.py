@@ -70,7 +70,7 @@ BUGS: Final = (
     Bug(
         "an owner that can't be asked is taken for new",
         "freehold.views.cloud",
-        '            if owner.role != "host":\n',
+        "            if owner.role not in _MANY:\n",
         '            if owner.role == "":\n',
     ),
     Bug(

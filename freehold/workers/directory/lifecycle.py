@@ -35,7 +35,7 @@ KEY_BYTES: Final = 32
 REFUSED_MAX: Final = 8000
 """Keys on a roll: more than that is more than a message. The others are refused by those who hear them."""
 ROLES: Final = frozenset(
-    {"directory", "registrar", "image", "scheduler", "network", "host", "notifier", "api", "broker"}
+    {"directory", "registrar", "image", "scheduler", "network", "volume", "host", "notifier", "api", "broker"}
 )
 
 

@@ -13,7 +13,17 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from freehold.vocabulary.errors import BadRequest, Conflict, Fault, Forbidden, NotFound, QuotaExceeded, TooLarge
+from freehold.vocabulary.errors import (
+    BadRequest,
+    Conflict,
+    Fault,
+    Forbidden,
+    FreeholdError,
+    NotFound,
+    QuotaExceeded,
+    TooLarge,
+    Unavailable,
+)
 from freehold.vocabulary.ids import is_uuid
 from freehold.vocabulary.image import FORMATS, Image, ImageMember, ImageStatus, Visibility
 from freehold.vocabulary.request import Build
@@ -260,14 +270,22 @@ def fitting(present: Image | None, build: Build, *, is_member: bool = False) -> 
     """The image that a build is to have, or why it can't, for the person who asked. `is_member`: it is shared with the
     build's project.
     """
-    image = build.spec.image
-    if present is None or not visible(present, build.project, is_member=is_member):
-        return Fault(code="NotFound", message=f"There is no image {image} that the project may use.")
+    try:
+        image = offered(present, build.spec.image, build.project, is_member=is_member)
+    except FreeholdError as error:
+        return error.fault()
+    return _too_small(image, build.spec.flavor) or image
+
+
+def offered(present: Image | None, identifier: str, project: str, *, is_member: bool) -> Image:
+    """The image that a disk of the project's may be a copy of. Raises NotFound, Conflict, Unavailable."""
+    if present is None or not visible(present, project, is_member=is_member):
+        raise NotFound(f"There is no image {identifier} that the project may use.")
     if present.status is not ImageStatus.ACTIVE:
-        return Fault(code="Conflict", message=f"Image {image} is {present.status}: only an active one can be booted.")
+        raise Conflict(f"Image {identifier} is {present.status}: only an active one can be booted.")
     if present.message == MISSING:
-        return Fault(code="Unavailable", message=f"Image {image} can't be booted. {MISSING}")
-    return _too_small(present, build.spec.flavor) or present
+        raise Unavailable(f"Image {identifier} can't be booted. {MISSING}")
+    return present
 
 
 def _too_small(image: Image, flavor: Flavor) -> Fault | None:

@@ -22,6 +22,7 @@ from freehold.vocabulary.image import (
     ImageMember,
     ImageOffer,
     ImageQuestion,
+    OfferImage,
     SaveMember,
     UpdateImage,
     member_key,
@@ -66,6 +67,7 @@ class ImageWorker:
         self._subscriptions = [
             await self._desk.serve(subjects.ASK_IMAGE, CreateImage, self._answer, GROUP),
             await self._desk.serve(subjects.ask_image(store), ImageQuestion, self._answer, GROUP),
+            await self._desk.serve(subjects.ask_image_offer(store), OfferImage, self._answer_offer, GROUP),
             await talk.hear(bus, subjects.BUILD_IMAGE, Build, self._take_build, GROUP),
             await talk.hear(bus, subjects.build_image(store), Build, self._take_build, GROUP),
         ]
@@ -147,6 +149,12 @@ class ImageWorker:
                 self.tasks.start("give up", self._effects.give_up(build, fitting))
             case Image():
                 await self._effects.pass_on(replace(build, image=self._offer(fitting)))
+
+    async def _answer_offer(self, asked: OfferImage) -> ImageOffer:
+        is_member = self._records.member(asked.id, asked.project) is not None
+        image = lifecycle.offered(self._records.get(asked.id), asked.id, asked.project, is_member=is_member)
+        await self._records.durable()
+        return self._offer(image)
 
     def _offer(self, image: Image) -> ImageOffer:
         door = self._door.admission(image.id, Verb.READ)

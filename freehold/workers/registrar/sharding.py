@@ -25,6 +25,7 @@ from freehold.vocabulary.request import (
 from freehold.vocabulary.shards import IDENTITY_SHARD, Shards
 from freehold.vocabulary.tenant import Quota, ServerGroup
 from freehold.vocabulary.token import Revoke, SignIn, SignInAgain, SignInByCredential
+from freehold.vocabulary.volume_request import AdmitVolume, DeleteVolume, ExtendVolume
 from freehold.workers.base import Means
 
 KINDS_OF_PROJECTS: Final = frozenset({"quota", "server_group"})
@@ -67,6 +68,8 @@ def _shard_of(shards: Shards, question: RegistrarQuestion | LedgerNotice) -> int
             return shards.of(builds[0].project) if builds else None
         case RecordDeed(deed=deed):
             return shards.of(deed.project)
+        case AdmitVolume(project=project):
+            return shards.of(project)
         case CloseProject(project=project):
             return shards.of(project)
         case SaveTenant(kind=kind, record=record) if kind in KINDS_OF_PROJECTS:
@@ -77,7 +80,7 @@ def _shard_of(shards: Shards, question: RegistrarQuestion | LedgerNotice) -> int
             return shards.of(project)
         case GiveUp() | DeleteGuest() | Intents() | DeedsOf() | Lost() | DropTenant(kind="server_group"):
             return None
-        case RetireHost() | FenceHost() | UnfenceHost() | Evacuate():
+        case RetireHost() | FenceHost() | UnfenceHost() | Evacuate() | DeleteVolume() | ExtendVolume():
             return None
         case SignIn() | SignInByCredential() | SignInAgain() | Revoke() | ChangePassword():
             return IDENTITY_SHARD

@@ -24,12 +24,13 @@ from freehold.vocabulary.tenant import (
     ServerGroup,
     User,
 )
+from freehold.vocabulary.volume_request import VolumeAdmission
 from freehold.vocabulary.word import Word
 
 SAVED_KINDS: Final = frozenset(
     {
         *("project", "user", "role", "assignment", "application_credential"),
-        *("flavor", "key_pair", "server_group", "quota", "aggregate", "aggregate_host"),
+        *("flavor", "key_pair", "server_group", "quota", "aggregate", "aggregate_host", "volume_type"),
     }
 )
 DROPPED_KINDS: Final = SAVED_KINDS
@@ -39,6 +40,7 @@ _NAMED_WITHIN: Final[dict[str, Callable[[Any], tuple[str, ...]]]] = {
     "user": lambda record: (record.domain,),
     "role": lambda record: (),
     "flavor": lambda record: (),
+    "volume_type": lambda record: (),
     "aggregate": lambda record: (),
     "application_credential": lambda record: (record.user,),
 }
@@ -122,6 +124,8 @@ def closed(store: Store, project: str) -> list[Change]:
     """What a project's own shard writes before the project is deleted. Raises Conflict if it has guests."""
     if any(admission.project == project for admission in store.scan(Admission)):
         raise Conflict(f"project {project} still has guests; delete them first")
+    if any(admission.project == project for admission in store.scan(VolumeAdmission)):
+        raise Conflict(f"project {project} still has volumes or snapshots; delete them first")
     return [*_limits_and_groups(store, project), keep_private("closed", project, b"")]
 
 

@@ -47,6 +47,7 @@ from freehold.vocabulary.shards import IDENTITY_SHARD
 from freehold.vocabulary.tenant import ApplicationCredential, Project, Resource, User
 from freehold.vocabulary.token import Revoke, SignIn, SignInAgain, SignInByCredential
 from freehold.vocabulary.units import clock_time, unix_ms
+from freehold.vocabulary.volume_request import AdmitVolume, DeleteVolume, ExtendVolume
 from freehold.vocabulary.word import Word
 from freehold.workers.base import Desk, Means
 from freehold.workers.registrar import effects, groups, lifecycle, tenancy
@@ -60,6 +61,7 @@ from freehold.workers.registrar.reconciler import Reconciler
 from freehold.workers.registrar.records import Records
 from freehold.workers.registrar.retiring import Retiring
 from freehold.workers.registrar.sharding import check_mine, take_place
+from freehold.workers.registrar.volumes.part import Volumes
 
 GUESTS_AT_ONCE_MAX: Final = 1000
 DEEDS_PAGE: Final = 1000
@@ -94,7 +96,8 @@ class RegistrarWorker:
         self.follower = Follower(means.bus, ["host"], sink, "registrar", heeds=self._fences.heeds)
         self._passwords = Passwords(means, hasher or PasswordHasher())
         self._entrance = Entrance(means, store, self._passwords)
-        self.tasks.watch(self.desk.tasks, self.follower.tasks)
+        self.volumes = Volumes(means, store, self.desk.watchdog)
+        self.tasks.watch(self.desk.tasks, self.follower.tasks, self.volumes.tasks)
         self._subscriptions: list[Subscription] = []
 
     async def open(self) -> None:
@@ -105,6 +108,7 @@ class RegistrarWorker:
         await self.desk.open()
         await self._listen()
         await self.follower.open()
+        await self.volumes.open()
         self._reconciler.wake_all()
         self.tasks.start("reconciler", self._reconciler.run())
         self.tasks.start("tidy", periodically(self._means.clock.clock.sleep, TIDY_PERIOD_S, self._tidy))
@@ -132,6 +136,7 @@ class RegistrarWorker:
         for subscription in self._subscriptions:
             await subscription.close()
         await self.follower.close()
+        await self.volumes.close()
         await self.tasks.close()
         await self.desk.close()
 
@@ -153,6 +158,8 @@ class RegistrarWorker:
                 return await self._about_fence(question)
             case SignIn() | SignInByCredential() | SignInAgain() | Revoke() | ChangePassword():
                 return await self._about_entrance(question)
+            case AdmitVolume() | DeleteVolume() | ExtendVolume():
+                return await self.volumes.answer(question)
             case SaveTenant():
                 return await self._save(question)
             case CloseProject(project=project):
@@ -341,7 +348,9 @@ class RegistrarWorker:
         return self.desk.done(self._store.position())
 
     async def _tidy(self) -> None:
-        self.records.forget_ended(clock_time(self._means.clock.clock.unix_ms() - ENDED_HORIZON_MS))
+        horizon = clock_time(self._means.clock.clock.unix_ms() - ENDED_HORIZON_MS)
+        self.records.forget_ended(horizon)
+        self.volumes.tidy(horizon)
         await self._store.durable()
 
     # --- tenancy and tokens ---

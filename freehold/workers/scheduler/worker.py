@@ -12,12 +12,14 @@ from freehold.runtime.tasks import Tasks, periodically
 from freehold.views.columns import SPREAD, Weights
 from freehold.views.fleet import Fleet
 from freehold.views.follower import Follower
+from freehold.views.pools import Pools
 from freehold.vocabulary.choice import Explain, SchedulerQuestion
 from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.errors import BadRequest, Conflict, FreeholdError, NoAnswer, NotFound, Unavailable
 from freehold.vocabulary.guest import ConsoleLog, ConsoleOutput, HostQuestion
 from freehold.vocabulary.host import Fenced, HostOrder
 from freehold.vocabulary.request import Build
+from freehold.vocabulary.volume_request import ChoosePool, ChosenPool
 from freehold.vocabulary.word import Word
 from freehold.workers.base import Means
 from freehold.workers.scheduler import effects
@@ -43,7 +45,9 @@ class SchedulerWorker:
         self.tasks = Tasks("scheduler")
         self.fleet = Fleet(means.clock, path, boot, means.chance, weights)
         self.follower = Follower(means.bus, ["host", "registrar"], self.fleet, "scheduler", heeds=self.fleet.heeds)
-        self.tasks.watch(self.follower.tasks)
+        self.pools = Pools(means.clock, means.chance)
+        self._pool_follower = Follower(means.bus, ["volume"], self.pools, "scheduler.pools")
+        self.tasks.watch(self.follower.tasks, self._pool_follower.tasks)
         self._subscriptions: list[Subscription] = []
         self._opened_s = 0.0
 
@@ -51,9 +55,11 @@ class SchedulerWorker:
         """Starts to follow the fleet and to decide."""
         bus, self._opened_s = self._means.bus, self._means.clock.clock.monotonic_s()
         await self.follower.open()
+        await self._pool_follower.open()
         self._subscriptions = [
             await talk.hear(bus, subjects.BUILD_SCHEDULER, Build, self._take, group="scheduler"),
             await talk.serve(bus, subjects.ASK_SCHEDULER, SchedulerQuestion, self._answer, group="scheduler"),
+            await talk.serve(bus, subjects.ASK_POOLS, ChoosePool, self._choose_pool, group="scheduler"),
         ]
         self.tasks.start("keep", periodically(self._means.clock.clock.sleep, KEEP_PERIOD_S, self._keep))
 
@@ -64,6 +70,7 @@ class SchedulerWorker:
         """Stops; nothing is lost, for it owns nothing."""
         for subscription in self._subscriptions:
             await subscription.close()
+        await self._pool_follower.close()
         await self.follower.close()
         await self.tasks.close()
         self.fleet.close()
@@ -109,6 +116,12 @@ class SchedulerWorker:
 
     async def _answer(self, question: SchedulerQuestion) -> Word:
         return explained(question.build, self.fleet) if isinstance(question, Explain) else await self._carry(question)
+
+    async def _choose_pool(self, asked: ChoosePool) -> ChosenPool:
+        if self._is_new():
+            raise Unavailable("Not all pools of volumes are known yet. Ask again in a moment.")
+        pool = self.pools.choose(asked)
+        return ChosenPool(store=pool.id, cluster=pool.cluster)
 
     async def _carry(self, question: HostQuestion) -> Word:
         """Carries a command to the host of the guest's highest deed, or to the host that it is about."""

@@ -27,7 +27,10 @@ async def test_a_token_names_its_user_project_roles_and_services(api: Api) -> No
     assert token["user"]["name"] == "maria"
     assert token["project"] == {"id": api.project, "name": "lab", "domain": {"id": "default", "name": "Default"}}
     assert [role["name"] for role in token["roles"]] == ["member"]
-    assert {service["type"] for service in token["catalog"]} == {"identity", "compute", "image", "network"}
+    types = {"identity", "compute", "image", "network", "volumev3", "block-storage"}
+    assert {service["type"] for service in token["catalog"]} == types
+    volumes = [service["endpoints"][0]["url"] for service in token["catalog"] if "volumev3" in service["type"]]
+    assert volumes == [f"http://cloud.example/volume/v3/{api.project}"]
     assert token["expires_at"].endswith(".000000Z")
     assert len(token["audit_ids"]) == 1
 
@@ -100,6 +103,8 @@ async def test_versions_and_catalog(api: Api) -> None:
     services = (await api.member.get("/identity/v3/auth/catalog")).json["catalog"]
     compute = next(service for service in services if service["type"] == "compute")
     assert {end["url"] for end in compute["endpoints"]} == {"http://cloud.example/compute/v2.1"}
+    volumes = next(service for service in services if service["type"] == "block-storage")
+    assert {end["url"] for end in volumes["endpoints"]} == {f"http://cloud.example/volume/v3/{api.project}"}
 
 
 async def test_services_and_endpoints_are_listed_as_in_the_catalog(api: Api) -> None:
@@ -109,5 +114,7 @@ async def test_services_and_endpoints_are_listed_as_in_the_catalog(api: Api) -> 
     ends = (await api.member.get(path)).json["endpoints"]
     assert [end["url"] for end in ends] == ["http://cloud.example/image"]
     assert (await api.member.get(f"/identity/v3/endpoints/{ends[0]['id']}")).status == 200
+    every = (await api.member.get("/identity/v3/endpoints")).json["endpoints"]
+    assert "http://cloud.example/volume/v3/$(project_id)s" in {end["url"] for end in every}
     assert (await api.member.get("/identity/v3/regions/RegionOne")).json["region"]["id"] == "RegionOne"
     assert (await api.member.get("/identity/v3/regions/none")).status == 404

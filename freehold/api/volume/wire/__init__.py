@@ -1,0 +1,1 @@
+"""Bodies, by the nouns that they are about."""
