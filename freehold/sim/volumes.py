@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from freehold.sim.plan import GIGABYTES_QUOTA, VOLUMES_QUOTA
 from freehold.vocabulary.codec import decode
@@ -64,8 +64,7 @@ class Volumes:
 
     def _refused(self, site: "Site", refusal: VolumeRefusal) -> None:
         """Bytes are gone before it is said that they are."""
-        pool: PoolSite = site  # type: ignore[assignment]
-        if refusal.deleted and refusal.id in pool.pool.volumes:
+        if refusal.deleted and refusal.id in cast("PoolSite", site).pool.volumes:
             self._violated(f"{site.name} says that volume {refusal.id} is gone, and has its bytes")
 
     def _violated(self, what: str) -> None:

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message
+
+PATIENCE_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +111,19 @@ def _receiver(content: bytes, chunks: AsyncIterator[bytes] | None) -> Any:
             return {"type": "http.disconnect"}
 
     return receive
+
+
+async def until(ask: Callable[[], Awaitable[Any]], holds: Callable[[Any], bool]) -> Any:
+    """Asks until the answer holds; gives it.
+
+    Raises:
+        AssertionError: it didn't within PATIENCE_S seconds.
+    """
+    answer: Any = None
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while not holds(answer := await ask()):
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise AssertionError(f"not within {PATIENCE_S} s; it stands at {answer}") from None
+    return answer

@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import subprocess
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -22,29 +21,6 @@ from tests.contract.volume_bench import FilesBench, Refused
 from tests.drivers.imagestore.crafted import qcow2_with_backing_file
 
 STEP, SMALL = 64 * KIB, 4 * KIB
-
-
-@pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[FilesBench]:
-    bench = FilesBench(tmp_path)
-    try:
-        yield bench
-    finally:
-        await bench.clean()
-
-
-@pytest.fixture
-async def store(bench: FilesBench) -> AsyncIterator[FileVolumeStore]:
-    store = bench.store()
-    for host in (A, B):
-        await bench.host(store, host)
-    yield store
-    await store.close()
-
-
-@pytest.fixture
-def attachments(bench: FilesBench, store: FileVolumeStore) -> Attachments:
-    return Attachments(bench, store)
 
 
 def layers(bench: FilesBench, volume: str) -> list[Path]:

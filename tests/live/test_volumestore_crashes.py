@@ -5,7 +5,6 @@ import hashlib
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -25,30 +24,6 @@ from freehold.vocabulary.units import GIB, MIB
 from tests.contract.test_volumestore import FAR, A, Attachments, B, made, new_id, plan
 from tests.contract.volume_bench import FilesBench, Refused
 from tests.live.test_volumestore import STEP, content, layers, until_written, writes
-
-
-@pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[FilesBench]:
-    bench = FilesBench(tmp_path)
-    try:
-        yield bench
-    finally:
-        await bench.clean()
-
-
-@pytest.fixture
-async def store(bench: FilesBench) -> AsyncIterator[FileVolumeStore]:
-    store = bench.store()
-    for host in (A, B):
-        await bench.host(store, host)
-    yield store
-    await store.close()
-
-
-@pytest.fixture
-def attachments(bench: FilesBench, store: FileVolumeStore) -> Attachments:
-    return Attachments(bench, store)
-
 
 # --- servers die -----------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from typing import Final
 from freehold.runtime.clock import HybridClock
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks
-from freehold.vocabulary.errors import BadRequest, FreeholdError, NoRoom, NotFound, Unavailable
+from freehold.vocabulary.errors import FreeholdError, NotFound, Unavailable
 from freehold.vocabulary.image import ImageOffer
 from freehold.vocabulary.volume import Snapshot, SourceKind, Volume, VolumeState
 from freehold.workers.volume import lifecycle
@@ -159,4 +159,4 @@ class Doing:
 
 def _may_help(error: FreeholdError) -> bool:
     """Whether another try may succeed where this one failed."""
-    return isinstance(error, Unavailable) and not isinstance(error, BadRequest | NoRoom)
+    return isinstance(error, Unavailable)

@@ -1,7 +1,6 @@
 """The small cloud of the API's tests with a scheduler and two simulated hosts, so that servers come up."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,11 +22,10 @@ from freehold.vocabulary.request import Admission, Stage
 from freehold.workers.base import Means
 from freehold.workers.host.worker import HostWorker
 from freehold.workers.scheduler.worker import SchedulerWorker
-from tests.api.asgi import Client, Reply
+from tests.api.asgi import Client, Reply, until
 from tests.api.conftest import Api
 
 V21 = "/compute/v2.1"
-PATIENCE_S = 20.0
 
 
 class Cable:
@@ -150,17 +148,7 @@ class Compute:
         """Does something to a server."""
         return await (client or self.member).post(f"{V21}/servers/{guest}/action", {action: given})
 
-    @staticmethod
-    async def until(ask: Callable[[], Awaitable[Any]], holds: Callable[[Any], bool]) -> Any:
-        """Asks until the answer holds; gives it."""
-        answer: Any = None
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                while not holds(answer := await ask()):
-                    await asyncio.sleep(0.01)
-        except TimeoutError:
-            raise AssertionError(f"not within {PATIENCE_S} s; it stands at {answer}") from None
-        return answer
+    until = staticmethod(until)
 
 
 def _in_version(client: Client, version: str) -> Client:

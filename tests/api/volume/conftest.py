@@ -1,7 +1,6 @@
 """The small cloud of the API's tests with two pools of volumes, in two clusters."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,11 @@ from freehold.runtime.tasks import ThreadOffload
 from freehold.vocabulary.volume import Pool
 from freehold.vocabulary.volume_request import ChoosePool
 from freehold.workers.base import Means
-from tests.api.asgi import Client, Reply
+from tests.api.asgi import Client, Reply, until
 from tests.api.conftest import Api
 from tests.api.volume.pools import Choosing, PoolUnderTest, opened
 
 V3 = "/volume/v3"
-PATIENCE_S = 20.0
 
 
 @dataclass
@@ -87,17 +85,7 @@ class VolumeCloud:
         assert reply.status == 200, reply.body
         return [one["id"] for one in reply.json[noun]]
 
-    @staticmethod
-    async def until(ask: Callable[[], Awaitable[Any]], holds: Callable[[Any], bool]) -> Any:
-        """Asks until the answer holds; gives it."""
-        answer: Any = None
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                while not holds(answer := await ask()):
-                    await asyncio.sleep(0.02)
-        except TimeoutError:
-            raise AssertionError(f"not within {PATIENCE_S} s; it stands at {answer}") from None
-        return answer
+    until = staticmethod(until)
 
 
 def _in_version(client: Client, version: str) -> Client:
