@@ -77,14 +77,16 @@ def _stage(entry: Entry) -> str:
     admission = decode(entry.value, VolumeAdmission)
     place = "" if admission.place is None else f", place {admission.place.number}"
     more = {"lost": admission.lost, "to be deleted": admission.delete_urn, "to grow": admission.grow_urn}
-    return f"{admission.stage}{place}" + "".join(f", {words}" for words, is_so in more.items() if is_so)
+    states = "".join(f", {words}" for words, is_so in more.items() if is_so)
+    return f"{admission.stage}{place}, {admission.size_gib()} GiB{states}"
 
 
 def _state(entry: Entry) -> str:
     if entry.value is None:
         return "gone"
     if entry.kind == "volume":
-        return decode(entry.value, Volume).state.value
+        volume = decode(entry.value, Volume)
+        return f"{volume.state}, {promised_gib(volume)} GiB"
     return decode(entry.value, Snapshot).state.value
 
 

@@ -5,6 +5,7 @@ changed since. Who asked has been told so.
 from typing import Final
 
 from freehold.store.database import Store, keep_private
+from freehold.store.writing import Change
 from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.errors import Fault, FreeholdError, raised_from
 from freehold.vocabulary.units import clock_time, unix_ms
@@ -36,8 +37,11 @@ class RefusedRequests:
     def keep(self, urn: str, error: FreeholdError, now: int) -> None:
         """Stages that a request is refused. Nobody may be told before that is durable."""
         if urn:
-            refused = RefusedRequest(fault=error.fault(), time=now)
-            self._store.stage([keep_private(_KIND, urn, encode(refused))], urn)
+            self._store.stage([self.change(urn, error.fault(), now)], urn)
+
+    def change(self, urn: str, fault: Fault, now: int) -> Change:
+        """The row that says so, to be staged with what else comes of it."""
+        return keep_private(_KIND, urn, encode(RefusedRequest(fault=fault, time=now)))
 
     def forget(self, now: int) -> None:
         """Lets go of those that are so old that nothing of them can still be on its way."""

@@ -8,6 +8,7 @@ from freehold.runtime.tasks import Tasks
 from freehold.vocabulary.errors import FreeholdError, NotFound, Unavailable
 from freehold.vocabulary.image import ImageOffer
 from freehold.vocabulary.volume import Snapshot, SourceKind, Volume, VolumeState
+from freehold.workers.refused import RefusedRequests
 from freehold.workers.volume import lifecycle
 from freehold.workers.volume.effects import Effects
 from freehold.workers.volume.records import Records
@@ -21,8 +22,11 @@ _log = logger("volume")
 class Doing:
     """`wake` a volume when something was written of it or of its snapshots."""
 
-    def __init__(self, records: Records, effects: Effects, clock: HybridClock, tasks: Tasks) -> None:
-        self._records, self._effects, self._clock, self._tasks = records, effects, clock, tasks
+    def __init__(
+        self, records: Records, refused: RefusedRequests, effects: Effects, clock: HybridClock, tasks: Tasks
+    ) -> None:
+        self._records, self._refused, self._effects = records, refused, effects
+        self._clock, self._tasks = clock, tasks
         self._busy: set[str] = set()
         self.offers: dict[str, ImageOffer] = {}
         """The newest of each volume that is to be a copy of an image: its key opens the image worker's door for a short
@@ -127,7 +131,8 @@ class Doing:
         if record.state is VolumeState.DELETING or _may_help(error):
             return False
         if record.state is VolumeState.EXTENDING and isinstance(stands, Volume):
-            self._records.keep(lifecycle.not_grown(stands, error.fault(), now), "not grown")
+            refusal = self._refused.change(stands.grow_urn, error.fault(), now)
+            self._records.keep(lifecycle.not_grown(stands, error.fault(), now), "not grown", [refusal])
             return True
         return await self._discard(stands, error)
 

@@ -3,7 +3,7 @@
 What the pool has promised has no ledger of its own: it is the sum over the records, kept in step with each change.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from msgspec.structs import replace
 
@@ -82,10 +82,10 @@ class Records:
         """Writes the pool, with what it has promised as it is."""
         return self._store.stage([self._pool_change(pool)], cause)
 
-    def keep(self, record: Volume | Snapshot, cause: str) -> Position:
+    def keep(self, record: Volume | Snapshot, cause: str, more: Iterable[Change] = ()) -> Position:
         """Writes a volume or a snapshot, and what the pool has promised with it, in one transaction."""
         self._count(record.id, record)
-        return self._store.stage([put(record.id, record), *self._pool_changes()], cause)
+        return self._store.stage([put(record.id, record), *self._pool_changes(), *more], cause)
 
     def end(self, record: Volume | Snapshot, refusal: VolumeRefusal, cause: str) -> Position:
         """A volume or a snapshot is gone, or was never made."""

@@ -61,7 +61,7 @@ class VolumeWorker:
         self._desk = Desk(means, store, name)
         self._refused = RefusedRequests(store)
         self._effects = Effects(volumes, images, means.offload)
-        self._doing = Doing(self._records, self._effects, means.clock, self.tasks)
+        self._doing = Doing(self._records, self._refused, self._effects, means.clock, self.tasks)
         first = Pool(id=store.id, name=name, cluster=store.owner.cluster, driver="", total_gib=0, types=types)
         self._reconciler = Reconciler(self._records, self._effects, self._doing, means.clock, first)
         self._subscriptions: list[Subscription] = []

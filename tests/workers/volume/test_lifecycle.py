@@ -233,7 +233,6 @@ def test_one_that_can_not_grow_says_which_request_it_was_and_why() -> None:
     [
         a_volume(size_gib=3),  # it has grown
         a_volume(size_gib=2, state=S.EXTENDING, grows_to_gib=3, grow_urn="urn:grow"),
-        a_volume(size_gib=2, refused_urn="urn:grow", fault=FULL),
     ],
 )
 def test_a_repeat_of_what_was_decided_changes_nothing(held: Volume) -> None:

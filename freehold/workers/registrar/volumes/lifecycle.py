@@ -33,6 +33,7 @@ PLACES_MAX: Final = 5
 DEADLINE_PASSED: Final = Fault(
     code="NoAnswer", message="It wasn't made before its deadline. Try again, or ask the operator."
 )
+NOT_GROWN: Final = Fault(code="Conflict", message="Its pool couldn't make it larger.")
 _ENDED: Final = frozenset({VolumeStage.ACTIVE, VolumeStage.FAILED})
 _ELSEWHERE: Final = frozenset({"NoRoom", "Unavailable", "NoAnswer", "Broken", "StoreFailed"})
 """Refusals after which another pool may do."""
@@ -120,6 +121,13 @@ def _seen_grown(admission: VolumeAdmission, record: Volume | Snapshot) -> Volume
     if admission.grow_urn and has_ended:
         admission = replace(admission, grows_to_gib=0, grow_urn="")
     return admission
+
+
+def growth_refused(admission: VolumeAdmission, record: Volume | Snapshot) -> Fault | None:
+    """Why its owner didn't make it larger, as it was asked to; None if it did, or still may."""
+    if isinstance(record, Snapshot) or not admission.grow_urn or record.refused_urn != admission.grow_urn:
+        return None
+    return record.fault or NOT_GROWN
 
 
 def refusal_seen(admission: VolumeAdmission, refusal: VolumeRefusal, store: str, now: int) -> VolumeAdmission | None:

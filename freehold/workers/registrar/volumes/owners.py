@@ -77,7 +77,9 @@ class OwnerSink:
         after = lifecycle.seen(admission, record, now)
         if after is admission:
             return False
-        self._records.moved(admission, after, record.urn, now)
+        refused = lifecycle.growth_refused(admission, record)
+        more = [] if refused is None else [self._records.refused.change(admission.grow_urn, refused, now)]
+        self._records.moved(admission, after, record.urn, now, more)
         return True
 
     def _adopt(self, record: Volume | Snapshot, store: str, now: int) -> bool:
