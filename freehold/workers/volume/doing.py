@@ -131,7 +131,7 @@ class Doing:
         if record.state is VolumeState.DELETING or _may_help(error):
             return False
         if record.state is VolumeState.EXTENDING and isinstance(stands, Volume):
-            refusal = self._refused.change(stands.grow_urn, error.fault(), now)
+            refusal = self._refused.change(stands.grow_urn, lifecycle.growth_refused(error.fault()), now)
             self._records.keep(lifecycle.not_grown(stands, error.fault(), now), "not grown", [refusal])
             return True
         return await self._discard(stands, error)

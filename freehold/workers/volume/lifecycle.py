@@ -190,6 +190,11 @@ def not_grown(volume: Volume, fault: Fault, now: int) -> Volume:
     )
 
 
+def growth_refused(fault: Fault) -> Fault:
+    """What its request is refused for from then on: whatever was wrong here, whoever asks again did nothing wrong."""
+    return Conflict(f"It couldn't be made larger. {fault.message}").fault()
+
+
 # --- ending ----------------------------------------------------------------------------------------------------------
 
 

@@ -33,7 +33,6 @@ PLACES_MAX: Final = 5
 DEADLINE_PASSED: Final = Fault(
     code="NoAnswer", message="It wasn't made before its deadline. Try again, or ask the operator."
 )
-NOT_GROWN: Final = Fault(code="Conflict", message="Its pool couldn't make it larger.")
 _ENDED: Final = frozenset({VolumeStage.ACTIVE, VolumeStage.FAILED})
 _ELSEWHERE: Final = frozenset({"NoRoom", "Unavailable", "NoAnswer", "Broken", "StoreFailed"})
 """Refusals after which another pool may do."""
@@ -127,7 +126,8 @@ def growth_refused(admission: VolumeAdmission, record: Volume | Snapshot) -> Fau
     """Why its owner didn't make it larger, as it was asked to; None if it did, or still may."""
     if isinstance(record, Snapshot) or not admission.grow_urn or record.refused_urn != admission.grow_urn:
         return None
-    return record.fault or NOT_GROWN
+    reason = "Its pool doesn't say why." if record.fault is None else record.fault.message
+    return Conflict(f"It couldn't be made larger. {reason}").fault()
 
 
 def refusal_seen(admission: VolumeAdmission, refusal: VolumeRefusal, store: str, now: int) -> VolumeAdmission | None:

@@ -408,7 +408,7 @@ async def test_what_the_pool_could_not_do_after_all_is_given_back(bench: Bench) 
     await bench.extend(volume.id, 5, "urn:g")
     bench.tell_made(volume.id, refused_urn="urn:g")
     assert bench.used()["gigabytes"] == 2 and not bench.admission(volume.id).grow_urn
-    with pytest.raises(Conflict, match="couldn't make it larger"):
+    with pytest.raises(Conflict, match="couldn't be made larger"):
         await bench.extend(volume.id, 5, "urn:g")
     assert bench.used()["gigabytes"] == 2, "a request that was refused stays so when it comes again"
 
