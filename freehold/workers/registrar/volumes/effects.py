@@ -10,6 +10,7 @@ from freehold.vocabulary.image import ImageOffer, OfferImage
 from freehold.vocabulary.volume import GrowVolume, MakeVolume, RemoveSnapshot, RemoveVolume, SourceKind, TakeSnapshot
 from freehold.vocabulary.volume_request import ChoosePool, ChosenPool, VolumeAdmission, VolumePlace
 from freehold.workers.base import Means
+from freehold.workers.registrar.volumes.lifecycle import Stray
 
 ASK_OWNER_S: Final = 5.0
 
@@ -90,10 +91,15 @@ async def remove(means: Means, admission: VolumeAdmission, place: VolumePlace) -
     await _ask(means, place, question)
 
 
-async def remove_stray(means: Means, volume: str, project: str, place: VolumePlace) -> None:
-    """Asks a pool to let go of a volume that it has made under a place that had ended. Raises Conflict, NoAnswer."""
-    question = RemoveVolume(volume=volume, project=project, number=place.number, urn=new_urn(means.chance), force=True)
-    await _ask(means, place, question)
+async def remove_stray(means: Means, identifier: str, stray: Stray) -> None:
+    """Asks a pool to let go of a volume or a snapshot that it isn't to have. Raises Conflict, NoAnswer."""
+    of, project, number, urn = stray.snapshot_of, stray.project, stray.place.number, new_urn(means.chance)
+    question: RemoveVolume | RemoveSnapshot
+    if of:
+        question = RemoveSnapshot(snapshot=identifier, volume=of, project=project, urn=urn)
+    else:
+        question = RemoveVolume(volume=identifier, project=project, number=number, urn=urn, force=True)
+    await _ask(means, stray.place, question)
 
 
 async def grow(means: Means, admission: VolumeAdmission, place: VolumePlace) -> None:

@@ -13,7 +13,7 @@
     any          the owner's refusal for good                gone
     ACTIVE       its owner's complete state lacks it         as it was, and sent there until it is shown
     none         an owner's record of it                     as the owner says: this ledger was put back to before it;
-                                                             on its way out, if it is known to have ended
+                                                             not shown, and removed, if it is known to have ended
 
 The owner's refusal on its disk is the only evidence that ends a place; no clock does.
 """
@@ -27,6 +27,7 @@ from freehold.vocabulary.tenant import Resource
 from freehold.vocabulary.units import clock_time, unix_ms
 from freehold.vocabulary.volume import SIZE_GIB_MAX, Snapshot, Volume, VolumeRefusal, VolumeSpec, VolumeState
 from freehold.vocabulary.volume_request import AdmitVolume, VolumeAdmission, VolumePlace, VolumeStage
+from freehold.vocabulary.word import Word
 
 PLACES_MAX: Final = 5
 """Pools that are tried for a volume."""
@@ -36,6 +37,14 @@ DEADLINE_PASSED: Final = Fault(
 _ENDED: Final = frozenset({VolumeStage.ACTIVE, VolumeStage.FAILED})
 _ELSEWHERE: Final = frozenset({"NoRoom", "Unavailable", "NoAnswer", "Broken", "StoreFailed"})
 """Refusals after which another pool may do."""
+
+
+class Stray(Word, frozen=True, kw_only=True):
+    """A volume or a snapshot that a pool has and isn't to have."""
+
+    place: VolumePlace
+    project: str
+    snapshot_of: str = ""
 
 
 def wanted(admission: VolumeAdmission) -> dict[Resource, int]:
@@ -158,10 +167,15 @@ def _lies_with_another(spec: VolumeSpec) -> bool:
     return spec.source is not None and spec.source.kind != "image"
 
 
-def adopted(record: Volume | Snapshot, delete_urn: str, now: int) -> VolumeAdmission:
-    """The admission of something that its owner shows and this ledger has lost, as it was put back to an old copy.
-    `delete_urn`: it is known to have ended, and its owner was put back instead.
-    """
+def stray(record: Volume | Snapshot) -> Stray:
+    """What a pool has and isn't to have."""
+    number, of = (record.number, "") if isinstance(record, Volume) else (1, record.volume)
+    place = VolumePlace(store=record.store, cluster=record.cluster, number=number)
+    return Stray(place=place, project=record.project, snapshot_of=of)
+
+
+def adopted(record: Volume | Snapshot, now: int) -> VolumeAdmission:
+    """The admission of something that its owner shows and this ledger has lost, as it was put back to an old copy."""
     if isinstance(record, Volume):
         spec, snapshot_of, number = record.spec, "", record.number
     else:
@@ -178,8 +192,6 @@ def adopted(record: Volume | Snapshot, delete_urn: str, now: int) -> VolumeAdmis
         snapshot_of=snapshot_of,
         stage=VolumeStage.ACTIVE if record.state is not VolumeState.CREATING else VolumeStage.PLACED,
         place=VolumePlace(store=record.store, cluster=record.cluster, number=number),
-        delete_urn=delete_urn,
-        delete_forced=bool(delete_urn),
         updated=now,
     )
 

@@ -2,17 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 
-from freehold.runtime.chance import Chance, new_urn
 from freehold.runtime.clock import HybridClock
 from freehold.runtime.log import logger
 from freehold.vocabulary.codec import decode_told
 from freehold.vocabulary.envelope import Entry, Heartbeat, Owner, Position, Row
 from freehold.vocabulary.shards import Shards
 from freehold.vocabulary.volume import Snapshot, Volume, VolumeRefusal
-from freehold.vocabulary.volume_request import VolumePlace
 from freehold.workers.registrar.volumes import lifecycle
 from freehold.workers.registrar.volumes.reconciler import Reconciler
-from freehold.workers.registrar.volumes.records import Records, Stray
+from freehold.workers.registrar.volumes.records import Records
 
 _log = logger("registrar")
 
@@ -22,10 +20,8 @@ _TOLD = ("volume", "snapshot", "volume_refusal")
 class OwnerSink:
     """Follows volume workers. What moves the ledger is kept together with the position it was read at."""
 
-    def __init__(
-        self, records: Records, clock: HybridClock, chance: Chance, reconciler: Reconciler, shards: Shards
-    ) -> None:
-        self._records, self._clock, self._chance = records, clock, chance
+    def __init__(self, records: Records, clock: HybridClock, reconciler: Reconciler, shards: Shards) -> None:
+        self._records, self._clock = records, clock
         self._reconciler, self._shards = reconciler, shards
 
     def positions(self) -> dict[str, Position]:
@@ -85,19 +81,21 @@ class OwnerSink:
     def _adopt(self, record: Volume | Snapshot, store: str, now: int) -> bool:
         if record.store != store or self._shards.of(record.project) != self._records.store.owner.shard:
             return False
-        has_ended = self._records.has_ended(record.id)
-        _log.error("an owner has a volume that this ledger hasn't", volume=record.id, deleted=has_ended)
-        self._records.adopt(lifecycle.adopted(record, new_urn(self._chance) if has_ended else "", now))
+        if self._records.has_ended(record.id):
+            return self._stray(record, store)
+        _log.error("an owner has a volume that this ledger hasn't", volume=record.id)
+        self._records.adopt(lifecycle.adopted(record, now))
         self._reconciler.wake(record.id)
         return True
 
     def _stray(self, record: Volume | Snapshot, store: str) -> bool:
-        """Its request came to a pool again whose refusal of it was lost with an old copy of its store."""
-        if record.store != store or not isinstance(record, Volume) or self._records.stray(store, record.id):
+        """Its store was put back to an old copy: what had ended is there again, or its request came there again after
+        the refusal of it was lost. Nobody is shown it.
+        """
+        if record.store != store or self._records.stray(store, record.id):
             return False
-        place = VolumePlace(store=store, cluster=record.cluster, number=record.number)
-        _log.error("a pool has made a volume that another one has; it is removed there", volume=record.id, store=store)
-        self._records.keep_stray(store, record.id, Stray(place=place, project=record.project))
+        _log.error("a pool has a volume that it shouldn't have; it is removed there", volume=record.id, store=store)
+        self._records.keep_stray(store, record.id, lifecycle.stray(record))
         self._reconciler.wake(f"{store}/{record.id}")
         return True
 

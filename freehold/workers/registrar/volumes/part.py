@@ -20,7 +20,7 @@ class Volumes:
         self.records, self._clock = Records(store), means.clock
         self._reconciler = Reconciler(means, self.records, watchdog)
         self._questions = Questions(means, store, self.records, self._reconciler)
-        sink = OwnerSink(self.records, means.clock, means.chance, self._reconciler, means.shards)
+        sink = OwnerSink(self.records, means.clock, self._reconciler, means.shards)
         self.follower = Follower(means.bus, ["volume"], sink, "registrar")
         self.tasks = Tasks("registrar.volumes")
         self.tasks.watch(self.follower.tasks)

@@ -74,7 +74,7 @@ class Reconciler:
         self._due.plan(key)
         await self._records.store.durable()
         try:
-            await effects.remove_stray(self._means, identifier, made.project, made.place)
+            await effects.remove_stray(self._means, identifier, made)
         except FreeholdError as error:
             _log.info("a volume that isn't to be there waits", volume=identifier, store=store, error=error.message)
 

@@ -8,26 +8,19 @@ from freehold.store.writing import Change
 from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.envelope import Position
 from freehold.vocabulary.tenant import Resource
-from freehold.vocabulary.volume_request import VolumeAdmission, VolumePlace
-from freehold.vocabulary.word import Word
+from freehold.vocabulary.volume_request import VolumeAdmission
 from freehold.workers.refused import RefusedRequests
 from freehold.workers.registrar.volumes import lifecycle
+from freehold.workers.registrar.volumes.lifecycle import Stray
 
 ENDED = "ended_volume"
 """Private kind: when a volume or a snapshot that was here ended. Key: its id."""
 IMAGE_OWNER = "volume_image_owner"
 """Private kind: the store of the image worker that has the image of a volume that isn't made yet. Key: the volume."""
 STRAY = "stray_volume"
-"""Private kind, store/id: what a pool has made under a place that had ended. Its value: Stray."""
+"""Private kind, store/id: what a pool has that isn't to be there. Its value: Stray."""
 POSITION = "volume_position"
 """Private kind: where each volume worker was last read to. Key: its store."""
-
-
-class Stray(Word, frozen=True, kw_only=True):
-    """A volume that a pool has made under a place that had ended."""
-
-    place: VolumePlace
-    project: str
 
 
 class Records:

@@ -35,6 +35,7 @@ from freehold.vocabulary.volume import (
 from freehold.vocabulary.volume_request import ChoosePool, ChosenPool, VolumeAdmission
 from freehold.workers.base import Means
 from freehold.workers.registrar.volumes import effects
+from freehold.workers.registrar.volumes.lifecycle import Stray
 from tests.owners import means_of
 from tests.workers.registrar.volumes.bench import a_place, an_admission
 from tests.workers.volume.bench import an_offer
@@ -144,7 +145,7 @@ async def test_a_delete_is_the_request_that_was_taken_and_by_force_a_new_one_eac
 
 async def test_a_stray_is_removed_by_force(peers: Peers) -> None:
     for _ in range(2):
-        await effects.remove_stray(peers.means, "v", "p", a_place(3))
+        await effects.remove_stray(peers.means, "v", Stray(place=a_place(3), project="p"))
     assert peers.asked[0] == RemoveVolume(volume="v", project="p", number=3, urn=peers.asked[0].urn, force=True)
     assert peers.asked[0].urn != peers.asked[1].urn
 

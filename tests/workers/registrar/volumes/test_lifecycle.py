@@ -237,7 +237,7 @@ def test_what_has_grown_without_a_request_that_is_known_counts_so() -> None:
 def test_a_snapshot_counts_as_its_pool_has_taken_it() -> None:
     admission = replace(SNAPSHOT, stage=S.ACTIVE)
     after = lifecycle.seen(admission, record_of(admission, size_gib=7), 9)
-    assert after.size_gib() == 7 and lifecycle.adopted(record_of(admission, size_gib=7), "", 9).size_gib() == 7
+    assert after.size_gib() == 7 and lifecycle.adopted(record_of(admission, size_gib=7), 9).size_gib() == 7
     assert lifecycle.seen(admission, record_of(admission, size_gib=1), 9) is admission
 
 
@@ -260,14 +260,11 @@ def test_what_its_owner_should_have_is_sent_there_again(fields: dict[str, Any], 
     assert after.lost is lost and (after is admission) is not lost
 
 
-@pytest.mark.parametrize("delete_urn", ["", "urn:d"])
 @pytest.mark.parametrize(("state", "stage"), [(V.CREATING, S.PLACED), (V.AVAILABLE, S.ACTIVE), (V.ERROR, S.ACTIVE)])
-def test_what_the_ledger_has_lost_is_as_its_owner_says(state: V, stage: S, delete_urn: str) -> None:
+def test_what_the_ledger_has_lost_is_as_its_owner_says(state: V, stage: S) -> None:
     for known in (an_admission(place=3), replace(SNAPSHOT, spec=VolumeSpec(size_gib=4))):
-        adopted = lifecycle.adopted(record_of(known, state), delete_urn, 9)
-        assert adopted == replace(
-            known, stage=stage, expires=9, delete_urn=delete_urn, delete_forced=bool(delete_urn), updated=9
-        )
+        adopted = lifecycle.adopted(record_of(known, state), 9)
+        assert adopted == replace(known, stage=stage, expires=9, updated=9)
 
 
 # --- deletes ---------------------------------------------------------------------------------------------------------

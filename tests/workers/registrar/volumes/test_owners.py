@@ -8,7 +8,15 @@ from msgspec.structs import replace
 from freehold.vocabulary.envelope import Entry, Heartbeat, Position
 from freehold.vocabulary.shards import Shards
 from freehold.vocabulary.units import clock_time
-from freehold.vocabulary.volume import MakeVolume, RemoveVolume, TakeSnapshot, VolumeLabels, VolumeSpec, VolumeState
+from freehold.vocabulary.volume import (
+    MakeVolume,
+    RemoveSnapshot,
+    RemoveVolume,
+    TakeSnapshot,
+    VolumeLabels,
+    VolumeSpec,
+    VolumeState,
+)
 from freehold.vocabulary.volume_request import VolumeStage
 from freehold.workers.registrar.volumes.owners import OwnerSink
 from tests.owners import project
@@ -172,15 +180,18 @@ async def test_what_the_ledger_has_lost_is_as_its_owner_says(bench: Bench, of: s
     assert not bench.asked
 
 
-async def test_what_is_known_to_have_ended_is_on_its_way_out(bench: Bench) -> None:
-    admission = bench.keep(an_admission(stage=S.ACTIVE))
+@pytest.mark.parametrize("of", ["", "w"])
+async def test_what_is_known_to_have_ended_is_removed_and_never_shown(bench: Bench, of: str) -> None:
+    admission = bench.keep(an_admission(stage=S.ACTIVE, snapshot_of=of))
     bench.tell("s1", gone_refusal())
     bench.tell("s1", record_of(admission))
-    assert bench.admission("v").delete_urn and bench.admission("v").delete_forced
-    await bench.until(lambda: bench.questions(RemoveVolume, "s1"))
-    assert not bench.questions(MakeVolume) and bench.questions(RemoveVolume)[0].force
+    assert bench.gone("v") and bench.used() == {} and bench.records.strays() == [("s1", "v")]
+    await bench.until(lambda: bench.questions(RemoveSnapshot if of else RemoveVolume, "s1"))
+    assert not bench.questions(MakeVolume)
+    assert {one.volume for one in bench.questions(RemoveSnapshot)} == ({"w"} if of else set())
+    assert {one.force for one in bench.questions(RemoveVolume)} == (set() if of else {True})
     bench.tell("s1", gone_refusal())
-    assert bench.gone("v") and bench.used() == {}
+    assert bench.gone("v") and bench.used() == {} and not bench.records.strays()
 
 
 async def test_what_another_pool_shows_under_its_name_is_not_adopted(bench: Bench) -> None:
@@ -191,7 +202,7 @@ async def test_what_another_pool_shows_under_its_name_is_not_adopted(bench: Benc
 async def test_another_shards_volumes_are_not_adopted(bench: Bench) -> None:
     shards = Shards(2)
     there = next(name for name in "abcdefgh" if shards.of(name) == 1)
-    sink = OwnerSink(bench.records, bench.means.clock, bench.means.chance, bench.reconciler, shards)
+    sink = OwnerSink(bench.records, bench.means.clock, bench.reconciler, shards)
     known = an_admission(stage=S.ACTIVE, project=there)
     bench.sink = sink
     bench.tell("s1", record_of(known))
@@ -227,10 +238,10 @@ async def test_what_is_made_under_a_place_that_had_ended_is_a_stray(bench: Bench
     assert not bench.records.strays()
 
 
-async def test_a_snapshot_is_never_a_stray(bench: Bench) -> None:
+async def test_a_snapshot_whose_refusal_was_lost_is_a_stray_too(bench: Bench) -> None:
     bench.keep(an_admission(snapshot_of="w", refused_number=1, stage=S.FAILED))
     bench.tell("s1", record_of(an_admission(snapshot_of="w")))
-    assert not bench.records.strays()
+    assert bench.records.strays() == [("s1", "v")] and bench.admission("v").stage is S.FAILED
 
 
 async def test_what_one_pool_says_of_another_is_no_stray(bench: Bench) -> None:

@@ -19,8 +19,7 @@ from freehold.vocabulary.volume import (
 )
 from freehold.vocabulary.volume_request import VolumeStage
 from freehold.workers.registrar.due import FIRST_RETRY_S, RETRY_S_MAX
-from freehold.workers.registrar.volumes.lifecycle import DEADLINE_PASSED, PLACES_MAX
-from freehold.workers.registrar.volumes.records import Stray
+from freehold.workers.registrar.volumes.lifecycle import DEADLINE_PASSED, PLACES_MAX, Stray
 from tests.workers.registrar.volumes.bench import (
     FULL,
     IMAGES,

@@ -14,7 +14,8 @@ from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.envelope import Position
 from freehold.vocabulary.tenant import Resource
 from freehold.vocabulary.volume_request import VolumeAdmission, VolumeStage
-from freehold.workers.registrar.volumes.records import POSITION, Records, Stray
+from freehold.workers.registrar.volumes.lifecycle import Stray
+from freehold.workers.registrar.volumes.records import POSITION, Records
 from tests.owners import means_of, store_at
 from tests.workers.registrar.volumes.bench import a_place, an_admission
 
