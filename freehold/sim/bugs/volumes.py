@@ -18,8 +18,8 @@ BUGS: Final = (
     Bug(
         "bytes of what is refused after its record was lost are nobody's",
         f"{_VOLUME}.worker",
-        "                return await self._effects.lie_here(record.id)\n",
-        "                return False\n",
+        "            return await self._effects.lie_here(record.id)\n",
+        "            return False\n",
     ),
     Bug(
         "a pool answers before it is durable",

@@ -182,16 +182,11 @@ class VolumeWorker:
 
     async def _lies_here(self, record: Volume | Snapshot) -> bool:
         """Whether what would be refused has bytes here: it was made by this request, and the record of that was lost
-        with an old copy of this store. They would be nobody's. A pool that is broken for good has nothing.
+        with an old copy of this store. They would be nobody's. Raises Unavailable or Broken while that can't be seen.
         """
-        try:
-            if isinstance(record, Volume):
-                return await self._effects.lie_here(record.id)
-            return await self._effects.has(record)
-        except Unavailable:
-            raise
-        except FreeholdError:
-            return False
+        if isinstance(record, Volume):
+            return await self._effects.lie_here(record.id)
+        return await self._effects.has(record)
 
     async def _take_up(self, record: Volume | Snapshot) -> None:
         has_bytes = await self._effects.has(record)

@@ -485,21 +485,22 @@ async def test_what_would_be_refused_and_is_here_already_is_taken_as_it_is(forge
     assert bench.pool.volumes[VOLUME].now() == {0: CONTENT}
 
 
-async def test_what_a_broken_pool_may_have_is_refused_and_what_one_that_is_away_may_have_is_waited_for(
-    forgetful: Bench,
+@pytest.mark.parametrize("error", [Unavailable("It is away."), Broken("The disk is broken.")], ids=["away", "broken"])
+async def test_what_a_pool_may_have_is_not_refused_before_that_can_be_seen(
+    forgetful: Bench, error: FreeholdError
 ) -> None:
     bench = forgetful
     await bench.made(OTHER, CAPACITY_GIB - 1)
-    bench.volumes.fail("volumes", Unavailable("It is away."))
-    bench.volumes.fail("look", Unavailable("It is away."))
+    bench.volumes.fail("volumes", error)
+    bench.volumes.fail("look", error)
     await refused(bench, a_make(size_gib=2), Unavailable)
     await refused(bench, a_take(), Unavailable)
     assert bench.refusal() is bench.refusal(SNAPSHOT) is None
-    bench.volumes.fail("volumes", Broken("The disk is broken."))
-    bench.volumes.fail("look", Broken("The disk is broken."))
     await bench.ask(a_make(size_gib=2))
+    await bench.settled()
     await bench.ask(a_take())
-    assert bench.refusal() is not None and bench.refusal(SNAPSHOT) is not None
+    await bench.settled()
+    assert bench.volume().state is bench.snapshot().state is S.AVAILABLE
 
 
 async def test_a_snapshot_of_which_only_the_bytes_are_there_is_removed(forgetful: Bench) -> None:
