@@ -13,6 +13,7 @@ from freehold.config import Settings, clusters
 from freehold.drivers.fabric.interface import Fabric
 from freehold.drivers.hypervisor.interface import Hypervisor
 from freehold.drivers.imagefetch.interface import ImageCache
+from freehold.drivers.volumereader.interface import VolumeReader
 from freehold.runtime.local_socket import LocalSocket
 from freehold.store.database import Store
 from freehold.store.together import Together
@@ -25,7 +26,7 @@ OPENED_AT_ONCE: Final = 200
 ONE_DISK: Final = "hosts.db"
 
 
-Drivers = tuple[Hypervisor, Fabric, ImageCache]
+Drivers = tuple[Hypervisor, Fabric, ImageCache, VolumeReader]
 
 
 class SimulatedMachines:
@@ -40,7 +41,7 @@ class SimulatedMachines:
         stack: AsyncExitStack,
         start: Callable[[ClusterReader | HostWorker], Awaitable[None]],
         open_store: Callable[[str, str], Awaitable[Store]],
-        drivers: Callable[[int], Drivers],
+        drivers: Callable[[int, str], Drivers],
     ) -> None:
         self._settings, self._means, self._stack = settings, means, stack
         self._start, self._open_store, self._drivers = start, open_store, drivers
@@ -65,12 +66,21 @@ class SimulatedMachines:
     async def _open(self, number: int) -> None:
         settings, reader = self._settings, self._readers[number % len(self._readers)]
         store = await self._store(number, clusters(settings)[number % len(self._readers)])
-        hypervisor, fabric, images = self._drivers(number)
-        for driver in (hypervisor, fabric, images):
+        hypervisor, fabric, images, volumes = self._drivers(number, store.id)
+        for driver in (hypervisor, fabric, images, volumes):
             self._stack.push_async_callback(driver.close)
         name = f"sim-{number}"
         host = HostWorker(
-            self._means, store, name, hypervisor, fabric, images, LAUNCHES_AT_ONCE, reader, settings.traits
+            self._means,
+            store,
+            name,
+            hypervisor,
+            fabric,
+            images,
+            LAUNCHES_AT_ONCE,
+            reader,
+            settings.traits,
+            volumes,
         )
         await self._start(host)
         if not settings.one_disk:

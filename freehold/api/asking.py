@@ -6,6 +6,7 @@ from typing import Final, TypeVar
 from freehold.api.call import Call
 from freehold.bus import subjects, talk
 from freehold.vocabulary import codec
+from freehold.vocabulary.attachment import Attached, AttachVolume, DetachVolume
 from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.errors import NotFound
 from freehold.vocabulary.image import (
@@ -26,7 +27,7 @@ from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.shards import IDENTITY_SHARD
 from freehold.vocabulary.tenant import Quota, ServerGroup
 from freehold.vocabulary.token import Revoke
-from freehold.vocabulary.volume import VolumeQuestion
+from freehold.vocabulary.volume import VolumeLabelling
 from freehold.vocabulary.volume_request import AdmitVolume, DeleteVolume, ExtendVolume, VolumeAdmitted
 
 A = TypeVar("A")
@@ -128,9 +129,20 @@ async def volume(call: Call, question: DeleteVolume | ExtendVolume, project: str
     return await _ask(call, subjects.ask_registrar(project, call.cloud.shards), question)
 
 
-async def volume_owner(call: Call, question: VolumeQuestion, store: str, cluster: str) -> Done:
+async def volume_owner(call: Call, question: VolumeLabelling, store: str, cluster: str) -> Done:
     """Asks the volume worker that has a volume or a snapshot for a change of what is noted of it."""
     return await _ask(call, subjects.ask_volume(store, call.cloud.beyond(cluster)), question)
+
+
+async def attachment(call: Call, question: AttachVolume | DetachVolume, store: str, cluster: str) -> None:
+    """Asks the volume worker that has a volume to give it to a guest, or to take it, and waits until the view shows
+    what was written of that, at the guest's host too.
+    """
+    subject = subjects.ask_volume(store, call.cloud.beyond(cluster))
+    said = await talk.ask(call.cloud.bus, subject, question, Attached, DEADLINE_S)
+    await call.cloud.view.seen(said.done)
+    if said.host is not None:
+        await call.cloud.view.seen(said.host)
 
 
 async def notifier(call: Call, question: NotifierQuestion, answer: type[A], deadline_s: float = DEADLINE_S) -> A:
@@ -153,7 +165,7 @@ async def _ask(
     | NetworkQuestion
     | DeleteVolume
     | ExtendVolume
-    | VolumeQuestion,
+    | VolumeLabelling,
 ) -> Done:
     done = await talk.ask(call.cloud.bus, subject, question, Done, DEADLINE_S)
     await call.cloud.view.seen(done)

@@ -10,6 +10,8 @@ from freehold.drivers.hypervisor.traits import DEVICES
 from freehold.drivers.imagefetch.http import HttpImageCache
 from freehold.drivers.imagefetch.interface import ImageCache
 from freehold.drivers.imagefetch.simulated import SimulatedImageCache
+from freehold.drivers.volumereader.nbd import NbdVolumeReader
+from freehold.drivers.volumereader.simulated import SimulatedVolumeReader
 from freehold.runtime.local_socket import LocalSocket
 from freehold.runtime.machine import host_name
 from freehold.simulated import Drivers, SimulatedMachines
@@ -38,8 +40,11 @@ async def _open_real(process: Running) -> None:
     await fabric.probe()
     process.say(f"host: {facts.driver} {facts.version} with {facts.accelerator} ({facts.reason})")
     traits = process.settings.traits
-    host = HostWorker(means, store, host_name(), hypervisor, fabric, images, LAUNCHES_AT_ONCE, traits=traits)
-    for driver in (hypervisor, fabric, images):
+    volumes = NbdVolumeReader(state / "volume-keys", means.offload)
+    host = HostWorker(
+        means, store, host_name(), hypervisor, fabric, images, LAUNCHES_AT_ONCE, traits=traits, volumes=volumes
+    )
+    for driver in (hypervisor, fabric, images, volumes):
         process.stack.push_async_callback(driver.close)
     await process.start(host)
     door = LocalSocket(state / "hosts" / "0.sock", host.local.answer)
@@ -53,7 +58,7 @@ async def _open_simulated(process: Running) -> None:
     async def own(name: str, cluster: str) -> Store:
         return await process.store(name, "host", cluster=cluster)
 
-    def drivers(number: int) -> Drivers:
+    def drivers(number: int, store: str) -> Drivers:
         folder = None if settings.one_disk else settings.state / "simulated" / str(number)
         shown = [name for name, machines in settings.simulated_traits.items() if number < machines]
         hypervisor = SimulatedHypervisor(
@@ -64,6 +69,6 @@ async def _open_simulated(process: Running) -> None:
             traits=(*DEVICES, *shown),
         )
         fabric = SimulatedFabric(folder and folder / "fabric", carriage=simulated_carriage(settings, number))
-        return hypervisor, fabric, SimulatedImageCache(clock)
+        return hypervisor, fabric, SimulatedImageCache(clock), SimulatedVolumeReader(store)
 
     await SimulatedMachines(settings, process.means, process.stack, process.start, own, drivers).open()

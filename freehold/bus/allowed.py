@@ -75,8 +75,9 @@ SPEAKS: Final[dict[str, tuple[str, ...]]] = {
         "freehold.ask.beats.{cluster}.{store}",
         "freehold.ask.ledger.*.host.{store}",
         "freehold.ask.ledger.*.host.{cluster}.{store}",
+        "freehold.ask.opening.*.{store}",
     ),
-    "volume": _owner("volume"),
+    "volume": (*_owner("volume"), "freehold.ask.ledger.*.volume", "freehold.ask.disk.*"),
     "api": (
         *_reader("directory", "registrar", "image", "network", "volume", "host", "notifier"),
         "freehold.ask.volume.>",
@@ -137,6 +138,7 @@ HEARS: Final[dict[str, tuple[str, ...]]] = {
         *_of(_READ_BY, "host"),
         "freehold.ask.host.{store}",
         "freehold.ask.host.{cluster}.{store}",
+        "freehold.ask.disk.{store}",
         "freehold.build.host.{store}",
         "freehold.event.{cluster}.network.>",
         "freehold.heartbeat.{cluster}.network.>",
@@ -147,6 +149,7 @@ HEARS: Final[dict[str, tuple[str, ...]]] = {
         "freehold.ask.pool.{cluster}.{store}",
         "freehold.ask.volume.{store}",
         "freehold.ask.volume.{cluster}.{store}",
+        "freehold.ask.opening.{store}.*",
     ),
     "api": ("freehold.event.>", "freehold.heartbeat.>", "freehold.beats.*.network.>"),
     "notifier": (
@@ -163,7 +166,7 @@ HEARS: Final[dict[str, tuple[str, ...]]] = {
 }
 """What a machine with a role hears, and which questions it answers."""
 
-_WITHIN: Final = ("freehold.build.host.", "freehold.ask.beats.")
+_WITHIN: Final = ("freehold.build.host.", "freehold.ask.beats.", "freehold.ask.disk.", "freehold.ask.opening.")
 """What passes no link: it is said within a cluster alone."""
 _LINKED: Final = ("network", "host", "volume", "broker")
 """The roles that a cluster with a server of its own has there."""

@@ -11,6 +11,7 @@ freehold.ask.ledger.SHARD.scheduler     SchedulerNotice                         
 freehold.ask.ledger.SHARD.image         GiveUp                                     image worker -> registrar
 freehold.ask.ledger.SHARD.network       NetworkNotice                              network worker -> registrar
 freehold.ask.ledger.SHARD.host.STORE    HostNotice, about STORE                    host -> registrar
+freehold.ask.ledger.SHARD.volume        VolumeNotice                               volume worker -> registrar
 freehold.ask.image                      CreateImage                                API -> one of the image workers
 freehold.ask.image.STORE                ImageQuestion                              API -> the image's owner
 freehold.ask.network.CLUSTER            NetworkQuestion                            API -> network worker
@@ -20,6 +21,8 @@ freehold.ask.image_offer.STORE          OfferImage                              
 freehold.ask.pools                      ChoosePool                                 registrar -> one of the schedulers
 freehold.ask.pool.STORE                 PoolQuestion                               registrar -> volume worker
 freehold.ask.volume.STORE               VolumeQuestion                             API -> volume worker
+freehold.ask.opening.STORE.HOST         AttachmentNotice, about HOST               host -> volume worker of its cluster
+freehold.ask.disk.STORE                 DiskQuestion                               volume worker -> host of its cluster
 freehold.ask.notifier                   NotifierQuestion                           API -> notifier
 freehold.ask.host.STORE                 HostQuestion                               scheduler, registrar -> host
 freehold.ask.directory                  DirectoryQuestion                          API -> directory
@@ -161,6 +164,21 @@ def ask_pool(store: str, beyond: str = "") -> str:
 def ask_volume(store: str, beyond: str = "") -> str:
     """Where a volume worker is asked about volumes that it has. `beyond`: its cluster, if that isn't the centre."""
     return f"freehold.ask.volume.{_named(beyond)}{store}"
+
+
+def ask_opening(store: str, host: str) -> str:
+    """Where a volume worker answers a host of its cluster."""
+    return f"freehold.ask.opening.{store}.{host}"
+
+
+def ask_openings(store: str) -> str:
+    """Where a volume worker answers all hosts of its cluster."""
+    return f"freehold.ask.opening.{store}.*"
+
+
+def ask_disk(store: str) -> str:
+    """Where a host answers the volume workers of its cluster."""
+    return f"freehold.ask.disk.{store}"
 
 
 def ask_network(cluster: str, beyond: str = "") -> str:

@@ -31,7 +31,7 @@ ANSWER_S: Final = 120
 """How long after a question its answer may be given: longer than any deadline."""
 STORES_NAMED_MAX: Final = 8
 """A ticket names a machine's stores, or all where there are more: servers read tickets of up to `TICKET_BYTES_MAX`."""
-TICKET_BYTES_MAX: Final = 32 * 1024
+TICKET_BYTES_MAX: Final = 48 * 1024
 _OPERATOR: Final = 14 << 3
 _ACCOUNT: Final = 0
 _USER: Final = 20 << 3

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, cast
 
 from freehold.drivers.hypervisor.simulated import SimulatedGuest
+from freehold.sim import attachments
 from freehold.sim.leases import Leases
 from freehold.sim.volumes import Volumes
 from freehold.sim.witness import Witness
@@ -94,6 +95,8 @@ class Checkers:
         self, site: "HostSite", guest: str, before: SimulatedGuest | None, after: SimulatedGuest | None
     ) -> None:
         """No guest is run by two hosts. A delete never resurrects."""
+        if after is not None and after.disks:
+            attachments.given(self._world, site, guest, after)
         if after is None or after.power is not Power.RUNNING or (before and before.power is Power.RUNNING):
             return
         if guest in site.strangers:

@@ -24,7 +24,7 @@ from freehold.sim.plan import Scale
 from freehold.sim.reached import left_out
 from freehold.sim.run import play_in
 from freehold.sim.seeds import end_with_parent
-from freehold.sim.volume_life import POOL, VOLUME_LIFE, VOLUME_OF_IMAGE, volume_script
+from freehold.sim.volume_life import ATTACHED_LIFE, POOL, VOLUME_LIFE, VOLUME_OF_IMAGE, volume_script
 
 T = TypeVar("T")
 
@@ -33,6 +33,7 @@ LIVES: Final = (
     (BUILD_IN_VAIN, SCALE),
     (VOLUME_LIFE, POOL),
     (VOLUME_OF_IMAGE, POOL),
+    (ATTACHED_LIFE, POOL),
 )
 """What is played without a kill, to see which steps there are."""
 SHORT: Final = 0.04
@@ -81,7 +82,7 @@ def every_telling(pool: ProcessPoolExecutor) -> Iterator[Played]:
 
 def every_volume(pool: ProcessPoolExecutor, share: float) -> Iterator[Played]:
     """Every point of a volume's life, with every process that lives there. Of others' processes, a share."""
-    for actions in (VOLUME_LIFE, VOLUME_OF_IMAGE):
+    for actions in (VOLUME_LIFE, VOLUME_OF_IMAGE, ATTACHED_LIFE):
         plain = play_kills((), actions, POOL)
         yield plain
         kills = [*own(plain.points), *_share(others(plain.points), share, "volumes")]
@@ -90,10 +91,11 @@ def every_volume(pool: ProcessPoolExecutor, share: float) -> Iterator[Played]:
 
 def every_volume_pair(pool: ProcessPoolExecutor, share: float) -> Iterator[Played]:
     """Every pair of moments of a volume's life, each of the process whose step it is."""
-    plain = play_kills((), VOLUME_LIFE, POOL)
-    firsts = _all(pool, ((kill,) for kill in own(plain.points)), VOLUME_LIFE, POOL)
-    pairs = [(*first.kills, kill) for first in firsts for kill in own(first.points)]
-    yield from _all(pool, _share(pairs, share, "volume pairs"), VOLUME_LIFE, POOL)
+    for actions in (VOLUME_LIFE, ATTACHED_LIFE):
+        plain = play_kills((), actions, POOL)
+        firsts = _all(pool, ((kill,) for kill in own(plain.points)), actions, POOL)
+        pairs = [(*first.kills, kill) for first in firsts for kill in own(first.points)]
+        yield from _all(pool, _share(pairs, share, "volume pairs"), actions, POOL)
 
 
 def every_first(pool: ProcessPoolExecutor) -> Iterator[Played]:

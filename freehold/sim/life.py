@@ -40,7 +40,8 @@ async def script(world: World, steps: Steps, actions: tuple[str, ...]) -> None:
     await settle(world, [client])
 
 
-async def _create(world: World, client: Client) -> None:
+async def created(world: World, client: Client) -> None:
+    """A guest that was asked for, and is ACTIVE."""
     await _admitted(world, client)
     for known in client.guests.values():
         await _until(world, client, known, "ACTIVE", None)
@@ -119,7 +120,8 @@ async def _server(world: World, client: Client, known: Known) -> dict[str, Any] 
     return reply.json["server"] if reply.status == 200 else None
 
 
-async def _delete(world: World, client: Client, known: Known) -> None:
+async def deleted(world: World, client: Client, known: Known) -> None:
+    """It is asked for until it is promised, and comes to be."""
     until = world.loop.time() + WAIT_S
     while not known.gone and world.loop.time() < until and not world.checkers.found:
         try:
@@ -140,11 +142,11 @@ def _power(wanted: str, action: dict[str, Any]) -> Callable[[World, Client, Know
     return act
 
 
-_CREATE: Final[dict[str, Callable[[World, Client], Any]]] = {"create": _create, "create in vain": _create_in_vain}
+_CREATE: Final[dict[str, Callable[[World, Client], Any]]] = {"create": created, "create in vain": _create_in_vain}
 _ACT: Final[dict[str, Callable[[World, Client, Known], Any]]] = {
     "stop": _power("SHUTOFF", {"os-stop": None}),
     "start": _power("ACTIVE", {"os-start": None}),
     "reboot soft": _power("ACTIVE", {"reboot": {"type": "SOFT"}}),
     "reboot hard": _power("ACTIVE", {"reboot": {"type": "HARD"}}),
-    "delete": _delete,
+    "delete": deleted,
 }

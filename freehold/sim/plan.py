@@ -99,6 +99,8 @@ VOLUME_ASKS: Final = {
     "volume list": 4,
     "volume get": 5,
     "volume rename": 2,
+    "volume attach": 12,
+    "volume detach": 7,
 }
 """The same of volumes."""
 

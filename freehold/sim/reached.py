@@ -68,6 +68,8 @@ ELSEWHERE: Final = {
     "freehold.workers.registrar.volumes.records:adopt": "a ledger put back, or a pool's store: in the seeds' storms",
     "freehold.workers.registrar.volumes.records:forget_ended": "a horizon of thirty days",
     "freehold.workers.registrar.volumes.records:keep_stray": "a pool's store put back: in the seeds' storms",
+    "freehold.workers.host.plugging:_replug_if_moved": "a pool's store put back: in the seeds' storms",
+    "freehold.workers.volume.records:refuse_attachment": "attachments that are refused: in the seeds' storms",
     "freehold.workers.volume.effects:tidy": "images that nobody needs leave the cache; they come again",
     "freehold.workers.volume.records:forget_refusals": "a horizon of thirty days",
     "freehold.workers.volume.records:keep_pool": "the first start, and a pool that has become larger or can't be used",

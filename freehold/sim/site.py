@@ -18,6 +18,7 @@ from freehold.drivers.fabric.records import Records
 from freehold.drivers.hypervisor.simulated import SimulatedHypervisor
 from freehold.drivers.imagefetch.simulated import SimulatedImageCache
 from freehold.drivers.imagestore.memory import MemoryImageStore
+from freehold.drivers.volumereader.simulated import SimulatedVolumeReader
 from freehold.runtime.chance import SeededChance
 from freehold.runtime.clock import HybridClock
 from freehold.runtime.tasks import Tasks, offload_inline
@@ -324,9 +325,10 @@ class HostSite(Site):
         look = self.world.checkers.leases.plugged
         fabric = WatchedFabric(self.ports, self.carriage, lambda wiring: look(self, wiring))
         store = self.open_store(means, process)
-        drivers: list[Any] = [Watched(self, process, driver) for driver in (self.hypervisor, fabric, self.images)]
-        hypervisor, watched_fabric, images = drivers
-        self.worker = HostWorker(means, store, self.name, hypervisor, watched_fabric, images, launches_max=8)
+        reader = SimulatedVolumeReader(store.id)
+        doing = (self.hypervisor, fabric, self.images, reader)
+        hypervisor, wired, images, volumes = (Watched(self, process, driver) for driver in doing)
+        self.worker = HostWorker(means, store, self.name, hypervisor, wired, images, launches_max=8, volumes=volumes)
         self.follower = self.worker.reader.follower
         if process.incarnation > 1:
             self.world.checkers.witness.restarted(store.id)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from freehold.sim.calls import Caller, Unanswered
 from freehold.sim.killpoints import Steps, watch
-from freehold.sim.life import SCALE, WAIT_S
+from freehold.sim.life import SCALE, WAIT_S, created, deleted
 from freehold.sim.people import Client
 from freehold.sim.settling import settle
 from freehold.sim.volume_people import SNAPSHOTS, VOLUMES, Disk
@@ -14,17 +14,27 @@ from freehold.sim.world import CALLERS_PLACE, World
 
 POOL: Final = replace(SCALE, hosts=1, pools=1)
 VOLUME_LIFE: Final = ("volume create", "volume extend", "volume snapshot", "volume copy", "volume delete")
+FROM_HERE: Final = "from here"
+"""What comes before it is taken for granted: nobody is killed in it."""
+ATTACHED_LIFE: Final = (
+    *("guest", "volume create", FROM_HERE, "volume attach", "volume detach", "volume attach"),
+    *("guest delete", "volume delete"),
+)
 VOLUME_OF_IMAGE: Final = ("volume of an image", "volume delete")
 
 
 async def volume_script(world: World, steps: Steps, actions: tuple[str, ...]) -> None:
     """One volume, and what is done with it."""
     await world.begin()
-    watch(world, steps)
+    if FROM_HERE not in actions:
+        watch(world, steps)
     client = Client(world, 0, world.projects[0], Caller(world, world.people, CALLERS_PLACE, world.projects[0]["token"]))
     world.calm = False
     for action in actions:
-        await _ACT[action](world, client)
+        if action == FROM_HERE:
+            watch(world, steps)
+        else:
+            await _ACT[action](world, client)
     world.heal()
     await settle(world, [client])
 
@@ -117,6 +127,56 @@ async def _delete(world: World, client: Client) -> None:
             world.checkers.violated(f"{disk.noun} {disk.id} was never gone")
 
 
+# --- attached ---------------------------------------------------------------------------------------------------------
+
+
+async def _guest(world: World, client: Client) -> None:
+    await created(world, client)
+
+
+async def _guest_delete(world: World, client: Client) -> None:
+    for known in client.guests.values():
+        await deleted(world, client, known)
+
+
+async def _attach(world: World, client: Client) -> None:
+    """Asks until it is promised; then the guest has it without being asked for again."""
+    (volume,), (known,) = _of(client, VOLUMES), client.guests.values()
+
+    async def ask() -> bool:
+        return (await client.volumes.attach(world.apis[0], volume, known.id)).status == 200
+
+    await _plugged(world, client, volume, ask, wanted=True)
+
+
+async def _detach(world: World, client: Client) -> None:
+    (volume,) = _of(client, VOLUMES)
+
+    async def ask() -> bool:
+        return (await client.volumes.detach(world.apis[0], volume)).status in (202, 404)
+
+    await _plugged(world, client, volume, ask, wanted=False)
+
+
+async def _plugged(
+    world: World, client: Client, volume: Disk, ask: Callable[[], Coroutine[Any, Any, bool]], *, wanted: bool
+) -> None:
+    """Waits until a guest has the volume, or none has it, and the API says so."""
+    until, promised, says = world.loop.time() + WAIT_S, False, "in-use" if wanted else "available"
+    while world.loop.time() < until and not world.checkers.found:
+        has = any(disk.volume == volume.id for host in world.hosts for g in host.guests.values() for disk in g.disks)
+        try:
+            reply = await client.volumes.get(world.apis[0], volume)
+            if has is wanted and reply.status == 200 and reply.json["volume"]["status"] == says:
+                return
+            promised = promised or await ask()
+        except Unanswered:
+            pass
+        await world.people_wait(1.0)
+    if not world.checkers.found:
+        world.checkers.violated(f"volume {volume.id} never became {says}")
+
+
 def _of(client: Client, noun: str) -> list[Disk]:
     return [disk for disk in client.volumes.disks.values() if disk.noun == noun]
 
@@ -128,4 +188,8 @@ _ACT: Final[dict[str, Callable[[World, Client], Any]]] = {
     "volume snapshot": _snapshot,
     "volume copy": _copy,
     "volume delete": _delete,
+    "volume attach": _attach,
+    "volume detach": _detach,
+    "guest": _guest,
+    "guest delete": _guest_delete,
 }

@@ -11,7 +11,11 @@ if TYPE_CHECKING:
 
 VOLUMES: Final = "volumes"
 SNAPSHOTS: Final = "snapshots"
+SERVERS: Final = "/compute/v2.1/servers"
 SIZES_GIB: Final = (1, 2, 5)
+GOES_TOO_EVERY: Final = 5
+"""One attachment in so many is of a volume that is deleted with its guest."""
+ATTACHING: Final = {"openstack-api-version": "compute 2.79"}
 
 
 @dataclass(slots=True)
@@ -23,6 +27,8 @@ class Disk:
     size_gib: int
     volume: str = ""
     """The volume that it is a snapshot of."""
+    guest: str = ""
+    """The guest that it was given to last."""
     deletes: int = 0
     """Those that were sent, and not refused."""
     gone: bool = False
@@ -70,8 +76,21 @@ class Volumes:
             case "volume rename" if disk := self._pick(VOLUMES, pick):
                 await self._call(api, "PUT", f"{VOLUMES}/{disk.id}", {"volume": {"name": f"renamed {pick}"}})
 
-    def _pick(self, noun: str, pick: int) -> Disk | None:
+            case "volume attach" | "volume detach":
+                await self._plug(api, what, pick)
+
+    async def _plug(self, api: "ApiSite", what: str, pick: int) -> None:
+        disk, known = self._pick(VOLUMES, pick, attached=what == "volume detach"), self.client._known(pick)
+        if disk is not None and what == "volume detach":
+            await self.detach(api, disk)
+        elif disk is not None and known is not None:
+            goes_too = pick % GOES_TOO_EVERY == 0
+            disk.deletes += goes_too
+            await self.attach(api, disk, known.id, goes_too=goes_too)
+
+    def _pick(self, noun: str, pick: int, *, attached: bool = False) -> Disk | None:
         there = [disk for disk in self.disks.values() if disk.noun == noun and not disk.gone]
+        there = [disk for disk in there if disk.guest] if attached else there
         return there[(pick >> 8) % len(there)] if there else None
 
     async def _create(self, api: "ApiSite", noun: str, body: dict[str, Any], of: Disk | None = None) -> None:
@@ -123,6 +142,18 @@ class Volumes:
         reply = await self._call(api, "POST", f"{VOLUMES}/{disk.id}/action", body)
         if reply.status == 202:
             disk.size_gib += 1
+
+    async def attach(self, api: "ApiSite", disk: Disk, guest: str, *, goes_too: bool = False) -> Reply:
+        """Gives a volume to a guest. `goes_too`: it is deleted with the guest."""
+        body = {"volumeAttachment": {"volumeId": disk.id, "delete_on_termination": goes_too}}
+        reply = await self.client.call(api, "POST", f"{SERVERS}/{guest}/os-volume_attachments", body, ATTACHING)
+        if reply.status == 200:
+            disk.guest = guest
+        return reply
+
+    async def detach(self, api: "ApiSite", disk: Disk) -> Reply:
+        """Takes a volume from the guest that it was given to last."""
+        return await self.client.call(api, "DELETE", f"{SERVERS}/{disk.guest}/os-volume_attachments/{disk.id}")
 
     async def list(self, api: "ApiSite", noun: str) -> list[dict[str, Any]] | None:
         """All that were promised before, and none that was gone before."""

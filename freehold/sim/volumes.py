@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
+from freehold.sim import attachments
 from freehold.sim.plan import GIGABYTES_QUOTA, VOLUMES_QUOTA
 from freehold.vocabulary.codec import decode
 from freehold.vocabulary.envelope import Entry
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from freehold.sim.pool_site import PoolSite
     from freehold.sim.site import Site
     from freehold.sim.world import World
+
+MOVING = ("attaching", "detaching")
+"""What a volume may be for long, if its guest's machine died for good."""
 
 
 class Volumes:
@@ -86,7 +90,8 @@ def _state(entry: Entry) -> str:
         return "gone"
     if entry.kind == "volume":
         volume = decode(entry.value, Volume)
-        return f"{volume.state}, {promised_gib(volume)} GiB"
+        held = "".join(f", {one.state} to {one.guest[:8]} as {one.number}" for one in volume.attachments)
+        return f"{volume.state}, {promised_gib(volume)} GiB{held}"
     return decode(entry.value, Snapshot).state.value
 
 
@@ -104,7 +109,7 @@ def unsettled(world: "World") -> str:
         for record in _records(pool):
             if is_unfinished(record):
                 return f"{record.id} on {pool.name} is {record.state}"
-    return ""
+    return attachments.unsettled(world)
 
 
 def check(world: "World") -> None:
@@ -161,6 +166,7 @@ async def promises(world: "World", clients: list["Client"]) -> None:
     """Every API shows the same, and nothing in progress."""
     if not world.pools:
         return
+    any_dead = any(host.dead for host in world.hosts)
     for client in clients:
         for noun in ("volumes", "snapshots"):
             lists = [await client.volumes.list(api, noun) for api in world.apis]
@@ -169,7 +175,7 @@ async def promises(world: "World", clients: list["Client"]) -> None:
             elif any(shown != lists[0] for shown in lists):
                 world.checkers.violated(f"the APIs show {client.name} different {noun}")
             for one in lists[0] or []:
-                if one["status"] not in ("available", "error"):
+                if one["status"] not in ("available", "error", "in-use", *(MOVING if any_dead else ())):
                     world.checkers.violated(f"{noun} {one['id']} is still {one['status']}")
 
 

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
+from freehold.vocabulary.attachment import GuestVolume
 from freehold.vocabulary.errors import Fault
 from freehold.vocabulary.host import Discard, Drain, Fenced, Retire, Undrain
 from freehold.vocabulary.image import ImageOffer
@@ -105,6 +106,7 @@ class Guest(Word, frozen=True, kw_only=True):
     state: GuestState
     power: Power = Power.ABSENT
     ports: tuple[PortWiring, ...] = ()
+    volumes: tuple[GuestVolume, ...] = ()
     image: ImageOffer | None = None
     """With an empty key: the host keeps the key in a private row and drops it when the image is there."""
     working_for: str = ""

@@ -360,6 +360,8 @@ SchedulerNotice = RecordDeed | GiveUp
 """What a scheduler asks a shard of the registrar."""
 NetworkNotice = GiveUp | Intents
 """What a network worker asks it."""
+VolumeNotice = Intents
+"""What a volume worker asks it."""
 HostNotice = Intents | DeedsOf | Lost
 """What a host asks it, about itself."""
 LedgerNotice = SchedulerNotice | NetworkNotice | HostNotice

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
+from freehold.vocabulary.attachment import Attachment, AttachVolume, DetachVolume
 from freehold.vocabulary.errors import Fault
 from freehold.vocabulary.image import ImageOffer
 from freehold.vocabulary.word import Message, Word
@@ -57,6 +58,8 @@ class VolumeSpec(Word, frozen=True, kw_only=True):
     """The cluster that it is to be in; empty: any."""
     source: Source | None = None
     bootable: bool = False
+    multi_attach: bool = False
+    """Several guests may have it at once."""
     image: dict[str, str] = msgspec.field(default_factory=dict)
     """What is noted of the image that it is a copy of."""
 
@@ -107,6 +110,11 @@ class Volume(Word, frozen=True, kw_only=True):
     grow_urn: str = ""
     fault: Fault | None = None
     """Why it is in ERROR, or why it wasn't extended."""
+    attachments: tuple[Attachment, ...] = ()
+    number_last: int = 0
+    """The highest number that any of its attachments has had."""
+    cut_off: tuple[int, ...] = ()
+    """Numbers that it may still be served under, and must not be."""
     refused_urn: str = ""
     """The last request for it that couldn't be done; `fault` says why."""
     created: int = 0
@@ -244,4 +252,5 @@ class ResetState(Message, frozen=True, kw_only=True):
     state: VolumeState
 
 
-VolumeQuestion = LabelVolume | LabelSnapshot | ResetState
+VolumeLabelling = LabelVolume | LabelSnapshot | ResetState
+VolumeQuestion = VolumeLabelling | AttachVolume | DetachVolume

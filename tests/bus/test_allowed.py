@@ -57,7 +57,7 @@ def test_only_the_api_asks_the_notifier_and_only_the_notifier_answers() -> None:
         ("freehold.ask.image_offer.i", False),
     ],
 )
-def test_a_volume_worker_tells_of_itself_and_asks_nobody(subject: str, may: bool) -> None:
+def test_a_volume_worker_tells_of_itself_and_asks_hosts_of_volumes_alone(subject: str, may: bool) -> None:
     assert may_speak(passport("volume"), subject) is may
 
 
@@ -93,6 +93,10 @@ def test_a_volume_worker_hears_what_is_asked_of_its_own_pool(subject: str, may: 
         ("freehold.ask.volume.s", ["api"], ["volume"]),
         ("freehold.ask.pools", ["registrar"], ["scheduler"]),
         ("freehold.ask.image_offer.s", ["registrar"], ["image"]),
+        ("freehold.ask.opening.v.s", ["host"], []),
+        ("freehold.ask.opening.s.h", [], ["volume"]),
+        ("freehold.ask.disk.s", ["volume"], ["host"]),
+        ("freehold.ask.ledger.0.volume", ["volume"], ["registrar"]),
     ],
 )
 def test_who_asks_about_volumes_and_who_answers(subject: str, askers: list[str], answerers: list[str]) -> None:
@@ -104,3 +108,6 @@ def test_a_volume_worker_of_another_cluster_is_asked_and_told_of_over_its_link()
     assert {"freehold.event.c.volume.*", "freehold.heartbeat.c.volume.*"} <= set(linked(SPEAKS, "c"))
     assert {"freehold.ask.pool.c.*", "freehold.ask.volume.c.*", "freehold.owner.c.volume.*"} <= set(linked(HEARS, "c"))
     assert "freehold.ask.pool.*" not in linked(HEARS, "c")
+    for table in (SPEAKS, HEARS):
+        within = [one for one in linked(table, "c") if one.startswith(("freehold.ask.opening.", "freehold.ask.disk."))]
+        assert not within, "volumes are opened within their cluster"

@@ -8,8 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from freehold.drivers.volumestore.interface import Export, Limits, Served, VolumePlan, VolumeStore
+from freehold.drivers.volumestore.interface import VolumePlan, VolumeStore
 from freehold.drivers.volumestore.simulated import BLOCK_BYTES
+from freehold.vocabulary.attachment import Export, Limits, Served
 from freehold.vocabulary.errors import BadRequest, Conflict, NoRoom, NotFound, Unavailable
 from freehold.vocabulary.units import GIB, MIB
 from tests.contract.volume_bench import Bench, FilesBench, Refused, SimulatedBench

@@ -14,12 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from freehold.drivers.qemu import process
 from freehold.drivers.volumestore.authority import write_credentials
 from freehold.drivers.volumestore.files import FileVolumeStore
-from freehold.drivers.volumestore.interface import Served, VolumeStore
+from freehold.drivers.volumestore.interface import VolumeStore
 from freehold.drivers.volumestore.nbd import Credentials
 from freehold.drivers.volumestore.server_command import server_name
 from freehold.drivers.volumestore.simulated import BLOCK_BYTES, SimulatedPool, SimulatedVolumeStore
 from freehold.runtime.clock import SystemClock
 from freehold.runtime.tasks import offload_inline
+from freehold.vocabulary.attachment import Served
 from freehold.vocabulary.errors import FreeholdError
 
 PATIENCE_S = 60

@@ -13,7 +13,7 @@ import pytest
 from freehold.drivers.qemu.records import write_whole
 from freehold.drivers.volumestore import nbd
 from freehold.drivers.volumestore.files import FileVolumeStore
-from freehold.drivers.volumestore.interface import Export, Served
+from freehold.vocabulary.attachment import Export, Served
 from freehold.vocabulary.errors import Conflict, Forbidden, NoRoom, Unavailable
 from freehold.vocabulary.units import GIB, KIB, MIB
 from tests.contract.test_volumestore import A, Attachments, B, chunks, made, new_id, plan

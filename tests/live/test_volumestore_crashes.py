@@ -16,9 +16,9 @@ from freehold.drivers.qemu.tool import left
 from freehold.drivers.volumestore.chain import Chain, Layer
 from freehold.drivers.volumestore.daemon import Daemon
 from freehold.drivers.volumestore.files import FileVolumeStore
-from freehold.drivers.volumestore.interface import Export, Limits, Served
 from freehold.drivers.volumestore.server import ServerRecord
 from freehold.drivers.volumestore.server_command import node_of, served_node
+from freehold.vocabulary.attachment import Export, Limits, Served
 from freehold.vocabulary.errors import Conflict, Unavailable
 from freehold.vocabulary.units import GIB, MIB
 from tests.contract.test_volumestore import FAR, A, Attachments, B, made, new_id, plan

@@ -71,8 +71,8 @@ _SERVERS: Final[Routes] = {
     ("GET", _VOLUMES): Route(volume_attachments.index, "compute:read"),
     ("POST", _VOLUMES): Route(volume_attachments.create, "compute:write"),
     ("GET", f"{_VOLUMES}/{{volume_id}}"): Route(volume_attachments.show, "compute:read"),
-    ("PUT", f"{_VOLUMES}/{{volume_id}}"): Route(volume_attachments.show, "compute:write"),
-    ("DELETE", f"{_VOLUMES}/{{volume_id}}"): Route(volume_attachments.show, "compute:write"),
+    ("PUT", f"{_VOLUMES}/{{volume_id}}"): Route(volume_attachments.update, "compute:write"),
+    ("DELETE", f"{_VOLUMES}/{{volume_id}}"): Route(volume_attachments.delete, "compute:write"),
 }
 
 _OTHERS: Final[Routes] = {

@@ -196,7 +196,7 @@ def detail(call: Call, server: Server) -> dict[str, Any]:
         "OS-EXT-STS:power_state": now.power,
         "OS-SRV-USG:launched_at": _launched(server),
         "OS-SRV-USG:terminated_at": iso_micros(server.deleted) if server.deleted else None,
-        "os-extended-volumes:volumes_attached": [],
+        "os-extended-volumes:volumes_attached": _volumes(server, version),
     }
     groups = _group_names(call, server)
     if groups:
@@ -206,6 +206,13 @@ def detail(call: Call, server: Server) -> dict[str, Any]:
     if now.status == "ERROR" and server.fault is not None:
         body["fault"] = _fault(server.fault, server.updated)
     return body | _later(server, version) | (_for_admins(call, server, version) if call.caller.is_admin else {})
+
+
+def _volumes(server: Server, version: Version) -> list[dict[str, Any]]:
+    volumes = () if server.guest is None else server.guest.volumes
+    if version < mv.VOLUMES_SHOWN_WITH_SERVER:
+        return [{"id": one.volume} for one in volumes]
+    return [{"id": one.volume, "delete_on_termination": one.delete_on_termination} for one in volumes]
 
 
 def _later(server: Server, version: Version) -> dict[str, Any]:

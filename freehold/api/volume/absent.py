@@ -7,7 +7,6 @@ from freehold.api.reading import not_found
 from freehold.vocabulary.errors import BadRequest, NotFound
 
 COLLECTIONS: Final = {
-    "attachments": "attachments",
     "backups": "backups",
     "cgsnapshots": "cgsnapshots",
     "clusters": "clusters",

@@ -3,6 +3,9 @@
     status      while
     creating    there is only an admission, or the registrar doesn't know yet that its owner has it
     available   its owner has it
+    attaching   a server is to have it, and that server's host hasn't said yet that it knows
+    in-use      a server has it
+    detaching   the last server that has it is to lose it
     extending   it is to be larger, and its owner hasn't said that it is, or that it can't be
     deleting    it is to go
     error       its owner says so; or no owner would make it
@@ -11,13 +14,17 @@ Whose it is, the admission says: what a volume worker tells of another project's
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from freehold.api.call import Call
 from freehold.api.reading import find, not_found
+from freehold.vocabulary.attachment import AttachmentState
 from freehold.vocabulary.errors import Conflict, Fault, NotFound
 from freehold.vocabulary.tenant import VolumeType
 from freehold.vocabulary.volume import Snapshot, SourceKind, Volume, VolumeLabels, VolumeSpec, VolumeState
 from freehold.vocabulary.volume_request import VolumeAdmission, VolumeStage
+
+IN_USE: Final = "in-use"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +72,7 @@ class Joined:
             return record.state
         if admission.stage is not VolumeStage.ACTIVE:
             return VolumeState.CREATING
-        return VolumeState.EXTENDING if admission.grow_urn else VolumeState.AVAILABLE
+        return VolumeState.EXTENDING if admission.grow_urn else _in_use(record)
 
     @property
     def fault(self) -> Fault | None:
@@ -87,6 +94,13 @@ class Joined:
         """The id of what of a kind it is a copy of."""
         source = self.admission.spec.source
         return source.id if source is not None and source.kind is kind else None
+
+
+def _in_use(record: Volume | Snapshot) -> str:
+    states = {one.state for one in record.attachments} if isinstance(record, Volume) else set()
+    if not states:
+        return VolumeState.AVAILABLE
+    return states.pop().value if len(states) == 1 and AttachmentState.ATTACHED not in states else IN_USE
 
 
 def joined(call: Call, admission: VolumeAdmission) -> Joined:

@@ -11,6 +11,7 @@ from freehold.api.call import Answer, Call, Door, Route, Routes, Serve
 from freehold.api.microversions import Version
 from freehold.api.volume import (
     absent,
+    attachments,
     extensions,
     limits,
     messages,
@@ -118,11 +119,15 @@ _SINCE: Final[dict[tuple[str, str], tuple[Route, Version]]] = {
     ("GET", "/volumes/summary"): (Route(volume_list.summary, "volume:read"), microversion.SUMMARY),
     ("GET", "/messages"): (Route(messages.index, "volume:read"), microversion.MESSAGES),
     ("GET", "/messages/{id}"): (Route(messages.show, "volume:read"), microversion.MESSAGES),
+    ("GET", "/attachments"): (Route(attachments.index, "volume:read"), microversion.ATTACHMENTS),
+    ("GET", "/attachments/detail"): (Route(attachments.detail, "volume:read"), microversion.ATTACHMENTS),
+    ("GET", "/attachments/{id}"): (Route(attachments.show, "volume:read"), microversion.ATTACHMENTS),
+    ("POST", "/attachments"): (Route(attachments.refuse, "volume:write"), microversion.ATTACHMENTS),
+    ("DELETE", "/attachments/{id}"): (Route(attachments.refuse, "volume:write"), microversion.ATTACHMENTS),
     ("GET", "/resource_filters"): (Route(extensions.filters, "volume:read"), microversion.RESOURCE_FILTERS),
     **{
         way: (route, first)
         for noun, first in {
-            "attachments": microversion.ATTACHMENTS,
             "clusters": microversion.SERVICE_CLUSTER,
             "groups": microversion.GROUPS,
             "group_snapshots": microversion.GROUP_SNAPSHOTS,

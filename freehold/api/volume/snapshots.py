@@ -10,7 +10,7 @@ from freehold.api.volume import microversion as mv
 from freehold.api.volume import snapshot_view
 from freehold.api.volume.actions import Action, act, force_delete, reset_status
 from freehold.api.volume.flags import yes
-from freehold.api.volume.joined import again, joined, named, snapshot_of
+from freehold.api.volume.joined import IN_USE, again, joined, named, snapshot_of
 from freehold.api.volume.labels import check_metadata, relabel, updated
 from freehold.api.volume.volume_create import seen
 from freehold.api.volume.volumes import end
@@ -24,11 +24,12 @@ NOT_OFFERED: Final = frozenset({"os-update_snapshot_status", "os-unmanage"})
 
 
 async def create(call: Call) -> Answer:
-    """POST /snapshots: 202 as soon as the request is durable. `force` is for volumes in use, and is no matter here."""
+    """POST /snapshots: 202 as soon as the request is durable. A volume in use is taken as it is, by `force`."""
     given = call.read(SnapshotBody).snapshot
     _check_force(call, given)
     volume = await named(call, given.volume_id, snapshot=False)
-    if volume.status != VolumeState.AVAILABLE:
+    forced = mv.of(call) >= mv.FORCE_IS_IMPLIED or yes("force", given.force)
+    if volume.status not in (VolumeState.AVAILABLE, IN_USE) or (volume.status == IN_USE and not forced):
         raise BadRequest(f"Invalid volume: Volume {volume.id} status must be available, but is: {volume.status}.")
     project = volume.admission.project
     question = AdmitVolume(

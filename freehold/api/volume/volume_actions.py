@@ -6,9 +6,10 @@ from typing import Final
 from freehold.api import asking
 from freehold.api.call import Answer, Call
 from freehold.api.requests import new_urn, request_id
+from freehold.api.volume import microversion as mv
 from freehold.api.volume.actions import Action, act, force_delete, reset_status
 from freehold.api.volume.flags import yes
-from freehold.api.volume.joined import Joined, again, volume_of
+from freehold.api.volume.joined import IN_USE, Joined, again, volume_of
 from freehold.api.volume.labels import check_metadata, relabel
 from freehold.api.volume.volume_create import size
 from freehold.api.volume.wire.volumes import (
@@ -39,7 +40,8 @@ async def serve(call: Call) -> Answer:
 
 async def _extend(call: Call, item: Joined, given: ExtendIn) -> Answer:
     size_gib = size(given.new_size)
-    if item.status != VolumeState.AVAILABLE:
+    may_be = (VolumeState.AVAILABLE, IN_USE) if mv.of(call) >= mv.EXTEND_IN_USE else (VolumeState.AVAILABLE,)
+    if item.status not in may_be:
         raise BadRequest(f"Invalid volume: Volume {item.id} status must be available to extend, not {item.status}.")
     if size_gib <= item.size_gib:
         raise BadRequest(

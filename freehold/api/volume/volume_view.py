@@ -8,8 +8,9 @@ from freehold.api.volume import microversion as mv
 from freehold.api.volume.joined import Joined, type_of
 from freehold.api.volume.links import links
 from freehold.api.volume.pools import backend
+from freehold.vocabulary.attachment import Attachment
 from freehold.vocabulary.units import iso_micros
-from freehold.vocabulary.volume import Pool, SourceKind
+from freehold.vocabulary.volume import Pool, SourceKind, Volume
 
 
 def summary(call: Call, item: Joined) -> dict[str, Any]:
@@ -35,8 +36,8 @@ def detail(call: Call, item: Joined) -> dict[str, Any]:
         "source_volid": item.source(SourceKind.VOLUME),
         "bootable": "true" if item.spec.bootable else "false",
         "encrypted": False,
-        "multiattach": False,
-        "attachments": [],
+        "multiattach": item.spec.multi_attach,
+        "attachments": [_attachment(call, item, one) for one in attachments_of(item)],
         "consistencygroup_id": None,
         "replication_status": None,
         "os-vol-tenant-attr:tenant_id": item.admission.project,
@@ -46,6 +47,23 @@ def detail(call: Call, item: Joined) -> dict[str, Any]:
     if call.caller.is_admin:
         shown |= _for_admins(call, item, version)
     return shown | _since(kind[0], version)
+
+
+def attachments_of(item: Joined) -> tuple[Attachment, ...]:
+    """Who has a volume."""
+    return item.record.attachments if isinstance(item.record, Volume) else ()
+
+
+def _attachment(call: Call, item: Joined, one: Attachment) -> dict[str, Any]:
+    return {
+        "id": item.id,
+        "attachment_id": one.id,
+        "volume_id": item.id,
+        "server_id": one.guest,
+        "host_name": one.host if call.caller.is_admin else None,
+        "device": one.device,
+        "attached_at": iso_micros(one.created),
+    }
 
 
 def _for_admins(call: Call, item: Joined, version: Version) -> dict[str, Any]:

@@ -12,6 +12,7 @@ Promises of every member, checked by `tests/contract/test_hypervisor.py`:
   any other way: its process killed or failed, the machine restarted. It stays CRASHED until it is launched, stopped or
   removed.
 - Verbs on different guests run side by side; verbs on one guest wait for each other.
+- A guest whose volume isn't served for a while waits, and goes on when it is served again: it sees no error.
 - Errors are FreeholdError: BadRequest where the plan can't work on any machine (or an id isn't a UUID), NoRoom where
   this one lacks something, Conflict where the guest's power doesn't allow the verb, Unavailable where the guest's
   process doesn't answer in time, Broken else.
@@ -21,6 +22,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Protocol
 
+from freehold.vocabulary.attachment import RemoteDisk
 from freehold.vocabulary.guest import Power
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.word import Word
@@ -63,6 +65,8 @@ class Plan(Word, frozen=True, kw_only=True):
     vcpus: int
     ram_mib: int
     nics: tuple[Nic, ...]
+    disks: tuple[RemoteDisk, ...] = ()
+    """Besides its own."""
 
 
 class DiskPlan(Word, frozen=True, kw_only=True):
@@ -122,6 +126,25 @@ class Hypervisor(Protocol):
 
         One that is paused goes on. Raises Conflict if there is no disk, NoRoom if the machine has no memory for it.
         """
+
+    async def disks(self, guest: str) -> frozenset[str]:
+        """The attachments of the volumes that a running guest has; none if it doesn't run."""
+
+    async def attach_disk(self, guest: str, disk: RemoteDisk) -> None:
+        """Gives a running guest a volume, unless it has it.
+
+        Raises Conflict if it doesn't run, NoRoom if it has as many as it can have, Unavailable if nobody serves the
+        volume now.
+        """
+
+    async def detach_disk(self, guest: str, attachment: str) -> None:
+        """Takes a volume from a running guest, if it has it, and returns when the guest has let go of it.
+
+        Raises Unavailable if it hasn't within seconds: guests do that themselves, and may be busy or hang.
+        """
+
+    async def resize_disk(self, guest: str, attachment: str, size_bytes: int) -> None:
+        """Shows a running guest the size that a volume has by now; does nothing if it knows, or hasn't the volume."""
 
     async def shut_down(self, guest: str) -> None:
         """Asks the guest's system to power off (ACPI) and returns at once; `news` tells when it did.

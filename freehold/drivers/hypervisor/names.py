@@ -7,17 +7,22 @@ and as arguments of a program.
 import re
 
 from freehold.drivers.hypervisor.interface import ConfigDrive, Nic, Plan
+from freehold.vocabulary.attachment import RemoteDisk
 from freehold.vocabulary.errors import BadRequest
 from freehold.vocabulary.ids import is_uuid
 
 VCPUS_MAX = 255
 RAM_MIB_MAX = 16 * 1024 * 1024
 NICS_MAX = 64
+DISKS_MAX = 16
+"""Volumes of a guest, besides its own disk: each needs a PCIe port."""
 DISK_GIB_MAX = 64 * 1024
 DRIVE_BYTES_MAX = 64 * 1024 * 1024
 
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _TAP = re.compile(r"[A-Za-z0-9_.-]{1,15}")
+_EXPORT = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+_HOST = re.compile(r"[A-Za-z0-9.:_-]{1,255}")
 _FILE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -39,6 +44,23 @@ def check_plan(plan: Plan) -> None:
         raise BadRequest(f"A guest has at most {NICS_MAX} interfaces, not {len(plan.nics)}.")
     for nic in plan.nics:
         _check_nic(nic)
+    if len(plan.disks) > DISKS_MAX:
+        raise BadRequest(f"A guest has at most {DISKS_MAX} volumes, not {len(plan.disks)}.")
+    for disk in plan.disks:
+        check_disk(disk)
+
+
+def check_disk(disk: RemoteDisk) -> None:
+    """Raises BadRequest for a volume that no guest can be given."""
+    for identifier in (disk.attachment, disk.volume):
+        if not is_uuid(identifier):
+            raise BadRequest("The ids of a volume and of its attachment must be UUIDs in lower case.")
+    if not _EXPORT.fullmatch(disk.export):
+        raise BadRequest(f"{disk.export!r} is not the name of an export.")
+    if not (_HOST.fullmatch(disk.host) and _HOST.fullmatch(disk.server_name)) or not 1 <= disk.port <= 65535:
+        raise BadRequest(f"Nobody can serve volumes at {disk.host!r}, port {disk.port}.")
+    if not disk.credentials.startswith("/") or "," in disk.credentials:
+        raise BadRequest("The credentials of a volume are in a folder that is named in full, without commas.")
 
 
 def _check_nic(nic: Nic) -> None:

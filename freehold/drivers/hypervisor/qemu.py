@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from freehold.drivers.hypervisor import machine, qemu_command, qemu_process
+from freehold.drivers.hypervisor import machine, qemu_command, qemu_process, qemu_volumes
 from freehold.drivers.hypervisor.guest_folder import GuestFolder, Run
 from freehold.drivers.hypervisor.interface import ConfigDrive, DiskPlan, Facts, News, Plan
-from freehold.drivers.hypervisor.names import check_drive, check_guest, check_plan
+from freehold.drivers.hypervisor.names import check_disk, check_drive, check_guest, check_plan
 from freehold.drivers.hypervisor.newsroom import Newsroom
 from freehold.drivers.hypervisor.qemu_disk import make_drive, make_overlay
 from freehold.drivers.hypervisor.qemu_guest import QemuGuest, resting_power
@@ -21,13 +21,20 @@ from freehold.drivers.hypervisor.traits import traits_of
 from freehold.drivers.qemu.tool import trouble
 from freehold.runtime import survey
 from freehold.runtime.clock import Clock
+from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks, periodically
+from freehold.vocabulary.attachment import RemoteDisk
 from freehold.vocabulary.errors import Broken, Conflict, FreeholdError, NoRoom, Unavailable
 from freehold.vocabulary.guest import Power
 from freehold.vocabulary.ids import is_uuid
 
 TRIM_S = 20.0
 """How often console logs are looked at, so that no guest fills the machine's disk with them."""
+
+GO_ON_S = 5.0
+"""How often a guest that was stopped as its disk failed is let try again."""
+
+_log = logger("hypervisor")
 
 
 class QemuHypervisor:
@@ -202,6 +209,34 @@ class QemuHypervisor:
             process = qemu_process.start(self._program, arguments, folder, listener.fileno())
         return QemuGuest(folder, process, self._newsroom.tell)
 
+    async def disks(self, guest: str) -> frozenset[str]:
+        """See Hypervisor."""
+        live = self._live_or_none(guest)
+        return frozenset() if live is None or live.process.gone.is_set() else await qemu_volumes.plugged(live.monitor)
+
+    async def attach_disk(self, guest: str, disk: RemoteDisk) -> None:
+        """See Hypervisor."""
+        check_disk(disk)
+        async with self._lock(guest):
+            live = self._live_or_none(guest)
+            if live is None or await live.power() not in (Power.RUNNING, Power.PAUSED):
+                raise Conflict("The guest doesn't run, so that it can't be given a volume.")
+            await qemu_volumes.plug(live.monitor, disk)
+
+    async def detach_disk(self, guest: str, attachment: str) -> None:
+        """See Hypervisor."""
+        async with self._lock(guest):
+            live = self._live_or_none(guest)
+            if live is not None:
+                await qemu_volumes.unplug(live.monitor, attachment, self._clock.sleep)
+
+    async def resize_disk(self, guest: str, attachment: str, size_bytes: int) -> None:
+        """See Hypervisor."""
+        async with self._lock(guest):
+            live = self._live_or_none(guest)
+            if live is not None:
+                await qemu_volumes.resize(live.monitor, attachment, size_bytes)
+
     async def shut_down(self, guest: str) -> None:
         """See Hypervisor."""
         live = self._live_or_none(guest)
@@ -264,6 +299,7 @@ class QemuHypervisor:
         for guest, pid in qemu_process.find(self._folder).items():
             self._take(guest, pid)
         self._tasks.start("trim", periodically(self._clock.sleep, TRIM_S, self._trim))
+        self._tasks.start("go on", periodically(self._clock.sleep, GO_ON_S, self._go_on))
 
     def _take(self, guest: str, pid: int | None) -> None:
         process = qemu_process.take(pid, guest, self._folder) if pid is not None else None
@@ -294,6 +330,15 @@ class QemuHypervisor:
             del self._live[live.folder.guest]
             self._watches.pop(live.folder.guest, None)
         await live.release()
+
+    async def _go_on(self) -> None:
+        """Lets guests try again whose disks couldn't be read or written: who serves them may be back by now."""
+        for live in list(self._live.values()):
+            if live.stopped_by_error:
+                try:
+                    await live.monitor.command("cont")
+                except FreeholdError as error:
+                    _log.info("a guest can't go on yet", guest=live.folder.guest, error=error.message)
 
     async def _trim(self) -> None:
         for live in list(self._live.values()):

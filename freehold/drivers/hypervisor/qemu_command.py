@@ -10,13 +10,15 @@ import json
 import re
 from typing import Any
 
+from freehold.drivers.hypervisor import volume_disks
 from freehold.drivers.hypervisor.guest_folder import DiskOrigin
 from freehold.drivers.hypervisor.interface import Nic, Plan
+from freehold.drivers.hypervisor.names import DISKS_MAX
 from freehold.vocabulary.word import Word
 
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
-SPARE_PORTS = 4
-"""PCIe ports left open for what is plugged in later."""
+SPARE_PORTS = DISKS_MAX
+"""PCIe ports for volumes, and for what else is plugged in while the guest runs."""
 TRANSLATION_MIB = 128
 """TCG's cache of translated code. Its default is an eighth of the machine's memory for each guest. Where it is too
 small it is emptied and filled anew: with 32 MiB a small guest's boot took a third more CPU time, with 128 a tenth.
@@ -64,6 +66,7 @@ def arguments(platform: Platform, plan: Plan, disk: DiskOrigin, *, config_drive:
         *("-device", "virtio-balloon-pci,id=balloon,bus=pcie.0,addr=0x5"),
         *pluggable_ports(len(plan.nics) + SPARE_PORTS),
         *(argument for number, nic in enumerate(plan.nics) for argument in _nic(number, nic)),
+        *volume_disks.arguments(plan.disks, len(plan.nics)),
     ]
 
 

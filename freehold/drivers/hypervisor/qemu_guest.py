@@ -24,6 +24,8 @@ class QemuGuest:
         self._last = Power.RUNNING
         self._told = Power.RUNNING
         self._reason = ""
+        self.stopped_by_error = False
+        """QEMU has stopped it, as a disk of it couldn't be read or written."""
 
     async def power(self) -> Power:
         """Its power now; what was seen last if its monitor doesn't answer."""
@@ -49,7 +51,7 @@ class QemuGuest:
 
     async def _look(self) -> None:
         power, word = await self.monitor.power()
-        self._last = power
+        self._last, self.stopped_by_error = power, word == "io-error"
         if power in (Power.OFF, Power.CRASHED):
             self._mark_end(power, word)
             await self.process.end()

@@ -12,12 +12,20 @@ import msgspec
 
 from freehold.drivers.hypervisor.base_image import virtual_size
 from freehold.drivers.hypervisor.interface import ConfigDrive, DiskPlan, Facts, News, Plan
-from freehold.drivers.hypervisor.names import check_disk_size, check_drive, check_guest, check_plan
+from freehold.drivers.hypervisor.names import (
+    DISKS_MAX,
+    check_disk,
+    check_disk_size,
+    check_drive,
+    check_guest,
+    check_plan,
+)
 from freehold.drivers.hypervisor.newsroom import Newsroom
 from freehold.drivers.hypervisor.traits import DEVICES
 from freehold.runtime.clock import Clock
 from freehold.runtime.tasks import Tasks
-from freehold.vocabulary.errors import BadRequest, Broken, Conflict, FreeholdError, NoRoom
+from freehold.vocabulary.attachment import RemoteDisk
+from freehold.vocabulary.errors import BadRequest, Broken, Conflict, FreeholdError, NoRoom, Unavailable
 from freehold.vocabulary.guest import Power
 from freehold.vocabulary.ids import is_uuid
 from freehold.vocabulary.word import Word
@@ -35,6 +43,8 @@ class SimulatedGuest(Word, frozen=True, kw_only=True):
     """Paths on its config drive."""
     plan: Plan | None = None
     """As it was launched last."""
+    disks: tuple[RemoteDisk, ...] = ()
+    """The volumes that it has, while it runs."""
     boots: int = 0
     console: str = ""
 
@@ -140,6 +150,46 @@ class SimulatedHypervisor:
         if held.power is not Power.RUNNING:
             self._keep(plan.guest, _booted(msgspec.structs.replace(held, plan=plan), paused=held.power is Power.PAUSED))
 
+    async def disks(self, guest: str) -> frozenset[str]:
+        """See Hypervisor."""
+        self._may_fail("disks")
+        return frozenset(disk.attachment for disk in self._held(guest).disks)
+
+    async def attach_disk(self, guest: str, disk: RemoteDisk) -> None:
+        """See Hypervisor."""
+        check_disk(disk)
+        held = self._held(guest)
+        if disk.attachment in (one.attachment for one in held.disks):
+            return
+        self._may_fail("attach_disk")
+        if held.power not in (Power.RUNNING, Power.PAUSED):
+            raise Conflict("The guest doesn't run, so that it can't be given a volume.")
+        if len(held.disks) >= DISKS_MAX:
+            raise NoRoom(f"The guest has {DISKS_MAX} volumes, the most it can have.")
+        self._keep(guest, msgspec.structs.replace(held, disks=(*held.disks, disk)))
+
+    async def detach_disk(self, guest: str, attachment: str) -> None:
+        """See Hypervisor."""
+        held = self._held(guest)
+        if attachment not in (disk.attachment for disk in held.disks):
+            return
+        self._may_fail("detach_disk")
+        if guest in self.deaf:
+            raise Unavailable("The guest hasn't let go of the volume yet.")
+        left = tuple(disk for disk in held.disks if disk.attachment != attachment)
+        self._keep(guest, msgspec.structs.replace(held, disks=left))
+
+    async def resize_disk(self, guest: str, attachment: str, size_bytes: int) -> None:
+        """See Hypervisor."""
+        self._may_fail("resize_disk")
+        held = self._held(guest)
+        disks = tuple(
+            msgspec.structs.replace(disk, size_bytes=size_bytes) if disk.attachment == attachment else disk
+            for disk in held.disks
+        )
+        if disks != held.disks:
+            self._keep(guest, msgspec.structs.replace(held, disks=disks))
+
     async def shut_down(self, guest: str) -> None:
         """See Hypervisor."""
         self._may_fail("shut_down")
@@ -162,7 +212,7 @@ class SimulatedHypervisor:
         self._may_fail("stop")
         held = self._guests.get(check_guest(guest))
         if held is not None and held.power is not Power.OFF:
-            self._keep(guest, msgspec.structs.replace(held, power=Power.OFF))
+            self._keep(guest, msgspec.structs.replace(held, power=Power.OFF, disks=()))
 
     async def remove(self, guest: str) -> None:
         """See Hypervisor."""
@@ -212,7 +262,7 @@ class SimulatedHypervisor:
         self._facts = msgspec.structs.replace(self._facts, boot=boot)
         for guest, held in list(self._guests.items()):
             if held.power in (Power.RUNNING, Power.PAUSED):
-                self._keep(guest, msgspec.structs.replace(held, power=Power.CRASHED))
+                self._keep(guest, msgspec.structs.replace(held, power=Power.CRASHED, disks=()))
 
     def print(self, guest: str, text: str) -> None:
         """The guest writes to its serial console."""
@@ -257,7 +307,8 @@ class SimulatedHypervisor:
     def _change(self, guest: str, power: Power, reason: str) -> None:
         held = self._guests[guest]
         if held.power is not power:
-            self._keep(guest, msgspec.structs.replace(held, power=power))
+            disks = held.disks if power in (Power.RUNNING, Power.PAUSED) else ()
+            self._keep(guest, msgspec.structs.replace(held, power=power, disks=disks))
             self._news.tell(News(guest=guest, power=power, reason=reason))
 
     def _keep(self, guest: str, held: SimulatedGuest) -> None:
@@ -289,7 +340,8 @@ def _booted(held: SimulatedGuest, *, paused: bool = False) -> SimulatedGuest:
     if paused:
         return msgspec.structs.replace(held, power=Power.RUNNING)
     name = held.plan.name if held.plan else ""
-    running = msgspec.structs.replace(held, power=Power.RUNNING, boots=held.boots + 1)
+    disks = held.plan.disks if held.plan and held.power is not Power.RUNNING else held.disks
+    running = msgspec.structs.replace(held, power=Power.RUNNING, boots=held.boots + 1, disks=disks)
     return _printed(running, f"{name} ready, boot {running.boots}\n")
 
 

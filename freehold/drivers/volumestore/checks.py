@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Final
 
-from freehold.drivers.volumestore.interface import Export, VolumePlan
+from freehold.drivers.volumestore.interface import VolumePlan
+from freehold.vocabulary.attachment import Export
 from freehold.vocabulary.errors import BadRequest, Conflict, NotFound
 from freehold.vocabulary.ids import is_uuid
 from freehold.vocabulary.units import GIB

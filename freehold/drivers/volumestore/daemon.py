@@ -19,9 +19,9 @@ from freehold.drivers.qemu.sockets import listening
 from freehold.drivers.qemu.tool import limited, trouble
 from freehold.drivers.volumestore import server_command as command
 from freehold.drivers.volumestore.chain import Chain, Layer
-from freehold.drivers.volumestore.interface import Export, Limits
 from freehold.drivers.volumestore.volume_folder import VolumeFolder
 from freehold.runtime.clock import Clock
+from freehold.vocabulary.attachment import Export, Limits
 from freehold.vocabulary.errors import Broken, Conflict, FreeholdError, NoRoom, Unavailable
 from freehold.vocabulary.word import Word
 

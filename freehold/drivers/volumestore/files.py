@@ -17,7 +17,7 @@ from freehold.drivers.volumestore import checks
 from freehold.drivers.volumestore.authority import Authority
 from freehold.drivers.volumestore.chain import Chain
 from freehold.drivers.volumestore.daemon import Place
-from freehold.drivers.volumestore.interface import Certificate, Export, Pool, Served, Volume, VolumePlan
+from freehold.drivers.volumestore.interface import Pool, Volume, VolumePlan
 from freehold.drivers.volumestore.layers import LayerTool
 from freehold.drivers.volumestore.merging import Copies, Merging
 from freehold.drivers.volumestore.pool_folder import PoolFolder, image_options, inspected, on_disk, within
@@ -26,6 +26,7 @@ from freehold.drivers.volumestore.turns import Turns
 from freehold.drivers.volumestore.volume_folder import VolumeFolder
 from freehold.runtime.clock import Clock
 from freehold.runtime.tasks import Offload
+from freehold.vocabulary.attachment import Certificate, Export, Served
 from freehold.vocabulary.errors import Broken
 from freehold.vocabulary.units import MIB
 

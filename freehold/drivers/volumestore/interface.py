@@ -28,6 +28,7 @@ Promises of every member, checked by `tests/contract/test_volumestore.py`:
 from collections.abc import AsyncIterator
 from typing import Protocol
 
+from freehold.vocabulary.attachment import Certificate, Export, Served
 from freehold.vocabulary.word import Word
 
 
@@ -59,48 +60,6 @@ class Volume(Word, frozen=True, kw_only=True):
     """What it takes of the pool, with its snapshots."""
     snapshots: tuple[str, ...] = ()
     """From the oldest to the newest."""
-
-
-class Limits(Word, frozen=True, kw_only=True):
-    """How much a reader may do with an export; 0: as much as it can."""
-
-    iops_max: int = 0
-    bytes_per_s_max: int = 0
-
-
-class Export(Word, frozen=True, kw_only=True):
-    """An attachment, as the pool serves it: one volume for one reader, under a number that no other attachment of this
-    volume has or will have."""
-
-    volume: str
-    number: int
-    reader: str
-    writable: bool = True
-    multi_attach: bool = False
-    limits: Limits = Limits()
-
-
-class Served(Word, frozen=True, kw_only=True):
-    """All that a reader needs to open an export and to know that it got what it was promised."""
-
-    export: Export
-    host: str
-    port: int
-    name: str
-    """NBD's name of the export."""
-    description: str
-    size_bytes: int
-    server_name: str
-    """What the server's certificate is for."""
-
-
-class Certificate(Word, frozen=True, kw_only=True):
-    """Who a reader is to this pool. Nothing in it is secret."""
-
-    reader: str
-    certificate_pem: str
-    authority_pem: str
-    """By which the reader knows the pool's servers."""
 
 
 class VolumeStore(Protocol):

@@ -12,7 +12,7 @@ import struct
 from pathlib import Path
 from typing import Final
 
-from freehold.drivers.volumestore.interface import Served
+from freehold.vocabulary.attachment import Served
 from freehold.vocabulary.errors import BadRequest, Broken, Conflict, Forbidden, FreeholdError, Unavailable
 from freehold.vocabulary.word import Word
 

@@ -26,12 +26,12 @@ from freehold.drivers.qemu.records import read_record, rewrite, sync
 from freehold.drivers.qemu.tool import trouble
 from freehold.drivers.volumestore.chain import Chain, Layer
 from freehold.drivers.volumestore.daemon import Daemon, Exports, Place
-from freehold.drivers.volumestore.interface import Export
 from freehold.drivers.volumestore.server_command import is_written, node_of
 from freehold.drivers.volumestore.volume_folder import VolumeFolder
 from freehold.runtime.clock import Clock
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks
+from freehold.vocabulary.attachment import Export
 from freehold.vocabulary.errors import Broken, Conflict, FreeholdError, NotFound
 from freehold.vocabulary.word import Word
 

@@ -20,8 +20,8 @@ from typing import Any, Final
 from freehold.drivers.volumestore.authority import distinguished_name
 from freehold.drivers.volumestore.chain import Chain, Layer
 from freehold.drivers.volumestore.checks import export_description, export_name
-from freehold.drivers.volumestore.interface import Export, Limits
 from freehold.drivers.volumestore.volume_folder import VolumeFolder, layer_options
+from freehold.vocabulary.attachment import Export, Limits
 
 READERS: Final = "readers"
 _TLS: Final = "tls"

@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from freehold.drivers.qemu import process
 from freehold.drivers.volumestore.checks import export_description, export_name
 from freehold.drivers.volumestore.daemon import Place, free_port
-from freehold.drivers.volumestore.interface import Export, Served
 from freehold.drivers.volumestore.server import Server
 from freehold.drivers.volumestore.server_command import server_name, server_of
 from freehold.drivers.volumestore.volume_folder import VolumeFolder
 from freehold.runtime.clock import Clock
 from freehold.runtime.tasks import Tasks
+from freehold.vocabulary.attachment import Export, Served
 from freehold.vocabulary.errors import Unavailable
 
 

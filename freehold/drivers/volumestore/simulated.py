@@ -12,7 +12,8 @@ from typing import Final
 
 from freehold.drivers.volumestore import checks
 from freehold.drivers.volumestore.chain import Chain, Layer
-from freehold.drivers.volumestore.interface import Certificate, Export, Pool, Served, Volume, VolumePlan
+from freehold.drivers.volumestore.interface import Pool, Volume, VolumePlan
+from freehold.vocabulary.attachment import Certificate, Export, Served
 from freehold.vocabulary.errors import BadRequest, Forbidden, FreeholdError, NoRoom, Unavailable
 from freehold.vocabulary.units import GIB, KIB
 

@@ -95,6 +95,8 @@ class Actors:
         done by it, but to delete them, until the registrar has had them restored.
         """
         self._waiting: list[asyncio.Future[None]] = []
+        self.moved: Callable[[Guest], None] = lambda guest: None
+        """Told of each record that has changed."""
         self._room_news = asyncio.Event()
         """It may be known now what room there is."""
 
@@ -158,6 +160,7 @@ class Actors:
         if after is None:
             return
         self.keep_deadline(after)
+        self.moved(after)
         self.wake(after.id)
 
     def wake(self, guest: str) -> None:

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from freehold.drivers.fabric.interface import Fabric, Filter, Members, Metadata, Peers
 from freehold.drivers.hypervisor.interface import ConfigDrive, DiskPlan, Facts, Hypervisor, News, Plan
 from freehold.runtime.log import logger
+from freehold.vocabulary.attachment import RemoteDisk
 from freehold.vocabulary.errors import Unavailable
 from freehold.vocabulary.guest import Power
 from freehold.vocabulary.network import Carriage, PortWiring
@@ -68,6 +69,22 @@ class TimelyHypervisor:
     async def launch(self, plan: Plan) -> None:
         """See Hypervisor."""
         await in_time("launch", plan.guest, self._change_s, self._behind.launch(plan))
+
+    async def disks(self, guest: str) -> frozenset[str]:
+        """See Hypervisor."""
+        return await in_time("disks", guest, self._look_s, self._behind.disks(guest))
+
+    async def attach_disk(self, guest: str, disk: RemoteDisk) -> None:
+        """See Hypervisor."""
+        await in_time("attach_disk", guest, self._change_s, self._behind.attach_disk(guest, disk))
+
+    async def detach_disk(self, guest: str, attachment: str) -> None:
+        """See Hypervisor."""
+        await in_time("detach_disk", guest, self._change_s, self._behind.detach_disk(guest, attachment))
+
+    async def resize_disk(self, guest: str, attachment: str, size_bytes: int) -> None:
+        """See Hypervisor."""
+        await in_time("resize_disk", guest, self._change_s, self._behind.resize_disk(guest, attachment, size_bytes))
 
     async def shut_down(self, guest: str) -> None:
         """See Hypervisor."""

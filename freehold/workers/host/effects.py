@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec.structs import replace
 
@@ -13,8 +13,9 @@ from freehold.drivers.imagefetch.interface import ImageCache
 from freehold.runtime.chance import Chance
 from freehold.runtime.clock import Clock
 from freehold.runtime.log import logger
+from freehold.vocabulary.attachment import RemoteDisk
 from freehold.vocabulary.errors import BadRequest, Broken, FreeholdError, Unavailable
-from freehold.vocabulary.guest import Guest, Power
+from freehold.vocabulary.guest import Guest, GuestState, Power
 from freehold.vocabulary.image import ImageOffer
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.units import GIB
@@ -27,6 +28,16 @@ FETCH_PAUSE_S: Final = 1.0
 """Before the second try; doubled before each further one."""
 
 _log = logger("host")
+
+
+class GuestVolumes(Protocol):
+    """What is had of the volumes' owners for a guest."""
+
+    async def for_launch(self, guest: str) -> tuple[RemoteDisk, ...]:
+        """The volumes that a guest is to start with, opened. Raises Unavailable."""
+
+    async def released(self, held: Guest) -> None:
+        """A guest is being deleted, and nothing of it runs."""
 
 
 class Effects:
@@ -42,9 +53,10 @@ class Effects:
         clock: Clock,
         chance: Chance,
         launches_max: int,
+        volumes: GuestVolumes,
     ) -> None:
         self._hypervisor, self._fabric, self._images, self._filters = hypervisor, fabric, images, filters
-        self._jobs, self._clock, self._chance = jobs, clock, chance
+        self._jobs, self._clock, self._chance, self._volumes = jobs, clock, chance, volumes
         self._launches = asyncio.Semaphore(launches_max)
         self._taps: dict[str, str] = {}
 
@@ -99,6 +111,8 @@ class Effects:
             case Effect.REMOVE:
                 await self._hypervisor.remove(guest.id)
                 await self._unplug(guest)
+                if guest.state is GuestState.DELETING:
+                    await self._volumes.released(guest)
             case Effect.ISOLATE:
                 await self._hypervisor.stop(guest.id)
                 await self._unplug(guest)
@@ -139,7 +153,9 @@ class Effects:
             Nic(port=wiring.port, mac=wiring.mac, tap=self._taps[wiring.port], mtu=wiring.mtu) for wiring in guest.ports
         )
         flavor = guest.spec.flavor
+        disks = await self._volumes.for_launch(guest.id) if guest.volumes else ()
         plan = Plan(guest=guest.id, name=guest.hostname, vcpus=flavor.vcpus, ram_mib=flavor.ram_mib, nics=nics)
+        plan = replace(plan, disks=disks)
         async with self._launches:
             await self._hypervisor.launch(plan)
 

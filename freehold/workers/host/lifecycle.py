@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from freehold.vocabulary.errors import Broken, Conflict, Fault
 from freehold.vocabulary.guest import Action, Guest, GuestState, Power, Refusal
 from freehold.vocabulary.units import clock_time, unix_ms
+from freehold.workers.host import volumes
 from freehold.workers.host.messages import (
     ACTION_OF,
     COMMANDS,
@@ -28,11 +29,14 @@ from freehold.workers.host.messages import (
     HigherDeedKnown,
     MachineRestarted,
     Message,
+    PlugAsked,
     PowerSeen,
     RebootAsked,
     RelabelAsked,
     StartAsked,
     StopAsked,
+    UnplugAsked,
+    Unplugged,
     WithdrawAsked,
     came_of,
 )
@@ -113,6 +117,8 @@ def _out_of_date(guest: Guest, message: Message, now: int) -> str:
 def _moved(guest: Guest, state: GuestState, message: Message, now: int) -> Decision:
     if isinstance(message, HigherDeedKnown) and message.deed.host == guest.host:
         return Decision(replace(guest, deed=message.deed.number, updated=now))
+    if isinstance(message, PlugAsked | UnplugAsked | Unplugged):
+        return _with_volumes(guest, message, now)
     if isinstance(message, RelabelAsked):
         return Decision(replace(guest, labels=message.command.labels, updated=now))
     after = _arrived(_with_what_came(guest, message, now), state, message, now)
@@ -120,6 +126,13 @@ def _moved(guest: Guest, state: GuestState, message: Message, now: int) -> Decis
         return Decision(guest, ignored="nothing changes")
     ended = guest.working_for if guest.working_for != after.working_for else ""
     return Decision(after, started=_action(guest, message, now), finished=ended, fault=_how_it_ended(after, message))
+
+
+def _with_volumes(guest: Guest, message: PlugAsked | UnplugAsked | Unplugged, now: int) -> Decision:
+    after = volumes.changed(guest, message, now)
+    if after is guest:
+        return Decision(guest, ignored="its volumes are so already")
+    return Decision(after, started=volumes.action(guest, message, now))
 
 
 def _with_what_came(guest: Guest, message: Message, now: int) -> Guest:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, assert_never
 
+from freehold.vocabulary.attachment import PlugVolume
 from freehold.vocabulary.deed import Deed
 from freehold.vocabulary.errors import Fault
 from freehold.vocabulary.guest import Delete, Guest, GuestState, Power, Reboot, RebootKind, Relabel, Start, Stop
@@ -113,6 +114,29 @@ class RelabelAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class PlugAsked:
+    """A volume's owner gives it that volume, or says how large it is by now."""
+
+    asked: PlugVolume
+
+
+@dataclass(frozen=True, slots=True)
+class UnplugAsked:
+    """A volume is to be taken from it."""
+
+    attachment: str
+    urn: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unplugged:
+    """It hasn't the volume any more, or couldn't be given it."""
+
+    attachment: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteAsked:
     """The registrar carries a delete."""
 
@@ -144,6 +168,9 @@ Message = (
     | BuildEnded
     | WithdrawAsked
     | DiscardAsked
+    | PlugAsked
+    | UnplugAsked
+    | Unplugged
 )
 ACTION_OF: Final[dict[type[CommandAsked], str]] = {
     StartAsked: "start",
@@ -182,10 +209,14 @@ class Came(StrEnum):
     DELETE = "delete"
     WITHDRAW = "withdraw"
     DISCARD = "discard"
+    PLUG = "plug"
+    UNPLUG = "unplug"
+    UNPLUGGED = "unplugged"
 
 
 COMMANDS: Final = frozenset(
-    {Came.START, Came.STOP, Came.STOP_NOW, Came.REBOOT_SOFT, Came.REBOOT_HARD, Came.RELABEL, Came.DELETE, Came.DISCARD}
+    {Came.START, Came.STOP, Came.STOP_NOW, Came.REBOOT_SOFT, Came.REBOOT_HARD}
+    | {Came.RELABEL, Came.DELETE, Came.DISCARD, Came.PLUG}
 )
 
 
@@ -210,8 +241,17 @@ def came_of(guest: Guest, message: Message) -> Came:
             return Came.WITHDRAW
         case DiscardAsked():
             return Came.DISCARD
+        case PlugAsked() | UnplugAsked() | Unplugged():
+            return _OF_VOLUMES[type(message)]
         case _:
             return _command_came(message)
+
+
+_OF_VOLUMES: Final[dict[type[PlugAsked | UnplugAsked | Unplugged], Came]] = {
+    PlugAsked: Came.PLUG,
+    UnplugAsked: Came.UNPLUG,
+    Unplugged: Came.UNPLUGGED,
+}
 
 
 def _command_came(message: CommandAsked) -> Came:

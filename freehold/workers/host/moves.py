@@ -172,6 +172,12 @@ MOVES: Final[dict[GuestState, dict[Came, GuestState | End]]] = {
     },
 }
 
+# Volumes come and go whatever a guest does, until it ends.
+for _state, _row in MOVES.items():
+    _row |= {C.UNPLUG: _state, C.UNPLUGGED: _state}
+    if _state not in (S.DELETING, S.REFUSING, S.QUARANTINED):
+        _row[C.PLUG] = _state
+
 EFFECTS: Final[dict[GuestState, Effect]] = {
     S.FETCHING_IMAGE: Effect.FETCH_IMAGE,
     S.MAKING_DISK: Effect.MAKE_DISK,

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from freehold.runtime.clock import HybridClock
 from freehold.store.database import Store, drop, keep_private, put
 from freehold.store.writing import Change
+from freehold.vocabulary.attachment import Opened
 from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.envelope import Position
 from freehold.vocabulary.errors import Broken, Conflict
@@ -21,6 +22,8 @@ from freehold.workers.host.messages import NEEDS_IMAGE, BuildSecret, Job
 
 BUILD_SECRET = "build_secret"
 RESUMED = "resumed"
+OPENED = "opened_volume"
+"""Private kind: what a volume was last opened with, and under which deed. Key: the attachment."""
 QUARANTINED = GuestState.QUARANTINED
 
 
@@ -128,6 +131,22 @@ class Records:
     def keep_refusal(self, refusal: Refusal) -> Position:
         """Writes a refusal."""
         return self.store.stage([put(refusal.guest, refusal)], refusal.urn)
+
+    def opened(self, attachment: str) -> tuple[int, Opened] | None:
+        """The deed that a volume was last opened under, and with what."""
+        value = self.store.read_private(OPENED, attachment)
+        return None if value is None else decode(value, tuple[int, Opened])
+
+    def keep_opened(self, attachment: str, deed: int, opened: Opened) -> None:
+        """Writes that, if it is served otherwise than it was: certificates are as good as each other."""
+        known = self.opened(attachment)
+        if known is None or (known[0], known[1].served) != (deed, opened.served):
+            self.store.stage([keep_private(OPENED, attachment, encode((deed, opened)))], "opened")
+
+    def forget_opened(self, attachment: str) -> None:
+        """Lets go of it."""
+        if self.opened(attachment) is not None:
+            self.store.stage([keep_private(OPENED, attachment, None)], "released")
 
     def drop_refusals(self, refusals: Iterable[Refusal], cause: str) -> None:
         """Forgets refusals that are past their horizon."""

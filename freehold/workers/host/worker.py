@@ -10,10 +10,12 @@ from freehold.bus.interface import Subscription
 from freehold.drivers.fabric.interface import Fabric
 from freehold.drivers.hypervisor.interface import Facts, Hypervisor
 from freehold.drivers.imagefetch.interface import ImageCache
+from freehold.drivers.volumereader.interface import VolumeReader
 from freehold.runtime.chance import new_id
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks, periodically
 from freehold.store.database import Store
+from freehold.vocabulary.attachment import DiskQuestion
 from freehold.vocabulary.envelope import Done, Position
 from freehold.vocabulary.errors import BadRequest, Conflict, FreeholdError, NotFound, Unavailable
 from freehold.vocabulary.guest import (
@@ -40,6 +42,7 @@ from freehold.workers.host.begun import Begun
 from freehold.workers.host.claims import Claimed, Dropped, Known, Refused, claim, was_sent_before
 from freehold.workers.host.clearance import Clearance
 from freehold.workers.host.deadlines import TimelyFabric, TimelyHypervisor
+from freehold.workers.host.disk_questions import DiskQuestions
 from freehold.workers.host.effects import Effects
 from freehold.workers.host.filters import Filters
 from freehold.workers.host.local_door import LocalDoor
@@ -54,6 +57,7 @@ from freehold.workers.host.messages import (
 )
 from freehold.workers.host.metadata import MetadataService
 from freehold.workers.host.patience import within
+from freehold.workers.host.plugging import AUDIT_S, Plugging
 from freehold.workers.host.port_view import ClusterReader
 from freehold.workers.host.reconciler import PERIOD_S, Reconciler
 from freehold.workers.host.records import Records
@@ -96,6 +100,7 @@ class HostWorker:
         launches_max: int = 2,
         reader: ClusterReader | None = None,
         traits: tuple[str, ...] = (),
+        volumes: VolumeReader | None = None,
     ) -> None:
         self._means, self._store, self._name, self._traits = means, store, name, traits
         hypervisor, fabric = TimelyHypervisor(hypervisor), TimelyFabric(fabric)
@@ -106,12 +111,15 @@ class HostWorker:
         self._reads_alone = reader is None
         self.reader = reader or ClusterReader(means.bus, store.owner.cluster, means.clock.clock)
         self._filters = Filters(store.id, fabric, self.reader.view, clock.clock)
+        self._plugging = plugging = Plugging(means, records, hypervisor, volumes, self.tasks)
         effects = Effects(
-            hypervisor, fabric, images, self._filters, records.job, clock.clock, means.chance, launches_max
+            hypervisor, fabric, images, self._filters, records.job, clock.clock, means.chance, launches_max, plugging
         )
         self._taking_up = TakingUp(records, hypervisor, fabric, self._filters, clock.clock, means.chance)
         self._begun = Begun(records, self.reader.view)
         self._actors = Actors(records, effects, hypervisor, clock, self.tasks, self._begun, means.shards)
+        plugging.take, self._actors.moved = self._actors.take, plugging.wake
+        self._disk_questions = DiskQuestions(records, self._actors, plugging, self._done)
         self._reconciler = reconciler = Reconciler(records, hypervisor, fabric, images, clock, self._actors.knows_room)
         self._clearance = Clearance(self._means, self._records, self._actors, lambda: reconciler.strange)
         self._removals = Removals(records, self._actors, self._clearance, hypervisor, clock)
@@ -141,7 +149,8 @@ class HostWorker:
         self.tasks.start("clearance", self._clearance.get(facts.boot))
         self.tasks.start("begun", self._actors.see_to_begun())
         look = self._desk.watchdog.watched("reconcile", self._reconcile)
-        self.tasks.start("reconcile", periodically(self._means.clock.clock.sleep, PERIOD_S, look))
+        for name, period_s, work in (("reconcile", PERIOD_S, look), ("volumes", AUDIT_S, self._plugging.audit)):
+            self.tasks.start(name, periodically(self._means.clock.clock.sleep, period_s, work))
 
     @property
     def cleared(self) -> bool:
@@ -178,6 +187,7 @@ class HostWorker:
         asked = (subjects.ask_host(store.id), subjects.ask_host(store.id, store.owner.cluster))
         self._subscriptions = [
             *[await self._desk.serve(one, HostQuestion, self._answer, group="host") for one in asked],
+            await self._desk.serve(subjects.ask_disk(store.id), DiskQuestion, self._disk_questions.answer, "host"),
             await talk.hear(bus, subjects.build_host(store.id), Build, self._take_build, group="host"),
         ]
 

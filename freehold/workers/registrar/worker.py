@@ -41,6 +41,7 @@ from freehold.vocabulary.request import (
     SaveTenant,
     SchedulerNotice,
     Stage,
+    VolumeNotice,
 )
 from freehold.vocabulary.secret import Secret
 from freehold.vocabulary.shards import IDENTITY_SHARD
@@ -75,6 +76,7 @@ TIDY_PERIOD_S: Final = 3600.0
 ENDED_HORIZON_MS: Final = 30 * 24 * 3600 * 1000
 """How long it is known of a guest that it was deleted: as old a copy of a host's disk may come back."""
 
+_NOTICES = {"scheduler": SchedulerNotice, "image": GiveUp, "network": NetworkNotice, "volume": VolumeNotice}
 _log = logger("registrar")
 
 
@@ -117,9 +119,7 @@ class RegistrarWorker:
         shard = self._store.owner.shard
         served: list[tuple[str, Any, Callable[[Any, str], str] | None]] = [
             (subjects.ask_shard(shard), RegistrarQuestion, None),
-            (subjects.ask_ledger(shard, "scheduler"), SchedulerNotice, None),
-            (subjects.ask_ledger(shard, "image"), GiveUp, None),
-            (subjects.ask_ledger(shard, "network"), NetworkNotice, None),
+            *((subjects.ask_ledger(shard, role), notice, None) for role, notice in _NOTICES.items()),
             (
                 subjects.ask_ledger_as_hosts(shard),
                 HostNotice,

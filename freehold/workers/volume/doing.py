@@ -1,5 +1,6 @@
 """One thing at a time is done to each volume, and to its snapshots: what their records say is still to be done."""
 
+from collections.abc import Callable
 from typing import Final
 
 from freehold.runtime.clock import HybridClock
@@ -28,6 +29,8 @@ class Doing:
         self._records, self._refused, self._effects = records, refused, effects
         self._clock, self._tasks = clock, tasks
         self._busy: set[str] = set()
+        self.grown: Callable[[str], None] = lambda volume: None
+        """Told of a volume that is larger now."""
         self.offers: dict[str, ImageOffer] = {}
         """The newest of each volume that is to be a copy of an image: its key opens the image worker's door for a short
         time, and it is sent again with each repeat of the request.
@@ -116,6 +119,7 @@ class Doing:
             case VolumeState.EXTENDING:
                 assert isinstance(stands, Volume)
                 self._records.keep(lifecycle.grown(stands, now), "grown")
+                self.grown(stands.id)
             case VolumeState.DELETING:
                 self.offers.pop(record.id, None)
                 self._records.end(stands, lifecycle.ended(stands, record.urn, now), "deleted")

@@ -9,6 +9,7 @@ from freehold.drivers.volumestore.interface import Volume as Seen
 from freehold.drivers.volumestore.interface import VolumePlan, VolumeStore
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Offload
+from freehold.vocabulary.attachment import Attachment, Export, Opened
 from freehold.vocabulary.errors import Broken, FreeholdError, NotFound, Unavailable
 from freehold.vocabulary.image import ImageOffer
 from freehold.vocabulary.units import GIB, MIB
@@ -61,7 +62,9 @@ class Effects:
         await self._pool.extend(volume.id, volume.grows_to_gib * GIB)
 
     async def remove(self, volume: str) -> None:
-        """Deletes a volume's bytes, if there are any."""
+        """Deletes a volume's bytes, if there are any; nobody reads them any more then."""
+        for export in await self.exports(volume):
+            await self._pool.withdraw(volume, export.number)
         await self._pool.delete(volume)
 
     async def take(self, snapshot: Snapshot) -> None:
@@ -106,6 +109,36 @@ class Effects:
             return None
         except FreeholdError as error:
             raise _unseen(volume, error) from error
+
+    # --- attachments ---
+    async def exports(self, volume: str) -> tuple[Export, ...]:
+        """What a volume is served as."""
+        return tuple(one for one in await self.every_export() if one.volume == volume)
+
+    async def every_export(self) -> tuple[Export, ...]:
+        """What all of them are served as."""
+        return tuple(served.export for served in await self._pool.exports())
+
+    async def serve(self, volume: Volume, attachment: Attachment, key: bytes) -> Opened:
+        """Serves a volume under an attachment's number, to the host that has the key."""
+        export = Export(
+            volume=volume.id,
+            number=attachment.number,
+            reader=attachment.host,
+            multi_attach=volume.spec.multi_attach,
+        )
+        try:
+            served = await self._pool.export(export)
+        except NotFound as error:
+            raise Unavailable(f"The bytes of volume {volume.id} aren't in its pool now.") from error
+        return Opened(served=served, certificate=await self._pool.certify(attachment.host, key))
+
+    async def cut_off(self, volume: str, number: int) -> None:
+        """Serves a volume under a number no more; whoever had it open is cut off."""
+        try:
+            await self._pool.withdraw(volume, number)
+        except NotFound:
+            return  # its bytes are gone, and that went with them
 
     async def strangers(self, known: frozenset[str]) -> None:
         """Reports bytes that no record is of: they are left alone."""

@@ -3,12 +3,12 @@
 from msgspec.structs import replace
 
 from freehold.vocabulary.errors import NotFound
-from freehold.vocabulary.volume import LabelSnapshot, LabelVolume, ResetState, Snapshot, Volume, VolumeQuestion
+from freehold.vocabulary.volume import LabelSnapshot, LabelVolume, ResetState, Snapshot, Volume, VolumeLabelling
 from freehold.workers.volume import lifecycle
 from freehold.workers.volume.records import Records
 
 
-def labelled(records: Records, asked: VolumeQuestion, now: int) -> str:
+def labelled(records: Records, asked: VolumeLabelling, now: int) -> str:
     """Stages what was asked, and gives the id of what it is about. Raises NotFound, BadRequest, Conflict."""
     record: Volume | Snapshot
     match asked:

@@ -211,6 +211,8 @@ def ending(volume: Volume, snapshots: int, copies: int, now: int, *, force: bool
     if volume.state is VolumeState.DELETING:
         return volume
     check_unneeded(volume.id, snapshots, copies)
+    if volume.attachments and not force:
+        raise Conflict(f"Volume {volume.id} is attached to a server. Detach it first.")
     if volume.state is VolumeState.EXTENDING and not force:
         raise Conflict(f"Volume {volume.id} is being extended. Delete it when that is done.")
     return replace(volume, state=VolumeState.DELETING, grows_to_gib=0, updated=now)

@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterable
 
 from msgspec.structs import replace
 
-from freehold.store.database import Store, drop, put
+from freehold.store.database import Store, drop, keep_private, put
 from freehold.store.writing import Change
+from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.envelope import Done, Position
 from freehold.vocabulary.volume import Pool, Snapshot, Source, SourceKind, Volume, VolumeRefusal, VolumeState
+
+ENDED_ATTACHMENT = "ended_attachment"
+"""Private kind: when an attachment ended. Key: its id."""
 
 
 class Records:
@@ -93,13 +97,30 @@ class Records:
         self._count(record.id, None)
         return self._store.stage([drop(kind, record.id), put(record.id, refusal), *self._pool_changes()], cause)
 
+    def end_attachments(self, volume: Volume, ended: Iterable[str], cause: str) -> Position:
+        """Writes a volume that some guests have no more: none of these attachments is made again."""
+        return self.keep(volume, cause, map(self._mark_ended, ended))
+
+    def refuse_attachment(self, attachment: str) -> None:
+        """Writes that an attachment isn't made."""
+        self._store.stage([self._mark_ended(attachment)], "refused")
+
+    def _mark_ended(self, attachment: str) -> Change:
+        return keep_private(ENDED_ATTACHMENT, attachment, encode(self._now()))
+
+    def attachment_has_ended(self, attachment: str) -> bool:
+        """Whether an attachment was here and has ended, as far back as is kept."""
+        return self._store.read_private(ENDED_ATTACHMENT, attachment) is not None
+
     def refuse(self, refusal: VolumeRefusal) -> Position:
         """Writes a refusal."""
         return self._store.stage([put(refusal.id, refusal)], refusal.urn)
 
     def forget_refusals(self, before: int) -> None:
-        """Lets go of what was refused before a clock time."""
+        """Lets go of what was refused, and of the attachments that ended, before a clock time."""
         old = [drop("volume_refusal", one.id) for one in self.refusals() if one.time < before]
+        ended = self._store.scan_private(ENDED_ATTACHMENT)
+        old += [keep_private(ENDED_ATTACHMENT, one, None) for one, time in ended if decode(time, int) < before]
         if old:
             self._store.stage(old, "horizon")
 

@@ -9,8 +9,9 @@ from freehold.drivers.imagefetch.interface import ImageCache
 from freehold.drivers.volumestore.interface import VolumeStore
 from freehold.runtime.tasks import Tasks, periodically
 from freehold.store.database import Store
+from freehold.vocabulary.attachment import Attached, AttachmentNotice, AttachVolume, DetachVolume, Opened, OpenVolume
 from freehold.vocabulary.envelope import Done
-from freehold.vocabulary.errors import Broken, FreeholdError, Unavailable
+from freehold.vocabulary.errors import Broken, Conflict, FreeholdError, Unavailable
 from freehold.vocabulary.volume import (
     GrowVolume,
     LabelSnapshot,
@@ -25,17 +26,21 @@ from freehold.vocabulary.volume import (
     SourceKind,
     TakeSnapshot,
     Volume,
+    VolumeLabelling,
     VolumeQuestion,
 )
 from freehold.workers.base import Desk, Means
 from freehold.workers.refused import RefusedRequests
 from freehold.workers.volume import lifecycle
+from freehold.workers.volume.attaching import Attaching
 from freehold.workers.volume.doing import Doing
 from freehold.workers.volume.effects import Effects
 from freehold.workers.volume.labels import labelled
 from freehold.workers.volume.reconciler import Reconciler
 from freehold.workers.volume.records import Records
 
+Change = PoolQuestion | VolumeLabelling
+"""What is asked of a volume itself, attachments aside."""
 GROUP: Final = "volume"
 RECONCILE_PERIOD_S: Final = 300.0
 
@@ -64,6 +69,8 @@ class VolumeWorker:
         self._doing = Doing(self._records, self._refused, self._effects, means.clock, self.tasks)
         first = Pool(id=store.id, name=name, cluster=store.owner.cluster, driver="", total_gib=0, types=types)
         self._reconciler = Reconciler(self._records, self._effects, self._doing, means.clock, first)
+        self._attaching = Attaching(means, self._records, self._effects, self._doing, self.tasks)
+        self._doing.grown = self._attaching.tell_size
         self._subscriptions: list[Subscription] = []
         self.tasks.watch(self._desk.tasks)
 
@@ -78,8 +85,16 @@ class VolumeWorker:
             *((subjects.ask_volume(store, beyond), VolumeQuestion) for beyond in ("", cluster)),
         ]
         self._subscriptions = [
-            await self._desk.serve(subject, questions, self._answer, GROUP) for subject, questions in served
+            *[await self._desk.serve(subject, questions, self._answer, GROUP) for subject, questions in served],
+            await self._desk.serve(
+                subjects.ask_openings(store),
+                AttachmentNotice,
+                self._hear_host,
+                GROUP,
+                subject_of=lambda question, asked: subjects.of_store(asked, question.host),
+            ),
         ]
+        await self._attaching.look()
         look = self._desk.watchdog.watched("reconcile", self._look)
         self.tasks.start("reconcile", self._look_again(look))
 
@@ -91,6 +106,7 @@ class VolumeWorker:
     async def _look(self) -> None:
         self._refused.forget(self._now())
         await self._reconciler.look()
+        await self._attaching.look()
 
     async def close(self) -> None:
         """Hears no more; what is half done is gone on with by the next process. The store is its opener's to close."""
@@ -103,13 +119,28 @@ class VolumeWorker:
         await self._desk.close()
 
     # --- questions ---
-    async def _answer(self, question: PoolQuestion | VolumeQuestion) -> Done:
-        urn = "" if isinstance(question, VolumeQuestion) else question.urn
+    async def _hear_host(self, question: AttachmentNotice) -> Opened | Done:
+        try:
+            if isinstance(question, OpenVolume):
+                return await self._attaching.open(question)
+            return await self._attaching.release(question)
+        except Broken as error:
+            raise _trouble(error) from error
+
+    async def _answer(self, question: PoolQuestion | VolumeQuestion) -> Done | Attached:
+        if isinstance(question, AttachVolume):
+            return await self._attaching.attach(question, self._store.owner.cluster)
+        if isinstance(question, DetachVolume):
+            return await self._attaching.detach(question)
+        return await self._change(question)
+
+    async def _change(self, question: Change) -> Done:
+        urn = "" if isinstance(question, VolumeLabelling) else question.urn
         self._refused.check(urn)
         try:
             key = await self._decide(question)
         except Broken as error:
-            raise Unavailable(f"The pool can't do that now: {error.message}") from error
+            raise _trouble(error) from error
         except FreeholdError as error:
             if not isinstance(error, Unavailable) and not isinstance(question, MakeVolume | TakeSnapshot):
                 self._refused.keep(urn, error, self._now())
@@ -117,7 +148,7 @@ class VolumeWorker:
         await self._records.durable()
         return self._records.done(key)
 
-    async def _decide(self, question: PoolQuestion | VolumeQuestion) -> str:
+    async def _decide(self, question: Change) -> str:
         """Stages what is asked, and gives the id of what it is about."""
         match question:
             case MakeVolume():
@@ -218,6 +249,8 @@ class VolumeWorker:
             return asked.volume
         here = self._records.volume(asked.volume) is None and await self._effects.lie_here(asked.volume)
         lying = frozenset[str]() if asked.force else await self._effects.snapshots(asked.volume)
+        if not asked.force and await self._effects.exports(asked.volume):
+            raise Conflict(f"Volume {asked.volume} is attached to a server. Detach it first.")
         held, now = self._records.volume(asked.volume), self._now()
         snapshots = len(lying.union(snapshot.id for snapshot in self._records.snapshots_of(asked.volume)))
         copies = self._records.copies_of(SourceKind.VOLUME, asked.volume)
@@ -272,3 +305,8 @@ class VolumeWorker:
 
     def _now(self) -> int:
         return self._means.clock.now()
+
+
+def _trouble(error: FreeholdError) -> Unavailable:
+    """What is wrong with the pool, for who did nothing wrong."""
+    return Unavailable(f"The pool can't do that now: {error.message}")

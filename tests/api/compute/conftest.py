@@ -14,6 +14,7 @@ from freehold.bus.local import LocalBus
 from freehold.drivers.fabric.simulated import SimulatedFabric
 from freehold.drivers.hypervisor.simulated import SimulatedHypervisor
 from freehold.drivers.imagefetch.simulated import SimulatedImageCache
+from freehold.drivers.volumereader.simulated import SimulatedVolumeReader
 from freehold.runtime.tasks import ThreadOffload
 from freehold.store.database import Store
 from freehold.vocabulary.errors import NoAnswer
@@ -203,7 +204,7 @@ async def open_host(
     clock = means.clock.clock
     hypervisor = SimulatedHypervisor(path / "guests", clock, vcpus=16, ram_mib=16384, disk_gib=200)
     fabric, images = SimulatedFabric(path / "fabric", carriage=carriage), SimulatedImageCache(clock)
-    host = HostWorker(means, store, name, hypervisor, fabric, images, 8)
+    host = HostWorker(means, store, name, hypervisor, fabric, images, 8, volumes=SimulatedVolumeReader(store.id))
     await host.open()
     stack.push_async_callback(host.close)
     return hypervisor, store

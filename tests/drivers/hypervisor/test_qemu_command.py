@@ -5,6 +5,7 @@ import json
 
 from freehold.drivers.hypervisor.guest_folder import DiskOrigin
 from freehold.drivers.hypervisor.interface import Nic, Plan
+from freehold.drivers.hypervisor.names import DISKS_MAX
 from freehold.drivers.hypervisor.qemu_command import Platform, arguments, newest_machine
 
 GUEST = "0cca1991-394f-430f-bed5-f0ca5be05779"
@@ -61,7 +62,7 @@ def test_each_interface_has_its_tap_its_mtu_and_a_port_of_its_own() -> None:
     assert "tap,id=net19,ifname=fh19,script=no,downscript=no" in values("-netdev", command)
     ports = [device for device in values("-device", command) if device.startswith("pcie-root-port")]
     addresses = {device.split("addr=")[1].split(",")[0] for device in ports}
-    assert len(ports) == len(addresses) == 24
+    assert len(ports) == len(addresses) == 20 + DISKS_MAX
 
 
 def test_the_machine_is_versioned() -> None:

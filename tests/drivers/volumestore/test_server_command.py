@@ -8,8 +8,8 @@ from typing import Any
 from freehold.drivers.volumestore import server_command as command
 from freehold.drivers.volumestore.chain import Chain, Layer
 from freehold.drivers.volumestore.checks import NUMBER_MAX
-from freehold.drivers.volumestore.interface import Export, Limits
 from freehold.drivers.volumestore.volume_folder import VolumeFolder
+from freehold.vocabulary.attachment import Export, Limits
 
 VOLUME = "ffffffff-ffff-4fff-bfff-ffffffffffff"
 READER = "0000000a-394f-430f-bed5-f0ca5be05779"

@@ -2,8 +2,9 @@
 
 import pytest
 
-from freehold.drivers.volumestore.interface import Export, VolumePlan
+from freehold.drivers.volumestore.interface import VolumePlan
 from freehold.drivers.volumestore.simulated import BLOCK_BYTES, SimulatedPool, SimulatedVolumeStore
+from freehold.vocabulary.attachment import Export
 from freehold.vocabulary.errors import BadRequest, Forbidden, NoRoom, Unavailable
 from freehold.vocabulary.units import GIB
 

@@ -81,6 +81,9 @@ delete           de de de de de de de de de de de de de de de
 build_ended      re re re re .. .. .. .. .. .. .. .. .. .. ..
 withdraw         re re re re .. .. .. .. .. re .. .. .. .. re
 discard          !! !! !! !! !! !! !! !! !! !! !! !! !! !! re
+plug             fi md wi la sd st rs rh !! !! RU ST PA CR !!
+unplug           fi md wi la sd st rs rh de re RU ST PA CR QU
+unplugged        fi md wi la sd st rs rh de re RU ST PA CR QU
 """
 
 

@@ -7,9 +7,10 @@ from typing import Any, Final, TypeVar
 
 from freehold.bus import subjects, talk
 from freehold.drivers.imagefetch.simulated import SimulatedImageCache
-from freehold.drivers.volumestore.interface import Export, VolumePlan
+from freehold.drivers.volumestore.interface import VolumePlan
 from freehold.drivers.volumestore.simulated import BLOCK_BYTES, SimulatedPool, SimulatedVolumeStore
 from freehold.store.database import Store
+from freehold.vocabulary.attachment import Export
 from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.image import ImageOffer
 from freehold.vocabulary.secret import Secret
