@@ -67,6 +67,8 @@ class RemoteDisk(Word, frozen=True, kw_only=True):
     export: str
     server_name: str
     credentials: str
+    boot: bool = False
+    """The guest boots from it."""
 
 
 # --- attachments -----------------------------------------------------------------------------------------------------
@@ -103,6 +105,8 @@ class Attachment(Word, frozen=True, kw_only=True):
     tag: str = ""
     delete_on_termination: bool = False
     """The volume goes with the guest."""
+    boot: bool = False
+    """The guest boots from it, and has no disk of its own."""
     state: AttachmentState = AttachmentState.ATTACHING
     created: int = 0
     updated: int = 0
@@ -123,6 +127,8 @@ class GuestVolume(Word, frozen=True, kw_only=True):
     device: str
     tag: str = ""
     delete_on_termination: bool = False
+    boot: bool = False
+    """The guest boots from it."""
     leaving: bool = False
     """It is to be taken from the guest."""
 
@@ -191,11 +197,9 @@ DiskQuestion = PlugVolume | UnplugVolume
 # --- asked of a volume's owner by a host -----------------------------------------------------------------------------
 
 
-class OpenVolume(Message, frozen=True, kw_only=True):
-    """A host that is about to run a guest asks for a volume of it. `key`: the host's, as a reader (Ed25519, 32 bytes).
-
-    Errors: NotFound (the attachment has ended), Forbidden (the guest isn't that host's), Conflict (another has the
-    volume), Unavailable. Answer: Opened.
+class ClaimVolume(Message, frozen=True, kw_only=True):
+    """A host says that its guest is to have a volume; nothing is served. Errors: NotFound (the attachment has ended),
+    Forbidden (the guest isn't that host's), Conflict (another has the volume), Unavailable. Answer: Done.
     """
 
     host: str
@@ -204,8 +208,15 @@ class OpenVolume(Message, frozen=True, kw_only=True):
     project: str
     deed: int
     user: str
-    key: bytes
     disk: GuestVolume
+
+
+class OpenVolume(ClaimVolume, frozen=True, kw_only=True):
+    """A host that is about to run the guest asks to be served the volume. `key`: the host's, as a reader (Ed25519, 32
+    bytes). Errors: as ClaimVolume. Answer: Opened.
+    """
+
+    key: bytes
     number: int = 0
     """Under which the host has it open; 0: it hasn't."""
 
@@ -243,4 +254,4 @@ class ReleaseVolume(Message, frozen=True, kw_only=True):
     fault: Fault | None = None
 
 
-AttachmentNotice = OpenVolume | ReleaseVolume
+AttachmentNotice = ClaimVolume | OpenVolume | ReleaseVolume

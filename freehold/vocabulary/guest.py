@@ -53,6 +53,9 @@ class GuestSpec(Word, frozen=True, kw_only=True):
 
     flavor: Flavor
     image: str
+    """Empty: it boots from one of its volumes."""
+    volumes: tuple[GuestVolume, ...] = ()
+    """That it is made with."""
     image_name: str = ""
     key_name: str = ""
     public_key: str = ""

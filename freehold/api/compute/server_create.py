@@ -15,9 +15,10 @@ from freehold.api.compute import microversion as mv
 from freehold.api.compute import server_view, server_waits
 from freehold.api.compute.host_needs import needing
 from freehold.api.compute.links import links
+from freehold.api.compute.server_disks import Disks, disks_wanted, made
 from freehold.api.compute.server_hints import hinted
 from freehold.api.compute.server_networks import networks_wanted
-from freehold.api.compute.wire.servers import BlockDeviceIn, CreateBody, HintsIn, ServerIn
+from freehold.api.compute.wire.servers import CreateBody, HintsIn, ServerIn
 from freehold.api.reading import every, find
 from freehold.api.sharing import sees
 from freehold.bus import subjects, talk
@@ -49,11 +50,12 @@ async def create(call: Call) -> Answer:
     version = mv.of(call)
     _check_version(server, version)
     password = server.admin_password or base64.urlsafe_b64encode(call.cloud.chance.bytes(PASSWORD_BYTES)).decode()
-    build = await _build(call, server, body.hints or body.hints_old or server.hints, password)
-    builds = _several(build, *_counts(server))
+    disks = await disks_wanted(call, server, (server.image or "").rstrip("/").rsplit("/", 1)[-1])
+    build = await _build(call, server, body.hints or body.hints_old or server.hints, password, disks)
     wait_s = waiting.preferred_s(call)
     until = server_waits.wanted(call) if wait_s else Stage.ADMITTED
-    admitted = await _admit(call, builds)
+    async with made(call, disks, _several(build, *_counts(server)), build.spec.availability_zone) as builds:
+        admitted = await _admit(call, builds)
     told = _answer(call, server, admitted, (server.admin_password or "") if admitted.again else password)
     return await _waited(call, told, admitted, until, wait_s) if wait_s else told
 
@@ -109,20 +111,26 @@ def _check_version(server: ServerIn, version: mv.Version) -> None:
         raise BadRequest(f"The number of tags exceeded the per-server limit {TAGS_MAX}")
 
 
-async def _build(call: Call, server: ServerIn, hints: HintsIn | None, password: str) -> Build:
+async def _build(call: Call, server: ServerIn, hints: HintsIn | None, password: str, disks: Disks) -> Build:
     flavor = await _flavor(call, str(server.flavor))
-    image = await _image(call, _image_id(server))
-    _check_fits(flavor, image)
+    if not disks.image and disks.are_plain():
+        raise BadRequest("Invalid imageRef provided.")
+    image = await _image(call, disks.image) if disks.image else None
+    if image is not None:
+        _check_fits(flavor, image)
     pair = await _key_pair(call, server)
     zone = await _zone(call, server.availability_zone)
+    if zone and disks.zone not in ("", zone):
+        raise BadRequest(f"The server's volumes are in availability zone {disks.zone}, and it is to be in {zone}.")
+    zone = zone or disks.zone
     networks, ties = await networks_wanted(call, server.networks, zone)
     spec = GuestSpec(
         flavor=flavor,
-        image=image.id,
-        image_name=image.name,
+        image="" if image is None else image.id,
+        image_name="" if image is None else image.name,
         key_name=pair.name if pair else "",
         public_key=pair.public_key if pair else "",
-        availability_zone=zone,
+        availability_zone=zone or (ties.cluster if disks.volumes else ""),
         config_drive=_yes("config_drive", server.config_drive),
         security_groups=await _groups(call, server, ties.cluster),
     )
@@ -135,27 +143,13 @@ async def _build(call: Call, server: ServerIn, hints: HintsIn | None, password: 
         expires=0,
         hostname=server.hostname or _hostname(server.name),
         labels=_labels(call, server),
-        spec=await hinted(call, hints, needing(spec, image)),
+        spec=await hinted(call, hints, spec if image is None else needing(spec, image)),
         networks=networks,
         ties=ties,
-        image_owner=call.cloud.view.owner(Image, image.id),
+        image_owner="" if image is None else call.cloud.view.owner(Image, image.id),
         user_data=_user_data(server.user_data),
         admin_password=Secret(password),
     )
-
-
-def _image_id(server: ServerIn) -> str:
-    devices = server.block_devices_v2 or []
-    if any(not _is_plain(device) for device in devices) or len(devices) > 1:
-        raise BadRequest("Block Device Mapping is Invalid: volumes aren't served by this cloud yet; boot from an image")
-    named = server.image or (devices[0].uuid if devices else None) or ""
-    if not named:
-        raise BadRequest("Invalid imageRef provided.")
-    return named.rstrip("/").rsplit("/", 1)[-1]
-
-
-def _is_plain(device: BlockDeviceIn) -> bool:
-    return device.source_type == "image" and device.destination_type == "local" and str(device.boot_index) == "0"
 
 
 async def _flavor(call: Call, key: str) -> Flavor:

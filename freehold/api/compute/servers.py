@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from freehold.api import requests, waiting
 from freehold.api.call import Answer, Call
-from freehold.api.compute import as_of, server_fragments, server_view, server_waits
+from freehold.api.compute import as_of, server_disks, server_fragments, server_view, server_waits
 from freehold.api.compute import microversion as mv
 from freehold.api.compute.server_view import Server
 from freehold.api.compute.wire.servers import UpdateBody
@@ -82,6 +82,9 @@ async def delete(call: Call) -> Answer:
     subject = subjects.ask_registrar(server.admission.project, call.cloud.shards)
     done = await talk.ask(call.cloud.bus, subject, question, Done, DEADLINE_S)
     await call.cloud.view.seen(done)
+    if server.guest is None:  # no host has it, which would have its volumes deleted
+        volumes = server.admission.spec.volumes
+        await server_disks.ended(call, [one.volume for one in volumes if one.delete_on_termination])
     headers, wait_s = requests.headers(call, done.key), waiting.preferred_s(call)
     ended = await server_waits.done(call, server.admission.guest, done.key, wait_s) if wait_s else None
     return Answer(204, headers=headers if ended is None else headers | waiting.applied(wait_s, ended))

@@ -1,8 +1,7 @@
 """Volumes of a server: the attachments of its volumes' owners, and what its host has on its disk of them."""
 
-import string
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from msgspec import UNSET
 
@@ -10,19 +9,17 @@ from freehold.api import asking
 from freehold.api.call import Answer, Call
 from freehold.api.compute import microversion as mv
 from freehold.api.compute.microversion import Version
+from freehold.api.compute.server_disks import DISK_LETTERS, free
 from freehold.api.compute.server_view import Server, joined
 from freehold.api.compute.servers import server_of
 from freehold.api.compute.wire.volume_attachments import AttachBody, AttachIn
 from freehold.api.requests import new_urn
-from freehold.api.volume.joined import IN_USE, Joined, held, named
+from freehold.api.volume.joined import held, named
 from freehold.runtime.chance import new_id
 from freehold.vocabulary.attachment import Attachment, AttachmentState, AttachVolume, DetachVolume, GuestVolume
 from freehold.vocabulary.errors import BadRequest, Conflict, NotFound
 from freehold.vocabulary.guest import Guest
-from freehold.vocabulary.volume import Volume, VolumeState
-
-DISK_LETTERS: Final = string.ascii_lowercase[1:]
-"""Of the guests' disks after their own, which is vda."""
+from freehold.vocabulary.volume import Volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +63,7 @@ async def create(call: Call) -> Answer:
     server = await _fresh(call)
     guest = _attachable(server)
     item = await named(call, given.volume, snapshot=False)
-    volume = _free(item)
+    volume = free(item)
     attachment = Attachment(
         id=new_id(call.cloud.chance),
         guest=guest.id,
@@ -171,14 +168,6 @@ def _attachable(server: Server) -> Guest:
         identifier = server.admission.guest
         raise Conflict(f"Cannot 'attach_volume' instance {identifier} while it is in vm_state {state}")
     return guest
-
-
-def _free(item: Joined) -> Volume:
-    """The volume, if it looks as if it could be attached: its owner decides. Raises BadRequest."""
-    volume = item.record
-    if not isinstance(volume, Volume) or item.status not in (VolumeState.AVAILABLE, IN_USE):
-        raise BadRequest(f"Invalid volume: volume {item.id} status must be 'available', but it is '{item.status}'")
-    return volume
 
 
 def _next_device(guest: Guest) -> str:

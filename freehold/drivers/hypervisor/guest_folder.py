@@ -36,7 +36,7 @@ CONSOLE_BYTES_MAX = 1024 * 1024
 
 
 class DiskOrigin(Word, frozen=True, kw_only=True):
-    """What a root disk lies on."""
+    """What a root disk lies on. Without a base there is none: the guest boots from a volume."""
 
     base: str
     base_format: str
@@ -68,6 +68,10 @@ class GuestFolder:
         self.log = self.path / "qemu.log"
         self._origin = self.path / "disk.json"
         self._run = self.path / "run.json"
+
+    def can_boot(self) -> bool:
+        """Whether its disk is there, or it needs none."""
+        return self.disk.exists() or (self._origin.exists() and not self.origin().base)
 
     def exists(self) -> bool:
         """Whether there is anything of the guest."""

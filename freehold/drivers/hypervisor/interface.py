@@ -70,10 +70,13 @@ class Plan(Word, frozen=True, kw_only=True):
 
 
 class DiskPlan(Word, frozen=True, kw_only=True):
-    """The root disk of a guest: an overlay of `size_gib` (at least the image's own size) on a cached base image."""
+    """The root disk of a guest: an overlay of `size_gib` (at least the image's own size) on a cached base image.
+
+    Without a base the guest has none: it boots from a volume.
+    """
 
     guest: str
-    base: Path
+    base: Path | None
     base_format: str
     size_gib: int
 
@@ -112,7 +115,8 @@ class Hypervisor(Protocol):
         """The power of one guest; ABSENT if there is nothing of it."""
 
     async def make_disk(self, plan: DiskPlan) -> None:
-        """Makes the root disk unless it is there. A disk that exists is never made anew.
+        """Makes the root disk, or what there is of a guest without one, unless it is there. A disk that exists is never
+        made anew.
 
         Raises BadRequest if the size is below the image's or the image is none that a disk can be made from, NoRoom if
         the machine's disk is full. What failed leaves no disk.

@@ -14,7 +14,7 @@ from freehold.drivers.hypervisor.guest_folder import GuestFolder, Run
 from freehold.drivers.hypervisor.interface import ConfigDrive, DiskPlan, Facts, News, Plan
 from freehold.drivers.hypervisor.names import check_disk, check_drive, check_guest, check_plan
 from freehold.drivers.hypervisor.newsroom import Newsroom
-from freehold.drivers.hypervisor.qemu_disk import make_drive, make_overlay
+from freehold.drivers.hypervisor.qemu_disk import make_drive, make_overlay, make_without_disk
 from freehold.drivers.hypervisor.qemu_guest import QemuGuest, resting_power
 from freehold.drivers.hypervisor.qemu_probe import Found, boot_id, find_platform
 from freehold.drivers.hypervisor.traits import traits_of
@@ -132,10 +132,13 @@ class QemuHypervisor:
         """See Hypervisor."""
         folder = self._of(plan.guest)
         async with self._lock(plan.guest):
-            if folder.disk.exists():
+            if folder.can_boot():
                 return
             with folder.making():
-                await make_overlay(self._image_tool, folder, plan)
+                if plan.base is None:
+                    await make_without_disk(folder)
+                else:
+                    await make_overlay(self._image_tool, folder, plan, plan.base)
 
     async def make_config_drive(self, drive: ConfigDrive) -> None:
         """See Hypervisor."""
@@ -155,7 +158,7 @@ class QemuHypervisor:
         async with self._lock(plan.guest):
             if await self._runs_already(folder):
                 return
-            if not folder.disk.exists():
+            if not folder.disk.exists() and not (folder.can_boot() and any(disk.boot for disk in plan.disks)):
                 raise Conflict("The guest has no disk to run from.")
             machine.check_taps(plan)
             await self._start(found, folder, plan)

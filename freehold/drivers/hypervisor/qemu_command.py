@@ -60,7 +60,7 @@ def arguments(platform: Platform, plan: Plan, disk: DiskOrigin, *, config_drive:
         *("-chardev", f"socket,id=monitor,fd={monitor},server=on,wait=off", "-mon", "chardev=monitor,mode=control"),
         *("-chardev", "socket,id=console,path=console.sock,server=on,wait=off,logfile=console.log,logappend=on"),
         *("-serial", "chardev:console"),
-        *_root_disk(disk),
+        *(_root_disk(disk) if disk.base else []),
         *(_config_drive() if config_drive else []),
         *("-device", "virtio-rng-pci,id=rng,bus=pcie.0,addr=0x4"),
         *("-device", "virtio-balloon-pci,id=balloon,bus=pcie.0,addr=0x5"),

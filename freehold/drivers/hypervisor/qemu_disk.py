@@ -5,6 +5,7 @@ and never opens the base image at all: its size is read by `base_image`.
 """
 
 import asyncio
+from pathlib import Path
 
 from freehold.drivers.hypervisor.base_image import virtual_size
 from freehold.drivers.hypervisor.config_drive import config_drive
@@ -16,17 +17,25 @@ from freehold.drivers.qemu.tool import run, trouble
 from freehold.vocabulary.errors import BadRequest
 
 
-async def make_overlay(tool: str, folder: GuestFolder, plan: DiskPlan) -> None:
+async def make_without_disk(folder: GuestFolder) -> None:
+    """Writes down that a guest boots from a volume. Raises as Hypervisor.make_disk."""
+    try:
+        await asyncio.to_thread(folder.keep_origin, DiskOrigin(base="", base_format="", size_gib=0))
+    except OSError as error:
+        raise trouble("What there is of the guest", error) from error
+
+
+async def make_overlay(tool: str, folder: GuestFolder, plan: DiskPlan, base_image: Path) -> None:
     """Makes the root disk of a guest that has none. `tool`: the program ``qemu-img``. Raises as
     Hypervisor.make_disk."""
-    if not plan.base.is_absolute():
+    if not base_image.is_absolute():
         raise BadRequest("The path of a base image must be absolute.")
-    check_disk_size(plan.size_gib, virtual_size(plan.base, plan.base_format))
+    check_disk_size(plan.size_gib, virtual_size(base_image, plan.base_format))
     new = folder.disk.with_name("disk.qcow2.new")
     try:
-        origin = DiskOrigin(base=str(plan.base), base_format=plan.base_format, size_gib=plan.size_gib)
+        origin = DiskOrigin(base=str(base_image), base_format=plan.base_format, size_gib=plan.size_gib)
         await asyncio.to_thread(folder.keep_origin, origin)
-        base = ("-u", "-b", str(plan.base), "-F", plan.base_format)
+        base = ("-u", "-b", str(base_image), "-F", plan.base_format)
         arguments = ("create", "-q", "-f", "qcow2", *base, str(new), f"{plan.size_gib}G")
         await run(tool, *arguments, what="The disk")
         await asyncio.to_thread(sync, new)

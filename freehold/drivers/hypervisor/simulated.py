@@ -39,6 +39,8 @@ class SimulatedGuest(Word, frozen=True, kw_only=True):
     power: Power = Power.OFF
     disk_gib: int = 0
     """0: no disk."""
+    diskless: bool = False
+    """It boots from a volume."""
     drive: tuple[str, ...] = ()
     """Paths on its config drive."""
     plan: Plan | None = None
@@ -92,6 +94,8 @@ class SimulatedHypervisor:
         self.shutdown_s = shutdown_s
         self.deaf: set[str] = set()
         """Guests that don't hear `shut_down`."""
+        self.clinging: set[str] = set()
+        """Guests that don't let go of volumes."""
         self._failures: defaultdict[str, deque[FreeholdError]] = defaultdict(deque)
         self._news = Newsroom()
         self._tasks = Tasks("hypervisor")
@@ -121,6 +125,9 @@ class SimulatedHypervisor:
         if held.disk_gib:
             return
         self._may_fail("make_disk")
+        if plan.base is None:
+            self._keep(plan.guest, msgspec.structs.replace(held, diskless=True))
+            return
         if plan.base_format not in ("raw", "qcow2"):
             raise BadRequest(f"A root disk can't be made from an image of format {plan.base_format!r}.")
         size = virtual_size(plan.base, plan.base_format) if plan.base.exists() else 0
@@ -174,7 +181,7 @@ class SimulatedHypervisor:
         if attachment not in (disk.attachment for disk in held.disks):
             return
         self._may_fail("detach_disk")
-        if guest in self.deaf:
+        if guest in self.clinging:
             raise Unavailable("The guest hasn't let go of the volume yet.")
         left = tuple(disk for disk in held.disks if disk.attachment != attachment)
         self._keep(guest, msgspec.structs.replace(held, disks=left))
@@ -299,7 +306,8 @@ class SimulatedHypervisor:
             raise self._failures[verb].popleft()
 
     def _check_launch(self, plan: Plan) -> None:
-        if not self._held(plan.guest).disk_gib:
+        held = self._held(plan.guest)
+        if not (held.disk_gib or (held.diskless and any(disk.boot for disk in plan.disks))):
             raise Conflict("The guest has no disk to run from.")
         if plan.ram_mib > self._facts.ram_mib:
             raise NoRoom(f"This machine has {self._facts.ram_mib} MiB of memory, and {plan.ram_mib} MiB are wanted.")

@@ -88,6 +88,7 @@ def device(disk: RemoteDisk, port: str) -> Options:
         "serial": disk.volume[:SERIAL_LENGTH],
         "rerror": "stop",
         "werror": "stop",
+        **({"bootindex": 1} if disk.boot else {}),
     }
 
 

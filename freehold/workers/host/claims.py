@@ -131,18 +131,19 @@ def _again(held: Guest, deed: Deed, build: Build) -> Outcome:
     return Known(message, fresh, missed=build.restore)
 
 
-def _possible(host: Host, build: Build) -> ImageOffer:
-    """The image to build from. Raises why the host can't build it."""
-    if build.image is None:
-        raise BadRequest("A guest needs an image to boot from.")
+def _possible(host: Host, build: Build) -> ImageOffer | None:
+    """The image to build from; None where it boots from a volume. Raises why the host can't build it."""
+    if build.image is None and not any(one.boot for one in build.spec.volumes):
+        raise BadRequest("A guest needs an image or a volume to boot from.")
     if not host.enabled:
         raise Unavailable(refusal_sentence(host))
-    needed_gib = -(-build.image.virtual_bytes // GIB)
-    disk_gib = build.spec.flavor.disk_gib
-    if disk_gib and disk_gib < needed_gib:
-        raise BadRequest(
-            f"Image {build.image.id} needs a disk of {needed_gib} GiB; flavor {build.spec.flavor.name} has {disk_gib}."
+    elsewhere = next((one for one in build.spec.volumes if one.cluster != host.cluster), None)
+    if elsewhere is not None:
+        raise Unavailable(
+            f"Volume {elsewhere.volume} is in availability zone {elsewhere.cluster}, and this host isn't."
         )
+    if build.image is not None:
+        _check_size(build.image, build)
     lack = trait.lacking(host, build.spec)
     if lack:
         raise Unavailable(f"Host {host.name} {lack}.")
@@ -156,6 +157,15 @@ def _possible(host: Host, build: Build) -> ImageOffer:
             f"the guest needs {wanted.vcpus}, {wanted.ram_mib} and {wanted.disk_gib}."
         )
     return build.image
+
+
+def _check_size(image: ImageOffer, build: Build) -> None:
+    needed_gib = -(-image.virtual_bytes // GIB)
+    disk_gib = build.spec.flavor.disk_gib
+    if disk_gib and disk_gib < needed_gib:
+        raise BadRequest(
+            f"Image {image.id} needs a disk of {needed_gib} GiB; flavor {build.spec.flavor.name} has {disk_gib}."
+        )
 
 
 def _refusal(build: Build, deed: Deed, error: FreeholdError, now: int) -> Refusal:
@@ -187,6 +197,7 @@ def _claimed(host: Host, build: Build, deed: Deed, image: ImageOffer | None, now
         hostname=build.hostname,
         state=GuestState.FETCHING_IMAGE,
         ports=build.ports,
+        volumes=build.spec.volumes,
         image=None if image is None else replace(image, key=NO_KEY),
         working_for=build.urn,
         stays_off=build.stopped,

@@ -97,7 +97,8 @@ class Effects:
         guest = job.guest
         match effect:
             case Effect.FETCH_IMAGE:
-                await self._fetch_image(guest.id)
+                if guest.spec.image:
+                    await self._fetch_image(guest.id)
             case Effect.MAKE_DISK:
                 await self._make_disk(guest, job.secret)
             case Effect.WIRE:
@@ -131,15 +132,18 @@ class Effects:
                 await self._clock.sleep(pause_s * self._chance.uniform(0.8, 1.2))
 
     async def _make_disk(self, guest: Guest, secret: BuildSecret) -> None:
-        offer = _offer(Job(guest, secret))
-        base: Path = await self._images.fetch(offer)
-        least_gib = max(1, -(-offer.virtual_bytes // GIB))
-        size_gib = max(guest.spec.flavor.disk_gib, least_gib)
-        plan = DiskPlan(guest=guest.id, base=base, base_format=offer.disk_format, size_gib=size_gib)
-        await self._hypervisor.make_disk(plan)
+        await self._hypervisor.make_disk(await self._disk_plan(guest, secret))
         if guest.spec.config_drive:
             files = {path: _text(path, body) for path, body in config_drive_files(guest, secret).items()}
             await self._hypervisor.make_config_drive(ConfigDrive(guest=guest.id, files=files))
+
+    async def _disk_plan(self, guest: Guest, secret: BuildSecret) -> DiskPlan:
+        if not guest.spec.image:
+            return DiskPlan(guest=guest.id, base=None, base_format="", size_gib=0)
+        offer = _offer(Job(guest, secret))
+        base: Path = await self._images.fetch(offer)
+        size_gib = max(guest.spec.flavor.disk_gib, 1, -(-offer.virtual_bytes // GIB))
+        return DiskPlan(guest=guest.id, base=base, base_format=offer.disk_format, size_gib=size_gib)
 
     async def _wire(self, guest: Guest) -> None:
         for wiring in guest.ports:

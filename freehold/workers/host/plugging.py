@@ -10,12 +10,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from freehold.bus import subjects, talk
 from freehold.drivers.hypervisor.interface import Hypervisor
 from freehold.drivers.volumereader.interface import VolumeReader
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Tasks
-from freehold.vocabulary.attachment import GuestVolume, Opened, OpenVolume, ReleaseVolume, RemoteDisk
+from freehold.vocabulary.attachment import ClaimVolume, GuestVolume, Opened, OpenVolume, ReleaseVolume, RemoteDisk
 from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.errors import Conflict, Fault, Forbidden, FreeholdError, NoAnswer, NotFound, Unavailable
 from freehold.vocabulary.guest import Guest, GuestState
@@ -31,6 +33,8 @@ RELEASE_S: Final = 2.0
 AGAIN_S: Final = 2.0
 AGAIN_S_MAX: Final = 30.0
 AUDIT_S: Final = 120.0
+STRANGE_S: Final = 700.0
+"""How long a guest keeps a volume of which there is no record: owners tell their hosts each five minutes."""
 LAUNCH_S: Final = 300.0
 """How long a guest that is started waits for its volumes."""
 
@@ -53,6 +57,8 @@ class Plugging:
         self._sizes_gib: dict[str, int] = {}
         """By attachment, what its guest was last shown."""
         self._waiting: dict[str, asyncio.Event] = {}
+        self._strange_since_s: dict[tuple[str, str], float] = {}
+        """Since when a guest was seen to have a volume of which there is no record."""
 
     # --- looks ---------------------------------------------------------------------------------------------------
 
@@ -140,7 +146,8 @@ class Plugging:
 
     async def for_launch(self, guest: str) -> tuple[RemoteDisk, ...]:
         """The volumes that a guest is to start with. Waits for those that can't be had now, while it is still to be
-        started. Raises Unavailable.
+        started: for a guest that is being made, as long as somebody wants it. Raises Unavailable, or Conflict if it
+        can't be started without one that it may not have.
         """
         clock = self._means.clock.clock
         until_s, pause_s = clock.monotonic_s() + LAUNCH_S, AGAIN_S
@@ -150,8 +157,10 @@ class Plugging:
                 raise Unavailable(f"Guest {guest} isn't to be started any more.")
             try:
                 return await self._all_opened(held)
+            except Conflict:
+                raise
             except FreeholdError as error:
-                if clock.monotonic_s() >= until_s:
+                if held.launched is not None and clock.monotonic_s() >= until_s:
                     raise Unavailable(f"The guest's volumes can't be had. {error.message}") from error
                 _log.warning("a guest waits for its volumes", guest=guest, error=error.message)
             await clock.sleep(pause_s)
@@ -159,10 +168,14 @@ class Plugging:
 
     async def _all_opened(self, held: Guest) -> tuple[RemoteDisk, ...]:
         self._drop_leaving(held)
-        opened = [await self._open_or_drop(held, disk) for disk in held.volumes if not disk.leaving]
+        wanted = [disk for disk in held.volumes if not disk.leaving]
+        opened = [await self._open_or_drop(held, disk) for disk in wanted]
+        for disk, had in zip(wanted, opened, strict=True):
+            if had is None and (disk.boot or held.launched is None):
+                raise Conflict(f"Guest {held.id} may not have volume {disk.volume}, which it is to start with.")
         found = tuple(disk for disk in opened if disk is not None)
-        for disk in found:
-            self._sizes_gib[disk.attachment] = disk.size_bytes // GIB
+        for one in found:
+            self._sizes_gib[one.attachment] = one.size_bytes // GIB
         return found
 
     async def _open_or_drop(self, held: Guest, disk: GuestVolume) -> RemoteDisk | None:
@@ -186,7 +199,7 @@ class Plugging:
             if known is None or known[0] != held.deed:
                 raise
             opened = known[1]
-        accepted = await self._reader.accept(disk.attachment, disk.store, opened)
+        accepted = replace(await self._reader.accept(disk.attachment, disk.store, opened), boot=disk.boot)
         self._records.keep_opened(disk.attachment, held.deed, opened)
         return accepted
 
@@ -246,16 +259,62 @@ class Plugging:
     # --- now and then --------------------------------------------------------------------------------------------
 
     async def audit(self) -> None:
-        """Asks for each volume that a guest has once more. One whose owner doesn't know it is taken from the guest."""
+        """Asks for each volume that a guest has once more, and looks whether guests have any that they aren't to have.
+        One whose owner doesn't know it is taken from the guest.
+        """
+        strange = dict[tuple[str, str], float]()
         for held in self._records.guests():
             self.wake(held)
-            for disk in held.volumes if held.state in _HAS_THEM else ():
-                if disk.leaving or self._reader is None:
-                    continue
-                try:
-                    await self._replug_if_moved(held, disk, await self._ask_for(held, disk, await self._reader.key()))
-                except (NotFound, Forbidden) as error:
-                    _log.warning("a volume is taken from a guest", guest=held.id, reason=error.message)
-                    self.take(held.id, UnplugAsked(disk.attachment, f"{disk.urn}/end", held.user), "audit")
-                except FreeholdError as error:
-                    _log.info("a volume can't be asked for", volume=disk.volume, error=error.message)
+            try:
+                there = await self._hypervisor.disks(held.id) if held.state in _HAS_THEM else frozenset[str]()
+            except FreeholdError as error:
+                _log.info("it can't be seen which volumes a guest has", guest=held.id, error=error.message)
+                continue
+            for disk in held.volumes if held.state not in _CHANGES else ():
+                if not disk.leaving:
+                    await self._audit_one(held, disk, is_open=disk.attachment in there)
+            for attachment in there:
+                if volume_of(self._records.guest(held.id), attachment) is None:
+                    key = held.id, attachment
+                    strange[key] = self._strange_since_s.get(key, self._means.clock.clock.monotonic_s())
+        self._strange_since_s = strange
+        await self._take_strangers()
+
+    async def _audit_one(self, held: Guest, disk: GuestVolume, *, is_open: bool) -> None:
+        try:
+            if is_open and self._reader is not None:
+                await self._replug_if_moved(held, disk, await self._ask_for(held, disk, await self._reader.key()))
+            elif held.state not in _HAS_THEM:
+                await self._claim(held, disk)
+        except (NotFound, Forbidden, Conflict) as error:
+            _log.warning("a volume is taken from a guest", guest=held.id, reason=error.message)
+            self.take(held.id, UnplugAsked(disk.attachment, f"{disk.urn}/end", held.user), "audit")
+        except FreeholdError as error:
+            _log.info("a volume can't be asked for", volume=disk.volume, error=error.message)
+
+    async def _claim(self, held: Guest, disk: GuestVolume) -> None:
+        store = self._records.store
+        question = ClaimVolume(
+            host=store.id,
+            cluster=store.owner.cluster,
+            guest=held.id,
+            project=held.project,
+            deed=held.deed,
+            user=held.user,
+            disk=disk,
+        )
+        await talk.ask(self._means.bus, subjects.ask_opening(disk.store, store.id), question, Done, OPEN_S)
+
+    async def _take_strangers(self) -> None:
+        """Takes volumes from guests that aren't to have them, by this store, and whose owners haven't said otherwise
+        for so long that they would have, had the store been put back.
+        """
+        now_s = self._means.clock.clock.monotonic_s()
+        for (guest, attachment), since_s in self._strange_since_s.items():
+            if now_s - since_s < STRANGE_S:
+                continue
+            _log.error("a guest has a volume that it isn't to have; it is taken from it", guest=guest)
+            try:
+                await self._hypervisor.detach_disk(guest, attachment)
+            except FreeholdError as error:
+                _log.info("a volume isn't taken from a guest yet", guest=guest, error=error.message)

@@ -18,6 +18,7 @@ from freehold.vocabulary.attachment import (
     Attachment,
     AttachmentState,
     AttachVolume,
+    ClaimVolume,
     DetachVolume,
     DiskQuestion,
     GuestVolume,
@@ -116,6 +117,16 @@ class Attaching:
                 raise NotFound(f"Attachment {asked.disk.attachment} of volume {identifier} has ended.")
             return await self._effects.serve(volume, held, asked.key)
 
+    async def claim(self, asked: ClaimVolume) -> Done:
+        """Takes a host's word that its guest is to have a volume, where that holds the guest's highest deed."""
+        identifier = asked.disk.volume
+        if not self._may_open(asked) and self._attachment(identifier, asked.disk.attachment) is None:
+            rules.check_deed(await self._intent(asked.project, asked.guest), asked)
+            if not self._may_open(asked):  # as it is by now
+                self._keep(identifier, partial(rules.claimed, asked=asked, now=self._now()), "claimed")
+        await self._records.durable()
+        return self._records.done(identifier)
+
     async def release(self, asked: ReleaseVolume) -> Done:
         """A host lets go of a volume for good."""
         held = self._attachment(asked.volume, asked.attachment)
@@ -126,9 +137,11 @@ class Attaching:
         await self._records.durable()
         return self._records.done(asked.volume)
 
-    def _may_open(self, asked: OpenVolume) -> bool:
+    def _may_open(self, asked: ClaimVolume) -> bool:
         volume, ended_here = self._records.volume(asked.disk.volume), False
-        if self._attachment(asked.disk.volume, asked.disk.attachment) is None:
+        if volume is None:
+            ended_here = self._records.refusal(asked.disk.volume) is not None
+        elif self._attachment(asked.disk.volume, asked.disk.attachment) is None:
             ended_here = self._records.attachment_has_ended(asked.disk.attachment)
         return rules.check_opening(volume, asked, ended_here=ended_here)
 
@@ -321,5 +334,6 @@ def _plug(volume: Volume, held: Attachment) -> PlugVolume:
         device=held.device,
         tag=held.tag,
         delete_on_termination=held.delete_on_termination,
+        boot=held.boot,
     )
     return PlugVolume(guest=held.guest, project=volume.project, user=held.user, disk=disk)

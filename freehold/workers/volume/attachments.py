@@ -1,7 +1,8 @@
 """The rules of attachments, on the worker that owns the volume: what is and what came, to what is now. Pure.
 
     none         AttachVolume                              ATTACHING, if nobody has the volume, or several may
-    none         OpenVolume, of one that was lost here     ATTACHED: its host has it, and nobody else has the volume
+    none         OpenVolume                                ATTACHED, if nobody else has the volume: its guest was made
+                                                           with it, or the record was lost here
     ATTACHING    its guest's host knows of it              ATTACHED
     ATTACHING    its guest's host refuses it               gone
     ATTACHED     its host, or a higher deed, opens it      ATTACHED under the next number; the last one is cut off
@@ -18,8 +19,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from freehold.vocabulary.attachment import Attachment, AttachmentState, Export, OpenVolume
-from freehold.vocabulary.errors import Conflict, Forbidden, NotFound
+from freehold.vocabulary.attachment import Attachment, AttachmentState, ClaimVolume, Export, OpenVolume
+from freehold.vocabulary.errors import Conflict, Forbidden, NotFound, Unavailable
 from freehold.vocabulary.request import Intent
 from freehold.vocabulary.volume import Volume, VolumeState
 
@@ -97,12 +98,15 @@ def cut_off(volume: Volume, number: int, now: int) -> Volume:
 # --- opening ---------------------------------------------------------------------------------------------------------
 
 
-def check_opening(volume: Volume | None, asked: OpenVolume, *, ended_here: bool) -> bool:
-    """Whether a host may have the volume opened without more, as it has it already under this deed. Raises NotFound
-    where the attachment has ended, Forbidden, or Conflict.
+def check_opening(volume: Volume | None, asked: ClaimVolume, *, ended_here: bool) -> bool:
+    """Whether a host may have the volume opened without more, as it has it already under this deed. `ended_here`: the
+    volume, or the attachment, was here and is gone. Raises NotFound where that is so, Unavailable for a volume that is
+    still being made, Forbidden, or Conflict.
     """
-    if volume is None or volume.state is VolumeState.DELETING or ended_here:
+    if ended_here or (volume is not None and volume.state is VolumeState.DELETING):
         raise NotFound(f"Attachment {asked.disk.attachment} of volume {asked.disk.volume} has ended.")
+    if volume is None or volume.state is VolumeState.CREATING:
+        raise Unavailable(f"Volume {asked.disk.volume} isn't there yet.")
     held = attachment_of(volume, asked.disk.attachment)
     if held is None:
         _check_free(volume, asked.guest)
@@ -116,13 +120,21 @@ def check_opening(volume: Volume | None, asked: OpenVolume, *, ended_here: bool)
     return bool(held.number) and (held.host, held.deed) == (asked.host, asked.deed)
 
 
-def check_deed(intent: Intent, asked: OpenVolume) -> None:
+def check_deed(intent: Intent, asked: ClaimVolume) -> None:
     """Raises Forbidden unless the registrar has recorded that this host may run the guest, under this deed."""
     deed = intent.deed
     refused = deed is not None and intent.refused_deed >= deed.number
     is_asked = deed is not None and (deed.host, deed.number, deed.project) == (asked.host, asked.deed, asked.project)
     if deed is None or refused or not is_asked:
         raise Forbidden(f"Guest {asked.guest} isn't this host's: its volumes aren't opened here.")
+
+
+def claimed(volume: Volume, asked: ClaimVolume, now: int) -> Volume:
+    """The volume, with a guest whose host has proved its deed and says that it is to have it."""
+    held = attachment_of(volume, asked.disk.attachment)
+    if held is not None:
+        return known_there(volume, held.id, now)
+    return _with(volume, replace(_taken_up(asked, now), state=AttachmentState.ATTACHED), now)
 
 
 def opened(volume: Volume, asked: OpenVolume, exports: tuple[Export, ...], now: int) -> Volume:
@@ -154,7 +166,7 @@ def strangers_cut_off(volume: Volume, numbers: tuple[int, ...], now: int) -> Vol
     return replace(volume, cut_off=(*volume.cut_off, *numbers), number_last=highest, updated=now)
 
 
-def _taken_up(asked: OpenVolume, now: int) -> Attachment:
+def _taken_up(asked: ClaimVolume, now: int) -> Attachment:
     """An attachment that its host has, and of which the record was lost here with an old copy of the store."""
     disk = asked.disk
     return Attachment(
@@ -167,6 +179,7 @@ def _taken_up(asked: OpenVolume, now: int) -> Attachment:
         device=disk.device,
         tag=disk.tag,
         delete_on_termination=disk.delete_on_termination,
+        boot=disk.boot,
         created=now,
     )
 

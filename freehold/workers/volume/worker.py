@@ -9,7 +9,15 @@ from freehold.drivers.imagefetch.interface import ImageCache
 from freehold.drivers.volumestore.interface import VolumeStore
 from freehold.runtime.tasks import Tasks, periodically
 from freehold.store.database import Store
-from freehold.vocabulary.attachment import Attached, AttachmentNotice, AttachVolume, DetachVolume, Opened, OpenVolume
+from freehold.vocabulary.attachment import (
+    Attached,
+    AttachmentNotice,
+    AttachVolume,
+    ClaimVolume,
+    DetachVolume,
+    Opened,
+    OpenVolume,
+)
 from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.errors import Broken, Conflict, FreeholdError, Unavailable
 from freehold.vocabulary.volume import (
@@ -123,6 +131,8 @@ class VolumeWorker:
         try:
             if isinstance(question, OpenVolume):
                 return await self._attaching.open(question)
+            if isinstance(question, ClaimVolume):
+                return await self._attaching.claim(question)
             return await self._attaching.release(question)
         except Broken as error:
             raise _trouble(error) from error

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from freehold.bus import subjects, talk
 from freehold.drivers.volumereader.simulated import SimulatedVolumeReader
 from freehold.vocabulary.attachment import (
     AttachmentNotice,
     Certificate,
+    ClaimVolume,
     Export,
     GuestVolume,
     Opened,
@@ -29,9 +31,9 @@ from freehold.vocabulary.guest import Action, Power
 from freehold.vocabulary.units import GIB
 from freehold.vocabulary.word import Word
 from freehold.workers.host.messages import HigherDeedKnown
-from freehold.workers.host.plugging import AUDIT_S, LAUNCH_S
+from freehold.workers.host.plugging import AUDIT_S, LAUNCH_S, STRANGE_S
 from freehold.workers.host.worker import HostWorker
-from tests.workers.host.bench import GUEST, OTHER, PROJECT, Bench, S, delete, settled, start, stop
+from tests.workers.host.bench import GUEST, OTHER, PROJECT, Bench, S, a_spec, delete, settled, start, stop
 
 POOL = "00000000-0000-4000-8000-000000000001"
 ATTACHMENT, SECOND = "00000000-0000-4000-8000-000000000301", "00000000-0000-4000-8000-000000000302"
@@ -65,14 +67,18 @@ class Plugging(Bench):
         await self.worker.open()
         await self.hear()
 
-    async def _pool(self, question: OpenVolume | ReleaseVolume) -> Word:
+    async def _pool(self, question: ClaimVolume | OpenVolume | ReleaseVolume) -> Word:
         self.asked.append(question)
         if type(question) in self.refuses:
             raise self.refuses[type(question)]
-        if isinstance(question, ReleaseVolume):
+        if not isinstance(question, OpenVolume):
             return Done(store=POOL, position=Position(epoch="v"))
-        export = Export(volume=question.disk.volume, number=self.number, reader=question.host)
-        served = Served(
+        certificate = Certificate(reader=question.host, certificate_pem="", authority_pem="")
+        return Opened(served=self.served(question.disk, question.host), certificate=certificate)
+
+    def served(self, disk: GuestVolume, host: str) -> Served:
+        export = Export(volume=disk.volume, number=self.number, reader=host)
+        return Served(
             export=export,
             host="pool",
             port=10809,
@@ -81,8 +87,6 @@ class Plugging(Bench):
             size_bytes=self.size_gib * GIB,
             server_name="pool",
         )
-        certificate = Certificate(reader=question.host, certificate_pem="", authority_pem="")
-        return Opened(served=served, certificate=certificate)
 
     async def plug(self, disk: GuestVolume | None = None, guest: str = GUEST, project: str = PROJECT) -> Done:
         question = PlugVolume(guest=guest, project=project, user="u", disk=disk or a_disk())
@@ -166,7 +170,7 @@ async def test_a_volume_that_is_taken_is_answered_when_the_guest_has_let_go(benc
     await bench.running()
     await bench.plug()
     await bench.until(lambda: bool(bench.has()))
-    bench.hypervisor.deaf.add(GUEST)
+    bench.hypervisor.clinging.add(GUEST)
     asking = talk.ask(
         bench.bus,
         subjects.ask_disk(bench.store.id),
@@ -179,7 +183,7 @@ async def test_a_volume_that_is_taken_is_answered_when_the_guest_has_let_go(benc
     await bench.clock.advance(4)
     with pytest.raises(Unavailable, match="hasn't let go"):
         await asked
-    bench.hypervisor.deaf.clear()
+    bench.hypervisor.clinging.clear()
     await bench.clock.advance(40)
     assert bench.has() == {} and bench.guest().volumes == ()
     await bench.unplug()
@@ -317,3 +321,60 @@ async def test_what_is_served_otherwise_than_the_guest_has_it_is_plugged_anew(be
     await bench.clock.advance(AUDIT_S + 1)
     await bench.until(lambda: bench.has() == {ATTACHMENT: f"{VOLUME}.2"})
     assert bench.questions(OpenVolume)[-1].number == 1
+
+
+async def test_a_guest_that_is_off_has_its_volume_claimed_and_one_that_has_ended_is_let_go(bench: Plugging) -> None:
+    await bench.running()
+    await bench.ask(stop(grace_s=0))
+    await bench.until(lambda: bench.state() is S.STOPPED)
+    await bench.plug()
+    await bench.clock.advance(AUDIT_S + 1)
+    (claimed,) = bench.questions(ClaimVolume)
+    assert claimed.disk == a_disk() and not bench.questions(OpenVolume)
+    bench.refuses[ClaimVolume] = NotFound("It has ended.")
+    await bench.clock.advance(AUDIT_S + 1)
+    await bench.until(lambda: bench.guest().volumes == ())
+
+
+async def test_a_volume_of_which_there_is_no_record_is_taken_from_its_guest_after_long(bench: Plugging) -> None:
+    await bench.running()
+    stranger = Opened(
+        served=bench.served(a_disk(), bench.store.id),
+        certificate=Certificate(reader=bench.store.id, certificate_pem="", authority_pem=""),
+    )
+    await bench.hypervisor.attach_disk(GUEST, stranger.disk(ATTACHMENT, "/keys"))
+    await bench.clock.advance(STRANGE_S - AUDIT_S)
+    assert bench.has(), "its owner may say that the guest is to have it"
+    await bench.clock.advance(3 * AUDIT_S + 1)
+    assert not bench.has()
+
+
+async def test_a_guest_made_with_volumes_boots_from_one_and_is_refused_without(bench: Plugging) -> None:
+    spec = replace(a_spec(), image="", volumes=(a_disk(boot=True),))
+    await bench.send(bench.build(spec=spec, image=None))
+    await bench.until(lambda: bench.state() is S.RUNNING)
+    assert bench.has() == {ATTACHMENT: f"{VOLUME}.1"} and [disk.boot for disk in bench.disks()] == [True]
+    await bench.kill()
+    await bench.open()
+    assert bench.state() is S.RUNNING
+    bench.refuses[OpenVolume] = Conflict("Another server has it.")
+    await bench.send(bench.build(OTHER, spec=spec, image=None))
+    await bench.until(lambda: bench.state(OTHER) is None)
+    assert "is to start with" in bench.refusal(OTHER).fault.message
+
+
+async def test_a_guest_that_is_made_waits_for_its_volume_as_long_as_it_is_wanted(bench: Plugging) -> None:
+    bench.refuses[OpenVolume] = Unavailable("It isn't there yet.")
+    spec = replace(a_spec(), image="", volumes=(a_disk(boot=True),))
+    await bench.send(bench.build(spec=spec, image=None))
+    await bench.clock.advance(2 * LAUNCH_S)
+    assert bench.state() is S.LAUNCHING
+    await bench.ask(delete())
+    await bench.clock.advance(60)
+    assert bench.state() is None
+
+
+async def test_a_volume_of_another_cluster_is_refused(bench: Plugging) -> None:
+    spec = replace(a_spec(), image="", volumes=(replace(a_disk(boot=True), cluster="another"),))
+    await bench.send(bench.build(spec=spec, image=None))
+    assert "zone another" in bench.refusal().fault.message

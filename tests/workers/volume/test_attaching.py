@@ -13,6 +13,7 @@ from freehold.vocabulary.attachment import (
     Attached,
     AttachmentState,
     AttachVolume,
+    ClaimVolume,
     DetachVolume,
     DiskQuestion,
     Export,
@@ -30,7 +31,7 @@ from freehold.vocabulary.units import GIB
 from freehold.vocabulary.volume import Volume
 from freehold.vocabulary.word import Word
 from freehold.workers.volume.worker import RECONCILE_PERIOD_S
-from tests.workers.volume.bench import VOLUME, Bench, a_grow, a_remove
+from tests.workers.volume.bench import CAPACITY_GIB, OTHER, VOLUME, Bench, a_grow, a_make, a_remove
 from tests.workers.volume.test_attachments import (
     GUEST,
     HOST,
@@ -38,6 +39,7 @@ from tests.workers.volume.test_attachments import (
     OTHER_HOST,
     A,
     B,
+    a_disk,
     an_attachment,
     an_opening,
 )
@@ -278,6 +280,35 @@ async def test_what_was_lost_here_is_taken_up_by_its_hosts_word(bench: Attaching
     assert opened.served.export.number == 4 and bench.states() == [S.ATTACHED]
     with pytest.raises(Conflict, match="another server"):
         await bench.attach(B, OTHER_GUEST)
+
+
+async def test_what_a_host_says_that_its_guest_is_to_have_is_taken_up_and_not_served(bench: Attaching) -> None:
+    def a_claim(host: str = HOST) -> ClaimVolume:
+        disk = a_disk()
+        return ClaimVolume(host=host, cluster="c", guest=GUEST, project="p", deed=1, user="u", disk=disk)
+
+    async def claims(question: ClaimVolume) -> Done:
+        subject = subjects.ask_opening(bench.store.id, question.host)
+        return await talk.ask(bench.means.bus, subject, question, Done)
+
+    with pytest.raises(Forbidden, match="isn't this host's"):
+        await claims(a_claim(OTHER_HOST))
+    await claims(a_claim())
+    await claims(a_claim())
+    assert bench.states() == [S.ATTACHED] and bench.served() == [] and bench.volume().attachments[0].number == 0
+    assert (await bench.opens(an_opening())).served.export.number == 1
+    await bench.detach()
+    with pytest.raises(NotFound, match="has ended"):
+        await claims(a_claim())
+
+
+async def test_a_volume_that_is_not_there_yet_is_waited_for_and_one_that_was_refused_is_not(bench: Attaching) -> None:
+    elsewhere = replace(an_opening(), disk=replace(a_disk(), volume=OTHER))
+    with pytest.raises(Unavailable, match="isn't there yet"):
+        await bench.opens(elsewhere)
+    await bench.ask(a_make(OTHER, CAPACITY_GIB + 1))
+    with pytest.raises(NotFound, match="has ended"):
+        await bench.opens(elsewhere)
 
 
 async def test_what_nobody_claims_is_cut_off_at_the_second_look(bench: Attaching) -> None:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from freehold.vocabulary.attachment import Attachment, AttachmentState, Export, GuestVolume, OpenVolume
 from freehold.vocabulary.deed import Deed
-from freehold.vocabulary.errors import Conflict, Forbidden, NotFound
+from freehold.vocabulary.errors import Conflict, Forbidden, NotFound, Unavailable
 from freehold.vocabulary.request import Intent
 from freehold.vocabulary.volume import Volume, VolumeSpec, VolumeState
 from freehold.workers.volume import attachments as rules
@@ -116,7 +116,9 @@ def test_who_has_it_open_under_this_deed_needs_no_proof() -> None:
 @pytest.mark.parametrize(
     ("volume", "asked", "ended", "error"),
     [
-        (None, an_opening(), False, NotFound),
+        (None, an_opening(), True, NotFound),
+        (None, an_opening(), False, Unavailable),
+        (a_volume(state=VolumeState.CREATING), an_opening(), False, Unavailable),
         (a_volume(state=VolumeState.DELETING), an_opening(), False, NotFound),
         (a_volume(), an_opening(), True, NotFound),
         (with_one(), an_opening(guest=OTHER_GUEST), False, Forbidden),
