@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-backups test-read-your-writes red-team bench-outage bench-waiting bench-streams bench-decisions bench-writes bench-boots bench-pages bench-idle bench-visible bench-restart bench-restart-scheduler bench-overload bench-refusals bench-image-stores plots sim sim-long sim-shrink sim-kills sim-bugs model demo demo-stop image lab lab-status \
+.PHONY: help setup check format test test-backups test-read-your-writes red-team bench-outage bench-waiting bench-streams bench-decisions bench-writes bench-boots bench-pages bench-idle bench-visible bench-restart bench-restart-scheduler bench-overload bench-refusals bench-image-stores plots sim sim-long sim-shrink sim-kills sim-bugs model demo demo-volumes demo-stop image lab lab-status \
 	lab-partition lab-kill-host lab-kill lab-kill-nats lab-heal lab-down lab-test lock clean
 
 help:       ## this list
@@ -99,6 +99,9 @@ bench-streams: ## readers of events while API processes are killed and started a
 
 demo:       ## a real guest, from nothing, in one command
 	@scripts/demo
+
+demo-volumes: ## volumes with real guests: booted from, written, kept, extended, given to another
+	@scripts/demo demo_volumes
 
 demo-stop:  ## take the demo's cloud down, and leave nothing behind
 	@scripts/demo-stop

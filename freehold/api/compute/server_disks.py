@@ -97,7 +97,7 @@ def _check(device: BlockDeviceIn) -> None:
     if (device.source_type == "blank") is not (device.uuid is None):
         raise BadRequest(f"{INVALID} a disk has a uuid, unless it is blank.")
     if device.source_type != "volume" and device.volume_size is not None:
-        _check_size(device.volume_size)
+        _check_size(int(device.volume_size))
     if device.source_type == "blank" and device.volume_size is None:
         raise BadRequest(f"{INVALID} a blank volume needs a volume_size.")
 
@@ -185,7 +185,7 @@ async def _made(call: Call, device: BlockDeviceIn, number: int, build: Build, zo
     """A new volume that has a pool, or the registrar's refusal."""
     source = await _source(call, device)
     kind = await type_wanted(call, device.volume_type or "", source)
-    size_gib = device.volume_size or source.size_gib or max((least for least, _ in source.least), default=0)
+    size_gib = int(device.volume_size or 0) or source.size_gib or max((least for least, _ in source.least), default=0)
     _check_size(size_gib)
     source.check_size(size_gib)
     if zone and source.zone not in ("", zone):

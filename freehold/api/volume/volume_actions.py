@@ -12,20 +12,23 @@ from freehold.api.volume.flags import yes
 from freehold.api.volume.joined import IN_USE, Joined, again, volume_of
 from freehold.api.volume.labels import check_metadata, relabel
 from freehold.api.volume.volume_create import size
+from freehold.api.volume.volume_view import attachments_of
 from freehold.api.volume.wire.volumes import (
     BootableIn,
     ExtendIn,
+    ForceDetachIn,
     ImageKeyIn,
     ImageMetadataIn,
     NothingIn,
     StatusIn,
 )
+from freehold.vocabulary.attachment import DetachVolume
 from freehold.vocabulary.errors import BadRequest, Conflict, NotFound
-from freehold.vocabulary.volume import VolumeState
+from freehold.vocabulary.volume import Volume, VolumeState
 from freehold.vocabulary.volume_request import ExtendVolume
 
 NOT_OFFERED: Final = frozenset(
-    {"os-attach", "os-detach", "os-force_detach", "os-reserve", "os-unreserve", "os-begin_detaching"}
+    {"os-attach", "os-detach", "os-reserve", "os-unreserve", "os-begin_detaching"}
     | {"os-roll_detaching", "os-initialize_connection", "os-terminate_connection", "os-volume_upload_image"}
     | {"os-migrate_volume", "os-migrate_volume_completion", "os-retype", "os-update_readonly_flag", "os-unmanage"}
     | {"os-reimage", "os-extend_volume_completion", "revert"}
@@ -55,6 +58,17 @@ async def _extend(call: Call, item: Joined, given: ExtendIn) -> Answer:
     except Conflict as error:
         raise BadRequest(f"Invalid volume: {error.message}") from error
     call.request_id = request_id(done.key)
+    return Answer(202)
+
+
+async def _force_detach(call: Call, item: Joined, given: ForceDetachIn) -> Answer:
+    """Cuts a server off from the volume, whatever its host says: for hosts that are dead."""
+    every = attachments_of(item)
+    found = [one for one in every if given.attachment_id in (None, one.id)]
+    if len(found) != 1 or not isinstance(item.record, Volume):
+        raise BadRequest(f"Volume {item.id} has {len(every)} attachments; say which one is meant by its attachment_id.")
+    question = DetachVolume(volume=item.id, attachment=found[0].id, urn=new_urn(call), force=True)
+    await asking.attachment(call, question, item.record.store, item.record.cluster)
     return Answer(202)
 
 
@@ -91,6 +105,7 @@ _OFFERED: Final[Mapping[str, Action]] = {
     "os-extend": Action(ExtendIn, _extend),
     "os-reset_status": Action(StatusIn, reset_status, admins=True),
     "os-force_delete": Action(NothingIn | None, force_delete, admins=True),
+    "os-force_detach": Action(ForceDetachIn, _force_detach, admins=True),
     "os-set_bootable": Action(BootableIn, _set_bootable),
     "os-set_image_metadata": Action(ImageMetadataIn, _set_image_metadata),
     "os-unset_image_metadata": Action(ImageKeyIn, _unset_image_metadata),

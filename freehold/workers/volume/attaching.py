@@ -167,6 +167,11 @@ class Attaching:
         if not is_tried:
             self._tasks.start("attachment", self._pursue(volume, attachment))
 
+    def _once_more(self, volume: str, attachment: str) -> None:
+        """Looks at an attachment whatever its record says."""
+        self.wake(volume, attachment)
+        self._pursued[volume, attachment] = True
+
     async def _pursue(self, volume: str, attachment: str) -> None:
         key, pause_s = (volume, attachment), AGAIN_S
         try:
@@ -204,13 +209,13 @@ class Attaching:
                 await self._cut_off_in_turn(volume)
                 return done
             done = await self._ask(held, _plug(record, held))
-        except NotFound:
-            await self._find(record, held)
-            raise Unavailable(f"Guest {held.guest} isn't at the host that it was at.") from None
         except Conflict:
             self._end(volume, held.id, "refused")
             await self._cut_off_in_turn(volume)
             raise
+        except FreeholdError as error:  # the guest may be elsewhere by now: its host may be dead, and it evacuated
+            await self._find(record, held)
+            raise Unavailable(f"Guest {held.guest} can't be asked about. {error.message}") from error
         self._keep(volume, lambda stands: rules.known_there(stands, held.id, self._now()), "known at its host")
         return done
 
@@ -218,13 +223,17 @@ class Attaching:
         return await talk.ask(self._means.bus, subjects.ask_disk(held.host), question, Done, ASK_S)
 
     async def _find(self, record: Volume, held: Attachment) -> None:
-        """Asks the registrar where a guest is that isn't where it was."""
+        """Asks the registrar where a guest is that doesn't answer where it was, and goes on there."""
         intent = await self._intent(record.project, held.guest)
         if intent.ended:
             self._end(record.id, held.id, "its guest was deleted", gone=True)
         elif intent.deed is not None and intent.deed.host:
             host, cluster = intent.deed.host, intent.deed.cluster
-            self._keep(record.id, lambda stands: rules.found_at(stands, held.id, host, cluster, self._now()), "found")
+            if host != held.host:
+                self._keep(
+                    record.id, lambda stands: rules.found_at(stands, held.id, host, cluster, self._now()), "found"
+                )
+                self._once_more(record.id, held.id)
 
     async def _intent(self, project: str, guest: str) -> Intent:
         subject = subjects.ask_ledger(self._means.shards.of(project), "volume")
@@ -299,8 +308,7 @@ class Attaching:
         """A volume has grown: whoever has it open is to learn its size."""
         record = self._records.volume(volume)
         for held in () if record is None else record.attachments:
-            self.wake(volume, held.id)
-            self._pursued[volume, held.id] = True
+            self._once_more(volume, held.id)
 
     # --- records -------------------------------------------------------------------------------------------------
 

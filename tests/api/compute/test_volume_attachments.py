@@ -167,14 +167,12 @@ def _size(disks: Disks, guest: str) -> Any:
     return look
 
 
-async def test_a_snapshot_of_what_is_in_use_is_taken_by_force(disks: Disks) -> None:
+async def test_a_snapshot_of_what_is_in_use_is_taken_with_and_without_force(disks: Disks) -> None:
     guest, volume = await disks.compute.running(), await disks.volume(availability_zone="default")
     await disks.attached(guest, volume)
     old = Client(disks.member.app, {**disks.member.headers, "openstack-api-version": "volume 3.65"})
-    body: dict[str, Any] = {"snapshot": {"volume_id": volume}}
-    assert (await old.post(f"{V3}/snapshots", body)).status == 400
-    body["snapshot"]["force"] = True
-    assert (await old.post(f"{V3}/snapshots", body)).status == 202
+    for more in ({}, {"force": True}):
+        assert (await old.post(f"{V3}/snapshots", {"snapshot": {"volume_id": volume} | more})).status == 202
 
 
 async def test_a_volume_of_another_zone_is_refused(disks: Disks) -> None:
@@ -245,3 +243,21 @@ async def test_each_version_shows_what_it_knows(disks: Disks, version: str, has:
     if version == "2.1":
         refused = await disks.attach(guest, volume, client, tag="data")
         assert refused.status == 400 and b"tag" in refused.body
+
+
+async def test_an_admin_cuts_a_server_off_whose_host_is_away(disks: Disks) -> None:
+    guest, volume = await disks.compute.running(), await disks.volume(availability_zone="default")
+    made = await disks.attached(guest, volume)
+    await until(_plugged(disks, guest), lambda has: has == {volume})
+    for cable in disks.compute.cables:
+        await cable.cut()
+    assert (await disks.detach(guest, volume)).status == 202
+    assert (await disks.shown(volume))["status"] == "detaching", "the server may still write"
+    admin = disks.compute.admin
+    admin = Client(admin.app, {**admin.headers, "openstack-api-version": "volume 3.71"})
+    for body, status in (({"attachment_id": "other"}, 400), ({"attachment_id": made["attachment_id"]}, 202)):
+        reply = await admin.post(f"{V3}/volumes/{volume}/action", {"os-force_detach": body})
+        assert reply.status == status, reply.body
+    await disks.settled(volume, "available")
+    await until(lambda: disks.pool.pool.exports(), lambda exports: exports == ())
+    assert (await disks.member.post(f"{V3}/volumes/{volume}/action", {"os-force_detach": {}})).status == 403

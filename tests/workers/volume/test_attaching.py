@@ -264,6 +264,15 @@ async def test_a_guest_that_is_elsewhere_by_now_is_found_there(bench: Attaching)
     assert bench.volume().attachments[0].host == OTHER_HOST
 
 
+async def test_a_guest_whose_host_is_dead_is_found_where_it_was_evacuated_to(bench: Attaching) -> None:
+    await bench.attach()
+    await bench.opens(an_opening())
+    bench.refuses[PlugVolume] = Unavailable("It is dead.")
+    bench.deeds[GUEST] = bench.deed(OTHER_HOST, 2)
+    bench.clock.move(RECONCILE_PERIOD_S)
+    await bench.until(lambda: (OTHER_HOST, "PlugVolume") in [(host, type(q).__name__) for host, q in bench.told])
+
+
 async def test_what_the_host_has_let_go_of_is_found_to_have_ended(bench: Attaching) -> None:
     """This store was put back to before a detach."""
     await bench.attach()

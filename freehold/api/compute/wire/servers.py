@@ -31,14 +31,14 @@ class GroupIn(Body, frozen=True, kw_only=True):
 
 
 class BlockDeviceIn(Body, frozen=True, kw_only=True):
-    """A disk. Only the plain one is served yet: the image on the host's own disk."""
+    """A disk: the image on the host's own, or a volume. Numbers may come as text."""
 
     boot_index: int | str | None = None
     uuid: Identifier | None = None
     source_type: str | None = None
     destination_type: str | None = None
     delete_on_termination: bool | None = None
-    volume_size: int | None = None
+    volume_size: int | Annotated[str, Meta(pattern=r"^[0-9]{1,9}\Z")] | None = None
     device_name: str | None = None
     guest_format: str | None = None
     disk_bus: str | None = None

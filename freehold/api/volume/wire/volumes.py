@@ -79,6 +79,13 @@ class StatusIn(Body, frozen=True, kw_only=True):
     migration_status: NameOrNothing | None = None
 
 
+class ForceDetachIn(Body, frozen=True, kw_only=True):
+    """The action os-force_detach."""
+
+    attachment_id: Identifier | None = None
+    connector: dict[str, Any] | None = None
+
+
 class BootableIn(Body, frozen=True, kw_only=True):
     """The action os-set_bootable."""
 
