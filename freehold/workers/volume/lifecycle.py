@@ -262,7 +262,11 @@ def nameless_snapshot(asked: RemoveSnapshot, pool: Pool, now: int) -> Snapshot:
 
 
 def as_large_as_it_is(volume: Volume, size_gib: int, now: int) -> Volume:
-    """The record with the size that its bytes have, if they are more than it says: it was lost that it has grown."""
+    """The record with the size that its bytes have, if they are more than it says: it was lost that it has grown. One
+    that is to grow had grown already if they are more than it is to be; what is half done isn't measured.
+    """
+    if volume.state is VolumeState.EXTENDING and size_gib > volume.grows_to_gib:
+        return grown(replace(volume, grows_to_gib=size_gib), now)
     if volume.state is not VolumeState.AVAILABLE or size_gib <= volume.spec.size_gib:
         return volume
     return replace(volume, spec=replace(volume.spec, size_gib=size_gib), updated=now)
