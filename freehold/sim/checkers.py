@@ -296,8 +296,9 @@ class Checkers:
             self.violated(f"{site.name} has forgotten guest {guest}, and has its {'ports' if ports else 'files'} still")
 
     def _check_kept(self, site: "HostSite", entry: Entry) -> None:
-        """No guest admitted is lost: one that was shown to run is taken apart for nobody but who deletes it. A host that
-        was put back to the middle of its build may give that up before the registrar is heard, and takes nothing apart.
+        """No guest admitted is lost: one that was shown to run is taken apart for nobody but who deletes it. A host
+        that was put back to the middle of its build may give that up before the registrar is heard, and takes nothing
+        apart.
         """
         guest = None if entry.value is None else decode(entry.value, Guest)
         gives_up = guest is not None and guest.state is GuestState.REFUSING

@@ -32,6 +32,10 @@ class Volumes:
         self._world = world
         self._admissions: dict[str, VolumeAdmission] = {}
         self._ended: dict[str, None] = {}
+        self._had: dict[str, tuple[set[str], set[str]]] = {}
+        """Of each volume, the attachments that it has, and those that have ended."""
+        self._numbers: dict[tuple[str, int], tuple[str, str]] = {}
+        """The attachment, and its host, that a number of a volume was given to."""
 
     def written(self, site: "Site", entry: Entry) -> None:
         """An entry that is on a site's disk."""
@@ -40,6 +44,8 @@ class Volumes:
             self._admitted(entry)
         elif entry.kind in ("volume", "snapshot"):
             self._world.tell(site.name, f"{entry.kind} {entry.key[:8]} is {_state(entry)}")
+            if entry.kind == "volume" and entry.value is not None:
+                self._attached(site, decode(entry.value, Volume))
         elif entry.kind == "volume_pool" and entry.value is not None:
             pool = decode(entry.value, Pool)
             if pool.used_gib > pool.total_gib and site.name not in self._world.checkers.put_back:
@@ -70,6 +76,23 @@ class Volumes:
         """Bytes are gone before it is said that they are."""
         if refusal.deleted and refusal.id in cast("PoolSite", site).pool.volumes:
             self._violated(f"{site.name} says that volume {refusal.id} is gone, and has its bytes")
+
+    def _attached(self, site: "Site", volume: Volume) -> None:
+        """A volume is one guest's, and a number one attachment's, under one deed; one that has ended stays so."""
+        if len(volume.attachments) > 1 and not volume.spec.multi_attach:
+            self._violated(f"{site.name} has promised volume {volume.id} to {len(volume.attachments)} guests")
+        there = {one.id for one in volume.attachments}
+        if self._world.checkers.put_back[site.name]:
+            self._had.pop(volume.id, None)
+            return
+        before, ended = self._had.get(volume.id, (set(), set()))
+        self._had[volume.id] = there, ended | (before - there)
+        if back := there & ended:
+            self._violated(f"attachment {min(back)} of volume {volume.id} had ended, and is back")
+        for one in volume.attachments:
+            holder = self._numbers.setdefault((volume.id, one.number), (one.id, one.host))
+            if one.number and holder != (one.id, one.host):
+                self._violated(f"number {one.number} of volume {volume.id} was given twice")
 
     def _violated(self, what: str) -> None:
         self._world.checkers.violated(what)
