@@ -257,7 +257,7 @@ def _notifiers(seed: int, storm_s: float) -> list[Trouble]:
 def _of_volumes(seed: int, scale: Scale, storm_s: float) -> list[Ask]:
     """What is asked about volumes: drawn apart as well."""
     random, names = Random(f"volumes {seed}"), list(VOLUME_ASKS)
-    kinds = random.choices(names, list(VOLUME_ASKS.values()), k=random.randrange(0, 16 + int(storm_s / 8)))
+    kinds = random.choices(names, list(VOLUME_ASKS.values()), k=random.randrange(0, 50 + int(storm_s / 4)))
     return [
         Ask(random.uniform(0.0, storm_s), random.randrange(scale.projects), what, random.randrange(1 << 30))
         for what in kinds
@@ -267,7 +267,7 @@ def _of_volumes(seed: int, scale: Scale, storm_s: float) -> list[Ask]:
 def _pools(seed: int, storm_s: float) -> list[Trouble]:
     """What goes wrong with pools."""
     random, names = Random(f"pools {seed}"), list(POOL_TROUBLES)
-    kinds = random.choices(names, list(POOL_TROUBLES.values()), k=random.randrange(0, 6 + int(storm_s / 25)))
+    kinds = random.choices(names, list(POOL_TROUBLES.values()), k=random.randrange(0, 10 + int(storm_s / 15)))
     pools = [f"volume-{number}" for number in range(POOLS)]
     return [_trouble_of(random, kind, pools, storm_s) for kind in kinds]
 

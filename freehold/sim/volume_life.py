@@ -142,6 +142,7 @@ async def _guest_delete(world: World, client: Client) -> None:
 async def _attach(world: World, client: Client) -> None:
     """Asks until it is promised; then the guest has it without being asked for again."""
     (volume,), (known,) = _of(client, VOLUMES), client.guests.values()
+    volume.guest = known.id  # also if no answer says so
 
     async def ask() -> bool:
         return (await client.volumes.attach(world.apis[0], volume, known.id)).status == 200

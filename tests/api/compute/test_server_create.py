@@ -149,7 +149,10 @@ async def test_hints_put_a_server_near_another_or_apart_from_it(compute: Compute
         ({"user_data": "%%%"}, "user_data"),
         ({"min_count": 3, "max_count": 2}, "min_count must be <= max_count"),
         ({"min_count": 2, "networks": [{"uuid": "{network}", "fixed_ip": "10.20.0.9"}]}, "one server only"),
-        ({"block_device_mapping_v2": [{"source_type": "volume", "uuid": "v", "boot_index": 0}]}, "volumes"),
+        (
+            {"block_device_mapping_v2": [{"source_type": "volume", "uuid": "v", "boot_index": 0}]},
+            "failed to get volume v",
+        ),
         ({"personality": [{"path": "/etc/x", "contents": ""}]}, "personality"),
         ({"os:scheduler_hints": {"group": "none"}}, "Instance group none could not be found."),
         (

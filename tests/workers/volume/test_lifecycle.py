@@ -282,8 +282,10 @@ def test_what_is_known_by_its_bytes_alone_goes_and_promises_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("state", "size_gib", "after_gib"),
-    [(S.AVAILABLE, 3, 3), (S.AVAILABLE, 2, 2), (S.AVAILABLE, 1, 2), (S.AVAILABLE, 0, 2)]
-    + [(S.EXTENDING, 3, 2), (S.EXTENDING, 4, 2), (S.EXTENDING, 5, 5), (S.ERROR, 5, 2)],
+    [
+        *((S.AVAILABLE, 3, 3), (S.AVAILABLE, 2, 2), (S.AVAILABLE, 1, 2), (S.AVAILABLE, 0, 2)),
+        *((S.EXTENDING, 3, 2), (S.EXTENDING, 4, 2), (S.EXTENDING, 5, 5), (S.ERROR, 5, 2)),
+    ],
 )
 def test_a_volume_is_as_large_as_its_bytes_and_never_smaller_than_was_promised(
     state: S, size_gib: int, after_gib: int
