@@ -215,10 +215,13 @@ class Client:
         if reply.status == 404 and not deleting and not known.deleting and not _not_built(reply):
             self._violated(f"guest {known.id} was admitted, and {api.name} doesn't find it for {next(iter(body))}")
 
-    async def _act_on_what_runs(self, api: "ApiSite", pick: int, what: str) -> Known | None:
+    async def what_runs(self, api: "ApiSite", pick: int) -> Known | None:
         """Most guests that a client remembers are gone or not built yet: this one is one that runs."""
         running = [server["id"] for server in await self.list(api) or [] if server["status"] == "ACTIVE"]
-        known = self.guests.get(running[(pick >> 8) % len(running)]) if running else None
+        return self.guests.get(running[(pick >> 8) % len(running)]) if running else None
+
+    async def _act_on_what_runs(self, api: "ApiSite", pick: int, what: str) -> Known | None:
+        known = await self.what_runs(api, pick)
         if known is not None:
             await self._act(api, known, _ACTIONS[what])
         return known

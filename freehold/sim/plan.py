@@ -99,8 +99,9 @@ VOLUME_ASKS: Final = {
     "volume list": 4,
     "volume get": 5,
     "volume rename": 2,
-    "volume attach": 12,
+    "volume attach": 6,
     "volume detach": 7,
+    "volume for a while": 14,
 }
 """The same of volumes."""
 

@@ -1,5 +1,6 @@
 """A project's volumes, as its client asks for them, and what it was promised of them."""
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +16,7 @@ SERVERS: Final = "/compute/v2.1/servers"
 SIZES_GIB: Final = (1, 2, 5)
 GOES_TOO_EVERY: Final = 5
 """One attachment in so many is of a volume that is deleted with its guest."""
+WHILE_S: Final = 20
 ATTACHING: Final = {"openstack-api-version": "compute 2.79"}
 
 
@@ -76,12 +78,35 @@ class Volumes:
             case "volume rename" if disk := self._pick(VOLUMES, pick):
                 await self._call(api, "PUT", f"{VOLUMES}/{disk.id}", {"volume": {"name": f"renamed {pick}"}})
 
-            case "volume attach" | "volume detach":
+            case "volume attach" | "volume detach" | "volume for a while":
                 await self._plug(api, what, pick)
+
+    async def _have_for_a_while(self, api: "ApiSite", pick: int) -> None:
+        """Gives a volume to a guest that runs, and takes it again, or has the guest deleted, not long after."""
+        known = await self.client.what_runs(api, pick)
+        free = [disk for disk in self.disks.values() if disk.noun == VOLUMES and not disk.guest and not disk.deleting]
+        if not free:
+            await self._create(api, VOLUMES, {"size": 1})
+            await asyncio.sleep(WHILE_S)
+            free = [disk for disk in self.disks.values() if disk.noun == VOLUMES and not disk.guest]
+        if known is None or not free:
+            return
+        disk = free[(pick >> 8) % len(free)]
+        disk.deletes += pick % GOES_TOO_EVERY == 0
+        await self.attach(api, disk, known.id, goes_too=pick % GOES_TOO_EVERY == 0)
+        await asyncio.sleep(pick % WHILE_S)
+        match pick % 4:
+            case 0:
+                await self.client.delete(api, known)
+            case 1 | 2:
+                await self.detach(api, disk)
+                disk.guest = ""
 
     async def _plug(self, api: "ApiSite", what: str, pick: int) -> None:
         disk, known = self._pick(VOLUMES, pick, attached=what == "volume detach"), self.client._known(pick)
-        if disk is not None and what == "volume detach":
+        if what == "volume for a while":
+            await self._have_for_a_while(api, pick)
+        elif disk is not None and what == "volume detach":
             await self.detach(api, disk)
         elif disk is not None and known is not None:
             goes_too = pick % GOES_TOO_EVERY == 0
