@@ -199,7 +199,10 @@ class Plugging:
             if known is None or known[0] != held.deed:
                 raise
             opened = known[1]
-        accepted = replace(await self._reader.accept(disk.attachment, disk.store, opened), boot=disk.boot)
+        try:
+            accepted = replace(await self._reader.accept(disk.attachment, disk.store, opened), boot=disk.boot)
+        except FreeholdError as error:  # it may be growing just now, or be served elsewhere
+            raise Unavailable(f"Volume {disk.volume} isn't served as was promised. {error.message}") from error
         self._records.keep_opened(disk.attachment, held.deed, opened)
         return accepted
 

@@ -10,7 +10,7 @@ from freehold.drivers.volumestore.interface import VolumePlan, VolumeStore
 from freehold.runtime.log import logger
 from freehold.runtime.tasks import Offload
 from freehold.vocabulary.attachment import Attachment, Export, Opened
-from freehold.vocabulary.errors import Broken, FreeholdError, NotFound, Unavailable
+from freehold.vocabulary.errors import Broken, Conflict, FreeholdError, NotFound, Unavailable
 from freehold.vocabulary.image import ImageOffer
 from freehold.vocabulary.units import GIB, MIB
 from freehold.vocabulary.volume import Snapshot, SourceKind, Volume
@@ -131,6 +131,8 @@ class Effects:
             served = await self._pool.export(export)
         except NotFound as error:
             raise Unavailable(f"The bytes of volume {volume.id} aren't in its pool now.") from error
+        except Conflict as error:  # to somebody that nothing here knows of: who has a claim comes, or is cut off
+            raise Unavailable(f"Volume {volume.id} is still served to another. {error.message}") from error
         return Opened(served=served, certificate=await self._pool.certify(attachment.host, key))
 
     async def cut_off(self, volume: str, number: int) -> None:

@@ -330,6 +330,16 @@ async def test_what_nobody_claims_is_cut_off_at_the_second_look(bench: Attaching
     assert (await bench.opens(an_opening())).served.export.number > 4
 
 
+async def test_what_is_served_to_who_is_not_known_makes_the_next_one_wait(bench: Attaching) -> None:
+    await bench.volumes.export(Export(volume=VOLUME, number=4, reader=OTHER_HOST))
+    await bench.attach()
+    with pytest.raises(Unavailable, match="still served to another"):
+        await bench.opens(an_opening())
+    assert bench.states() == [S.ATTACHED] and bench.served() == [(4, OTHER_HOST)]
+    await bench.until(lambda: not bench.served())
+    assert (await bench.opens(an_opening())).served.export.number > 4
+
+
 async def test_a_volume_in_use_is_not_removed_but_by_force(bench: Attaching) -> None:
     await bench.attach()
     await bench.opens(an_opening())
