@@ -69,6 +69,8 @@ ELSEWHERE: Final = {
     "freehold.workers.registrar.volumes.records:forget_ended": "a horizon of thirty days",
     "freehold.workers.registrar.volumes.records:keep_stray": "a pool's store put back: in the seeds' storms",
     "freehold.workers.host.plugging:_replug_if_moved": "a pool's store put back: in the seeds' storms",
+    "freehold.workers.host.records:owe": "an owner that isn't heard when a guest is deleted: in kills and storms",
+    "freehold.workers.host.records:paid": "the same, told later",
     "freehold.workers.host.plugging:_take_strangers": "a host's store put back: in the seeds' storms",
     "freehold.workers.volume.records:refuse_attachment": "attachments that are refused: in the seeds' storms",
     "freehold.workers.volume.effects:tidy": "images that nobody needs leave the cache; they come again",

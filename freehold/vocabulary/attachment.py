@@ -249,6 +249,8 @@ class ReleaseVolume(Message, frozen=True, kw_only=True):
     deed: int
     volume: str
     attachment: str
+    store: str
+    """The volume worker's."""
     gone: bool
     """The guest was deleted."""
     fault: Fault | None = None

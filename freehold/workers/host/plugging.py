@@ -16,7 +16,7 @@ from freehold.bus import subjects, talk
 from freehold.drivers.hypervisor.interface import Hypervisor
 from freehold.drivers.volumereader.interface import VolumeReader
 from freehold.runtime.log import logger
-from freehold.runtime.tasks import Tasks
+from freehold.runtime.tasks import Tasks, periodically
 from freehold.vocabulary.attachment import ClaimVolume, GuestVolume, Opened, OpenVolume, ReleaseVolume, RemoteDisk
 from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.errors import Conflict, Fault, Forbidden, FreeholdError, NoAnswer, NotFound, Unavailable
@@ -32,6 +32,7 @@ OPEN_S: Final = 10.0
 RELEASE_S: Final = 2.0
 AGAIN_S: Final = 2.0
 AGAIN_S_MAX: Final = 30.0
+OWED_S: Final = 10.0
 AUDIT_S: Final = 120.0
 STRANGE_S: Final = 700.0
 """How long a guest keeps a volume of which there is no record: owners tell their hosts each five minutes."""
@@ -59,6 +60,11 @@ class Plugging:
         self._waiting: dict[str, asyncio.Event] = {}
         self._strange_since_s: dict[tuple[str, str], float] = {}
         """Since when a guest was seen to have a volume of which there is no record."""
+
+    def begin(self) -> None:
+        """Looks at everything now and then, from now on."""
+        for period_s, work in ((AUDIT_S, self.audit), (OWED_S, self.tell_owed)):
+            self._tasks.start("volumes", periodically(self._means.clock.clock.sleep, period_s, work))
 
     # --- looks ---------------------------------------------------------------------------------------------------
 
@@ -208,18 +214,14 @@ class Plugging:
 
     async def _ask_for(self, held: Guest, disk: GuestVolume, key: bytes) -> Opened:
         store, known = self._records.store, self._records.opened(disk.attachment)
-        question = OpenVolume(
-            host=store.id,
-            cluster=store.owner.cluster,
-            guest=held.id,
-            project=held.project,
-            deed=held.deed,
-            user=held.user,
-            key=key,
-            disk=disk,
-            number=0 if known is None else known[1].served.export.number,
-        )
+        number = 0 if known is None else known[1].served.export.number
+        question = OpenVolume(**self._about(held, disk), key=key, number=number)
         return await talk.ask(self._means.bus, subjects.ask_opening(disk.store, store.id), question, Opened, OPEN_S)
+
+    def _about(self, held: Guest, disk: GuestVolume) -> dict[str, Any]:
+        """What is said of a volume that a guest here is to have."""
+        store, who = self._records.store, {"guest": held.id, "project": held.project, "user": held.user}
+        return {"host": store.id, "cluster": store.owner.cluster, "deed": held.deed, "disk": disk, **who}
 
     async def _replug_if_moved(self, held: Guest, disk: GuestVolume, opened: Opened) -> None:
         """A volume that is served elsewhere, or under another number, than the guest has it open is plugged anew: what
@@ -236,8 +238,8 @@ class Plugging:
     # --- ends ----------------------------------------------------------------------------------------------------
 
     async def released(self, held: Guest) -> None:
-        """A guest is being deleted, and nothing of it runs: the owners of its volumes are told. Who isn't heard finds
-        it out.
+        """A guest is being deleted, and nothing of it runs: the owners of its volumes are told. Nobody waits for one
+        that isn't heard: it is told later.
         """
         for disk in held.volumes:
             await self._release(held, disk, None, gone=True)
@@ -251,13 +253,27 @@ class Plugging:
             deed=held.deed,
             volume=disk.volume,
             attachment=disk.attachment,
+            store=disk.store,
             gone=gone,
             fault=fault,
         )
+        if not await self._is_told(question):
+            self._records.owe(question)
+
+    async def _is_told(self, question: ReleaseVolume) -> bool:
+        subject = subjects.ask_opening(question.store, question.host)
         try:
-            await talk.ask(self._means.bus, subjects.ask_opening(disk.store, store.id), question, Done, RELEASE_S)
+            await talk.ask(self._means.bus, subject, question, Done, RELEASE_S)
         except FreeholdError as error:
-            _log.info("a volume's owner isn't told yet that it was let go", volume=disk.volume, error=error.message)
+            _log.info("a volume's owner isn't told yet that it was let go", volume=question.volume, error=error.message)
+            return False
+        return True
+
+    async def tell_owed(self) -> None:
+        """Tells owners what they weren't heard for."""
+        for question in self._records.owed():
+            if await self._is_told(question):
+                self._records.paid(question.attachment)
 
     # --- now and then --------------------------------------------------------------------------------------------
 
@@ -296,16 +312,7 @@ class Plugging:
             _log.info("a volume can't be asked for", volume=disk.volume, error=error.message)
 
     async def _claim(self, held: Guest, disk: GuestVolume) -> None:
-        store = self._records.store
-        question = ClaimVolume(
-            host=store.id,
-            cluster=store.owner.cluster,
-            guest=held.id,
-            project=held.project,
-            deed=held.deed,
-            user=held.user,
-            disk=disk,
-        )
+        store, question = self._records.store, ClaimVolume(**self._about(held, disk))
         await talk.ask(self._means.bus, subjects.ask_opening(disk.store, store.id), question, Done, OPEN_S)
 
     async def _take_strangers(self) -> None:

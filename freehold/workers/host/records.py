@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from freehold.runtime.clock import HybridClock
 from freehold.store.database import Store, drop, keep_private, put
 from freehold.store.writing import Change
-from freehold.vocabulary.attachment import Opened
+from freehold.vocabulary.attachment import Opened, ReleaseVolume
 from freehold.vocabulary.codec import decode, encode
 from freehold.vocabulary.envelope import Position
 from freehold.vocabulary.errors import Broken, Conflict
@@ -22,6 +22,8 @@ from freehold.workers.host.messages import NEEDS_IMAGE, BuildSecret, Job
 
 BUILD_SECRET = "build_secret"
 RESUMED = "resumed"
+OWED = "owed_release"
+"""Private kind: what the owner of a volume is still to be told. Key: the attachment."""
 OPENED = "opened_volume"
 """Private kind: what a volume was last opened with, and under which deed. Key: the attachment."""
 QUARANTINED = GuestState.QUARANTINED
@@ -147,6 +149,18 @@ class Records:
         """Lets go of it."""
         if self.opened(attachment) is not None:
             self.store.stage([keep_private(OPENED, attachment, None)], "released")
+
+    def owed(self) -> list[ReleaseVolume]:
+        """What owners of volumes are still to be told: that guests here let go of them."""
+        return [decode(value, ReleaseVolume) for _, value in self.store.scan_private(OWED)]
+
+    def owe(self, question: ReleaseVolume) -> None:
+        """Writes down that an owner is to be told."""
+        self.store.stage([keep_private(OWED, question.attachment, encode(question))], "owed")
+
+    def paid(self, attachment: str) -> None:
+        """An owner was told."""
+        self.store.stage([keep_private(OWED, attachment, None)], "told")
 
     def drop_refusals(self, refusals: Iterable[Refusal], cause: str) -> None:
         """Forgets refusals that are past their horizon."""

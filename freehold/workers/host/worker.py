@@ -57,7 +57,7 @@ from freehold.workers.host.messages import (
 )
 from freehold.workers.host.metadata import MetadataService
 from freehold.workers.host.patience import within
-from freehold.workers.host.plugging import AUDIT_S, Plugging
+from freehold.workers.host.plugging import Plugging
 from freehold.workers.host.port_view import ClusterReader
 from freehold.workers.host.reconciler import PERIOD_S, Reconciler
 from freehold.workers.host.records import Records
@@ -149,8 +149,8 @@ class HostWorker:
         self.tasks.start("clearance", self._clearance.get(facts.boot))
         self.tasks.start("begun", self._actors.see_to_begun())
         look = self._desk.watchdog.watched("reconcile", self._reconcile)
-        for name, period_s, work in (("reconcile", PERIOD_S, look), ("volumes", AUDIT_S, self._plugging.audit)):
-            self.tasks.start(name, periodically(self._means.clock.clock.sleep, period_s, work))
+        self.tasks.start("reconcile", periodically(self._means.clock.clock.sleep, PERIOD_S, look))
+        self._plugging.begin()
 
     @property
     def cleared(self) -> bool:

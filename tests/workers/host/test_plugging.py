@@ -31,7 +31,7 @@ from freehold.vocabulary.guest import Action, Power
 from freehold.vocabulary.units import GIB
 from freehold.vocabulary.word import Word
 from freehold.workers.host.messages import HigherDeedKnown
-from freehold.workers.host.plugging import AUDIT_S, LAUNCH_S, STRANGE_S
+from freehold.workers.host.plugging import AUDIT_S, LAUNCH_S, OWED_S, STRANGE_S
 from freehold.workers.host.worker import HostWorker
 from tests.workers.host.bench import GUEST, OTHER, PROJECT, Bench, S, a_spec, delete, settled, start, stop
 
@@ -270,6 +270,14 @@ async def test_a_delete_does_not_wait_for_an_owner_that_is_away(bench: Plugging)
     bench.refuses[ReleaseVolume] = Unavailable("It is away.")
     await bench.ask(delete())
     await bench.until(lambda: bench.state() is None)
+    await bench.kill()
+    await bench.open()
+    bench.refuses.clear()
+    bench.asked.clear()
+    await bench.clock.advance(2 * OWED_S)
+    assert [asked.gone for asked in bench.questions(ReleaseVolume)] == [True], "the owner is told when it is back"
+    await bench.clock.advance(3 * OWED_S)
+    assert len(bench.questions(ReleaseVolume)) == 1
 
 
 async def test_a_volume_that_has_grown_is_shown_so(bench: Plugging) -> None:

@@ -92,7 +92,7 @@ class Attaching(Bench):
         return await talk.ask(self.means.bus, subject, question, Opened)
 
     async def releases(self, *, gone: bool = False, host: str = HOST, deed: int = 1) -> Done:
-        question = ReleaseVolume(host=host, guest=GUEST, deed=deed, volume=VOLUME, attachment=A, gone=gone)
+        question = ReleaseVolume(host=host, guest=GUEST, deed=deed, volume=VOLUME, attachment=A, store="s", gone=gone)
         return await talk.ask(self.means.bus, subjects.ask_opening(self.store.id, host), question, Done)
 
     # --- what is
