@@ -5,10 +5,14 @@ gets a higher number, and only the highest may read or write: what was served un
 """
 
 from enum import StrEnum
+from typing import Final
 
 from freehold.vocabulary.envelope import Done
 from freehold.vocabulary.errors import Fault
 from freehold.vocabulary.word import Message, Word
+
+VOLUMES_OF_GUEST_MAX: Final = 16
+"""Besides its own disk: each needs a PCIe port."""
 
 # --- exports ---------------------------------------------------------------------------------------------------------
 

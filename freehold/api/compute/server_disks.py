@@ -20,7 +20,7 @@ from freehold.api.volume.sources import Copied, copied
 from freehold.api.volume.types import type_wanted
 from freehold.runtime.chance import new_id, new_urn
 from freehold.runtime.log import logger
-from freehold.vocabulary.attachment import GuestVolume
+from freehold.vocabulary.attachment import VOLUMES_OF_GUEST_MAX, GuestVolume
 from freehold.vocabulary.errors import BadRequest, FreeholdError, NoAnswer, NotFound, Unavailable
 from freehold.vocabulary.guest import GuestSpec
 from freehold.vocabulary.request import Build
@@ -29,8 +29,6 @@ from freehold.vocabulary.volume_request import AdmitVolume, DeleteVolume, Volume
 
 PLACED_S: Final = 20.0
 """How long a create waits for pools for its new volumes."""
-VOLUMES_MAX: Final = 16
-"""Of one server."""
 DISK_LETTERS: Final = string.ascii_lowercase[1:]
 """Of the guests' disks after their own, which is vda."""
 INVALID: Final = "Block Device Mapping is Invalid:"
@@ -63,8 +61,8 @@ async def disks_wanted(call: Call, server: ServerIn, image: str) -> Disks:
     boots = [one for one in devices if _boot_index(one) == 0]
     if len(on_host) > 1 or len(boots) > 1 or any(_boot_index(one) != 0 for one in on_host):
         raise BadRequest(f"{INVALID} one disk has boot_index 0: the image on the host's disk, or a volume.")
-    if len(volumes) > VOLUMES_MAX:
-        raise BadRequest(f"{INVALID} a server has at most {VOLUMES_MAX} volumes.")
+    if len(volumes) > VOLUMES_OF_GUEST_MAX:
+        raise BadRequest(f"{INVALID} a server has at most {VOLUMES_OF_GUEST_MAX} volumes.")
     named_image = image or next((one.uuid or "" for one in on_host), "")
     if boots and boots[0] in volumes:
         if on_host:
@@ -164,7 +162,7 @@ async def made(call: Call, disks: Disks, builds: tuple[Build, ...], zone: str) -
     except NoAnswer:
         raise  # it may have been admitted
     except FreeholdError:
-        await ended(call, new)
+        await ended(call, call.caller.project, new)
         raise
 
 
@@ -243,9 +241,8 @@ async def _placed(call: Call, volume: str) -> VolumePlace:
             raise Unavailable("No pool has been found for the server's volumes yet. Try again.") from error
 
 
-async def ended(call: Call, volumes: Iterable[str]) -> None:
+async def ended(call: Call, project: str, volumes: Iterable[str]) -> None:
     """Has volumes deleted that no server is to have any more. What is in use, or has snapshots, stays."""
-    project = call.caller.project
     for volume in volumes:
         try:
             await asking.volume(call, DeleteVolume(id=volume, project=project, urn=new_urn(call.cloud.chance)), project)

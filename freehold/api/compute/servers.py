@@ -84,7 +84,8 @@ async def delete(call: Call) -> Answer:
     await call.cloud.view.seen(done)
     if server.guest is None:  # no host has it, which would have its volumes deleted
         volumes = server.admission.spec.volumes
-        await server_disks.ended(call, [one.volume for one in volumes if one.delete_on_termination])
+        gone = [one.volume for one in volumes if one.delete_on_termination]
+        await server_disks.ended(call, server.admission.project, gone)
     headers, wait_s = requests.headers(call, done.key), waiting.preferred_s(call)
     ended = await server_waits.done(call, server.admission.guest, done.key, wait_s) if wait_s else None
     return Answer(204, headers=headers if ended is None else headers | waiting.applied(wait_s, ended))

@@ -7,15 +7,14 @@ and as arguments of a program.
 import re
 
 from freehold.drivers.hypervisor.interface import ConfigDrive, Nic, Plan
-from freehold.vocabulary.attachment import RemoteDisk
+from freehold.vocabulary.attachment import VOLUMES_OF_GUEST_MAX, RemoteDisk
 from freehold.vocabulary.errors import BadRequest
 from freehold.vocabulary.ids import is_uuid
 
 VCPUS_MAX = 255
 RAM_MIB_MAX = 16 * 1024 * 1024
 NICS_MAX = 64
-DISKS_MAX = 16
-"""Volumes of a guest, besides its own disk: each needs a PCIe port."""
+DISKS_MAX = VOLUMES_OF_GUEST_MAX
 DISK_GIB_MAX = 64 * 1024
 DRIVE_BYTES_MAX = 64 * 1024 * 1024
 

@@ -41,6 +41,10 @@ LAUNCH_S: Final = 300.0
 
 _HAS_THEM: Final = frozenset({GuestState.RUNNING, GuestState.PAUSED})
 _CHANGES: Final = frozenset({GuestState.WIRING, GuestState.LAUNCHING})
+_RUNS_STILL: Final = frozenset(
+    {GuestState.SHUTTING_DOWN, GuestState.STOPPING, GuestState.REBOOTING_SOFT, GuestState.REBOOTING_HARD}
+)
+"""It is on its way off, and may write until it is."""
 _log = logger("host")
 
 
@@ -97,7 +101,7 @@ class Plugging:
     async def _settle(self, guest: str) -> None:
         """Raises FreeholdError if something is to be tried again."""
         held = self._records.guest(guest)
-        if held is None or held.state in _CHANGES:
+        if held is None or held.state in _CHANGES | _RUNS_STILL:
             return
         await self._records.store.durable()
         if held.state not in _HAS_THEM:

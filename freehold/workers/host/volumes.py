@@ -11,13 +11,12 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from freehold.vocabulary.attachment import GuestVolume
+from freehold.vocabulary.attachment import VOLUMES_OF_GUEST_MAX, GuestVolume
 from freehold.vocabulary.errors import Conflict
 from freehold.vocabulary.guest import Action, Guest
 from freehold.workers.host.messages import PlugAsked, UnplugAsked, Unplugged
 
-VOLUMES_MAX: Final = 16
-"""Of one guest."""
+VOLUMES_MAX: Final = VOLUMES_OF_GUEST_MAX
 
 
 def volume_of(guest: Guest | None, attachment: str) -> GuestVolume | None:

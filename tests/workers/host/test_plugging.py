@@ -388,3 +388,20 @@ async def test_a_volume_of_another_cluster_is_refused(bench: Plugging) -> None:
     spec = replace(a_spec(), image="", volumes=(replace(a_disk(boot=True), cluster="another"),))
     await bench.send(bench.build(spec=spec, image=None))
     assert "zone another" in bench.refusal().fault.message
+
+
+async def test_a_guest_that_is_still_shutting_down_has_not_let_go(bench: Plugging) -> None:
+    await bench.running()
+    await bench.plug()
+    await bench.until(lambda: bool(bench.has()))
+    bench.hypervisor.deaf.add(GUEST)
+    await bench.ask(stop(grace_s=20))
+    await bench.until(lambda: bench.state() is S.SHUTTING_DOWN)
+    asked = asyncio.create_task(bench.unplug())
+    await settled()
+    await bench.clock.advance(4)
+    with pytest.raises(Unavailable, match="hasn't let go"):
+        await asked
+    assert bench.has() and bench.guest().volumes[0].leaving, "it may write until it is off"
+    await bench.clock.advance(20)
+    await bench.until(lambda: bench.state() is S.STOPPED and bench.guest().volumes == ())
