@@ -7,7 +7,7 @@ are asked first where they stand.
 import ast
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import islice
@@ -147,7 +147,7 @@ async def _ask_pools(call: Call, stores: set[str]) -> None:
 
 async def kept(
     call: Call, kind: Kind, keeps: list[Keep], after: str = "", *, newest_first: bool = True
-) -> AsyncIterator[Joined]:
+) -> AsyncGenerator[Joined, None]:
     """Those that are wanted, in order of creation. Raises NotFound for an unknown marker."""
     for number, admission in enumerate(_admissions(call, kind, after, newest_first=newest_first), 1):
         item = joined(call, admission)
@@ -171,9 +171,7 @@ async def _chosen(
     if keys not in _NATIVE:
         return await _sorted(call, kind, keeps, keys, page, offset)
     rows: list[Joined] = []
-    async with aclosing(
-        kept(call, kind, keeps, page.marker, newest_first=keys != [("created_at", False)])  # type: ignore[type-var]
-    ) as every:
+    async with aclosing(kept(call, kind, keeps, page.marker, newest_first=keys != [("created_at", False)])) as every:
         async for item in every:
             offset -= 1
             if offset < 0:
